@@ -1,0 +1,49 @@
+# make setup needs Python 3.11 or newer; nothing else is installed outside .venv.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+EXTRAS ?= dev,bnb,trackio,dashboard,report,joblib,submitit
+comma := ,
+STAMP := .venv/.setup-$(subst $(comma),-,$(EXTRAS))
+# One math thread a process: with two test workers on two cores more threads only get in each other's way.
+ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
+ARGS ?=
+
+.PHONY: setup train table test check bench clean help
+
+help: ## this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
+
+setup: $(STAMP) ## make .venv and install exp with the locked versions
+
+# Repeated only when the requirements change.
+$(STAMP): pyproject.toml requirements.lock
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c requirements.lock -e '.[$(EXTRAS)]'
+	touch $@
+
+train: setup ## the default training; more with ARGS="data=mrpc loop=trainer"
+	$(BIN)/python -m exp.train $(ARGS)
+
+table: setup ## the offline demo table, from nothing; another with ARGS="table=hf_glue dry_run=true"
+	$(BIN)/python -m exp.table $(or $(ARGS),table=offline_demo jobs=2)
+
+test: setup ## every test, two workers; some with ARGS="tests/test_check.py -x"
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+check: setup ## format, lint, types, import layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup ## speed and memory, as ratios; GLUE=<folder> adds MiniLM and BERT-base shape on MRPC
+	$(BIN)/python -m benchmarks.startup
+	$(BIN)/python -m benchmarks.step_time $(if $(GLUE),--glue $(GLUE),--models bert_tiny)
+	$(BIN)/python -m benchmarks.memory $(if $(GLUE),--glue $(GLUE))
+	$(BIN)/python -m benchmarks.compare
+	$(BIN)/python -m benchmarks.table
+
+clean: ## remove caches and builds; keeps .venv, outputs/ and multirun/
+	rm -rf build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,127 @@
+"""python benchmarks/sweep.py [overhead|speedup|hyperband ...]
+
+What a sweep costs and gains, each as a ratio or a time within one run of this file:
+
+overhead   seconds a trial takes beside its training, in a warm worker, embedded data (goal: median under 0.3)
+speedup    24 trials by 2 workers with one thread each, against the plain sweeper with two (at least 1.6)
+hyperband  optimizer steps that Hyperband needs against none, 40 trials of 24 evaluations, over 5 study seeds
+           (at most 0.4), and how much worse its best is (at most 0.005). The curves are trained once, and
+           replayed through Optuna, so that both arms of every seed see the same trainings.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+SMALL = ["tracker=none", "data.max_train_samples=512", "data.max_eval_samples=256"]
+SPACE = ["optimizer.lr=tag(log,interval(1e-4,1e-2))", "per_device_train_batch_size=choice(16,32)"]
+STUDY = ["hydra/sweeper=study", "hydra.sweeper.pictures=false"]
+
+
+def sweep(folder: Path, *words: str, threads: int | None = None) -> float:
+    """Seconds that the command took."""
+    environment = dict(os.environ)
+    if threads is not None:
+        environment |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    begun = time.perf_counter()
+    command = [sys.executable, "-m", "exp.train", "--multirun", f"hydra.sweep.dir={folder}", *words]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stdout + done.stderr)
+    return time.perf_counter() - begun
+
+
+def trials(folder: Path) -> list[dict[str, float]]:
+    """Per finished trial: seconds from claim to told, inside the task, and of training in that."""
+    found = []
+    with (folder / "trials.csv").open() as file:
+        for row in csv.DictReader(file):
+            cost = json.loads((folder / row["number"] / "result.json").read_text())["cost"]
+            whole, task = float(row["seconds"]), float(row["task_seconds"])
+            found.append({"seconds": whole, "task": task, "train": cost["train_seconds"]})
+    return found
+
+
+def overhead(home: Path) -> None:
+    sweep(home / "overhead", *SMALL, *STUDY, *SPACE, "hydra.sweeper.n_trials=12", "num_train_epochs=1")
+    rows = trials(home / "overhead")
+    beside = [row["seconds"] - row["train"] for row in rows]
+    print(f"first trial of the worker: {beside[0]:.2f} s beside the training (imports, data)")
+    study = [row["seconds"] - row["task"] for row in rows[1:]]
+    print(f"of the study itself: median {statistics.median(study):.3f} s (ask, compose, folder, tell)")
+    print(f"warm trials: median {statistics.median(beside[1:]):.3f} s, max {max(beside[1:]):.3f} s (goal 0.3)")
+
+
+def speedup(home: Path) -> None:
+    common = [*SMALL, *SPACE, "hydra.sweeper.n_trials=24", "num_train_epochs=6", "hydra.sweeper.sampler.seed=1"]
+    ours = sweep(home / "ours", *STUDY, *common, "hydra.sweeper.n_jobs=2", "hydra.sweeper.threads=1")
+    plain = ["hydra/sweeper=optuna", "hydra.sweeper.direction=maximize", "hydra.sweeper.n_jobs=1"]
+    theirs = sweep(home / "plain", *plain, *common, threads=2)
+    print(f"2 workers {ours:.1f} s, plain sweeper {theirs:.1f} s: {theirs / ours:.2f} times as fast (goal 1.6)")
+
+
+def hyperband(home: Path, configs: int = 60) -> None:
+    words = [*SMALL, *STUDY, *SPACE, "hydra/sweeper/sampler=random", "hydra.sweeper.sampler.seed=7"]
+    words += [f"hydra.sweeper.n_trials={configs}", "num_train_epochs=24", "hydra.sweeper.n_jobs=2"]
+    sweep(home / "curves", *words)
+    curves = []
+    for number in range(configs):
+        events = [
+            json.loads(line) for line in (home / "curves" / str(number) / "metrics.jsonl").read_text().splitlines()
+        ]
+        points = [(e["step"], e["metrics"]["eval/accuracy"]) for e in events if "eval/accuracy" in e["metrics"]]
+        if len(points) == 24:
+            curves.append(points)
+    shares, losses = [], []
+    for seed in range(5):
+        chosen = random.Random(seed).sample(curves, 40)
+        share, loss = replay(chosen, seed)
+        shares.append(share)
+        losses.append(loss)
+        print(f"seed {seed}: {share:.2f} of the steps, best {loss:+.4f} below the unpruned best")
+    print(f"median {statistics.median(shares):.2f} of the steps (goal 0.4), {statistics.median(losses):.4f} (0.005)")
+
+
+def replay(curves: list[list[tuple[int, float]]], seed: int) -> tuple[float, float]:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    pruner = optuna.pruners.HyperbandPruner(min_resource=1, max_resource=24, reduction_factor=3)
+    study = optuna.create_study(study_name=f"seed {seed}", direction="maximize", pruner=pruner)
+    steps, best = 0, 0.0
+    for curve in curves:
+        trial = study.ask()
+        pruned = False
+        for index, (_, value) in enumerate(curve, start=1):
+            trial.report(value, index)
+            if index < len(curve) and trial.should_prune():
+                pruned = True
+                break
+        steps += curve[index - 1][0]
+        reached = max(value for _, value in curve[:index])
+        if not pruned:
+            best = max(best, reached)
+        study.tell(trial, None if pruned else reached, state=optuna.trial.TrialState.PRUNED if pruned else None)
+    whole = sum(curve[-1][0] for curve in curves)
+    return steps / whole, max(value for curve in curves for _, value in curve) - best
+
+
+def main() -> None:
+    parts = {"overhead": overhead, "speedup": speedup, "hyperband": hyperband}
+    with tempfile.TemporaryDirectory() as home:
+        for name in sys.argv[1:] or parts:
+            print(f"-- {name}")
+            parts[name](Path(home))
+
+
+if __name__ == "__main__":
+    main()

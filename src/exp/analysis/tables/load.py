@@ -1,0 +1,263 @@
+"""From a YAML file to a PaperTable; everything that is wrong with it is said here, naming the cell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from exp.analysis.tables.draws import read_search
+from exp.analysis.tables.schema import (
+    AGGREGATES,
+    SEEDS,
+    SPLITS,
+    UNITS,
+    USES,
+    Cell,
+    Column,
+    Judging,
+    PaperTable,
+    Published,
+    Row,
+    label,
+)
+from exp.confdir import conf_dir
+from exp.errors import ExpError, nearest
+from exp.metrics.names import spec
+
+NEEDED = ("title", "source", "split", "seeds", "rows", "columns")
+# What a table file may leave out, and what that means.
+OPTIONAL: dict[str, Any] = {
+    "unit": "percent",
+    "aggregate": "mean",
+    "use": "last",  # the final model, as papers report where they say nothing else
+    "overrides": [],
+    "search": None,
+    "published": {},
+    "published_n": None,
+    "cells": {},
+    "tolerance": None,
+    "min_seeds": 3,  # a standard deviation of two values is off by a factor of two more often than not
+    "widest": 3.0,  # points; a wider prediction interval would call nearly anything reproduced
+    "notes": [],
+}
+PREFIX = {"dev": "eval", "test": "test", "test_server": "test"}
+
+
+def names() -> list[str]:
+    return sorted(path.stem for path in (conf_dir() / "table").glob("*.yaml"))
+
+
+def find(name: str) -> Path:
+    """`name` is a file of conf/table/ or the path of a YAML of your own."""
+    if name.endswith((".yaml", ".yml")):
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise ExpError(f"table={name}: no such file")
+        return path
+    path = conf_dir() / "table" / f"{name}.yaml"
+    if not path.is_file():
+        raise ExpError(f"table={name}: there is no such table{nearest(name, names())}")
+    return path
+
+
+def load(name: str, seeds: Any = None, added: Mapping[str, Sequence[str]] | None = None) -> PaperTable:
+    """`seeds` replaces the file's; `added` holds overrides by "" (all) or the name of a row or column."""
+    path = find(name)
+    raw = read_yaml(path)
+    where = f"table {path.stem}"
+    _keys(raw, {*NEEDED, *OPTIONAL}, where)
+    for key in NEEDED:
+        if key not in raw:
+            raise ExpError(f"{where}: {key} is missing")
+    raw = OPTIONAL | {key: value for key, value in raw.items() if value is not None}
+    for key, known in (("split", SPLITS), ("unit", tuple(UNITS)), ("aggregate", AGGREGATES), ("use", USES)):
+        if raw[key] not in known:
+            raise ExpError(f"{where}: {key}={raw[key]} is no such choice{nearest(str(raw[key]), known)}")
+    rows = tuple(_row(name, value, where) for name, value in _mapping(raw["rows"], f"{where}: rows").items())
+    columns = tuple(
+        _column(name, value, raw["split"], where)
+        for name, value in _mapping(raw["columns"], f"{where}: columns").items()
+    )
+    _same_split(raw["source"], raw["split"], where)
+    _no_cycle(columns, where)
+    given = {key: tuple(words) for key, words in (added or {}).items()}
+    _keys(given, {"", *(row.name for row in rows), *(column.name for column in columns)}, f"{where}: overrides.")
+    table = PaperTable(
+        name=path.stem,
+        title=str(raw["title"]),
+        source=_mapping(raw["source"], f"{where}: source"),
+        split=raw["split"],
+        unit=raw["unit"],
+        aggregate=raw["aggregate"],
+        use=raw["use"],
+        seeds=_seeds(raw["seeds"] if seeds is None else seeds, where),
+        overrides=_words(raw["overrides"], f"{where}: overrides"),
+        search=read_search(raw["search"], where),
+        rows=rows,
+        columns=columns,
+        cells=_cells(raw, rows, columns, where),
+        judging=Judging(raw["tolerance"], int(raw["min_seeds"]), float(raw["widest"])),
+        notes=tuple(str(note) for note in raw["notes"]),
+        added=given,
+    )
+    _in_range(table)
+    return table
+
+
+class _Strict(yaml.SafeLoader):
+    """Refuses a key that stands twice: YAML keeps the last one and says nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=deep)  # type: ignore[no-untyped-call]
+            if key in seen:
+                raise ExpError(f"{self.name}: {key!r} stands twice (line {key_node.start_mark.line + 1})")
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    with path.open(encoding="utf-8") as file:
+        try:
+            return _mapping(yaml.load(file, _Strict), str(path))
+        except yaml.YAMLError as error:
+            raise ExpError(f"{path} is no valid YAML: {' '.join(str(error).split())}") from None
+
+
+def _row(name: Any, value: Any, where: str) -> Row:
+    node = _mapping(value or {}, f"{where}: row {name}")
+    _keys(node, {"overrides"}, f"{where}: row {name}")
+    return Row(str(name), _words(node.get("overrides") or [], f"{where}: row {name}"))
+
+
+def _column(name: Any, value: Any, split: str, where: str) -> Column:
+    at = f"{where}: column {name}"
+    node = _mapping(value or {}, at)
+    _keys(node, {"overrides", "metric", "epoch", "start_from"}, at)
+    if "metric" not in node:
+        raise ExpError(f"{at}: metric is missing")
+    metric = str(node["metric"])
+    prefix = PREFIX[split]
+    full = metric if "/" in metric else f"{prefix}/{metric}"
+    if not full.startswith((f"{prefix}/", f"{prefix}_")):
+        raise ExpError(f"{at}: metric {metric} is not of the split {split}; its keys begin with {prefix}")
+    spec(full.rpartition("/")[2])
+    return Column(str(name), _words(node.get("overrides") or [], at), full, node.get("epoch"), node.get("start_from"))
+
+
+def _cells(
+    raw: Mapping[str, Any], rows: Sequence[Row], columns: Sequence[Column], where: str
+) -> dict[tuple[str, str], Cell]:
+    """Published values and what is said of single cells, by (row, column)."""
+    of_rows, of_columns = {row.name for row in rows}, {column.name for column in columns}
+    published: dict[tuple[str, str], Published] = {}
+    for row, values in _mapping(raw["published"], f"{where}: published").items():
+        _keys({row: 0}, of_rows, f"{where}: published")
+        for column, value in _mapping(values, f"{where}: published {row}").items():
+            _keys({column: 0}, of_columns, f"{where}: published {row}")
+            published[row, column] = _published(value, raw, f"{where}: cell {label(row, column)}")
+    cells = {key: Cell(published=value) for key, value in published.items()}
+    for name, value in _mapping(raw["cells"], f"{where}: cells").items():
+        at = f"{where}: cell {name}"
+        found = [(r, c) for r in of_rows for c in of_columns if label(r, c) == name]
+        if not found:
+            known = [label(row.name, column.name) for row in rows for column in columns]
+            raise ExpError(f"{at}: the table has no such cell{nearest(str(name), known)}")
+        node = _mapping(value, at)
+        _keys(node, {"overrides", "published", "tolerance", "skip"}, at)
+        if "published" in node and found[0] in published:
+            raise ExpError(f"{at}: its published value stands twice, here and under published")
+        cells[found[0]] = Cell(
+            overrides=_words(node.get("overrides") or [], at),
+            published=_published(node["published"], raw, at) if "published" in node else published.get(found[0]),
+            tolerance=node.get("tolerance"),
+            skip=bool(node.get("skip")),
+        )
+    return cells
+
+
+def _published(value: Any, raw: Mapping[str, Any], at: str) -> Published:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return Published(float(value), n=raw["published_n"])
+    node = _mapping(value, f"{at}: published")
+    _keys(node, {"value", "std", "n", "median", "max", "exact", "split"}, f"{at}: published")
+    if not isinstance(node.get("value"), int | float):
+        raise ExpError(f"{at}: published needs a number as value")
+    _same_split({"split": node.get("split", raw["split"])}, raw["split"], at)
+    rest = {key: item for key, item in node.items() if key != "split"}
+    return Published(**({"n": raw["published_n"]} | rest))
+
+
+def _same_split(source: Mapping[str, Any], ours: str, at: str) -> None:
+    theirs = source.get("split", ours) if isinstance(source, Mapping) else ours
+    if theirs not in SPLITS:
+        raise ExpError(f"{at}: source.split={theirs} is no such choice{nearest(str(theirs), SPLITS)}")
+    if theirs != ours:
+        raise ExpError(
+            f"{at}: the published value is of the split {theirs}, ours of {ours}; two splits cannot be compared. "
+            f"Scores of the test server come from a submission (exp.predict), never from a local run"
+        )
+
+
+def _no_cycle(columns: Sequence[Column], where: str) -> None:
+    after = {column.name: column.start_from for column in columns}
+    for name, first in after.items():
+        if first is not None and first not in after:
+            raise ExpError(f"{where}: column {name} starts from {first}, which is no column{nearest(first, after)}")
+        seen, at = [name], first
+        while at is not None:
+            if at in seen:
+                raise ExpError(f"{where}: columns start from each other in a circle: {' <- '.join([*seen, at])}")
+            seen.append(at)
+            at = after[at]
+
+
+def _seeds(value: Any, where: str) -> tuple[dict[str, int], ...]:
+    """A list of seeds, or lists by the name of a seed, whose every combination is run."""
+    named = value if isinstance(value, Mapping) else {"seed": value}
+    _keys(named, set(SEEDS), f"{where}: seeds")
+    for name, listed in named.items():
+        if not isinstance(listed, list) or not listed or not all(type(seed) is int and seed >= 0 for seed in listed):
+            raise ExpError(f"{where}: seeds has to be a list of whole numbers, not {listed!r}")
+        twice = sorted({seed for seed in listed if listed.count(seed) > 1})
+        if twice:
+            raise ExpError(f"{where}: {name} {twice[0]} is repeated; the same run twice says nothing new")
+    return tuple(dict(zip(named, values, strict=True)) for values in product(*named.values()))
+
+
+def _in_range(table: PaperTable) -> None:
+    for (row, column), cell in table.cells.items():
+        if cell.published is None:
+            continue
+        name = table.column(column).metric.rpartition("/")[2]
+        limits = spec(name)
+        for what in ("value", "median", "max"):
+            given = getattr(cell.published, what)
+            if given is not None and not limits.lowest <= given / table.scale <= limits.highest:
+                raise ExpError(
+                    f"table {table.name}: cell {label(row, column)}: published {what} {given} is out of the range of "
+                    f"{name}, {limits.lowest * table.scale:g} to {limits.highest * table.scale:g}"
+                )
+
+
+def _words(value: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(word, str) and "=" in word for word in value):
+        raise ExpError(f"{where}: overrides has to be a list of key=value, not {value!r}")
+    return tuple(value)
+
+
+def _mapping(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise ExpError(f"{where}: has to be key: value, with text as keys, not {value!r}")
+    return dict(value)
+
+
+def _keys(node: Mapping[str, Any], known: set[str], where: str) -> None:
+    for key in node:
+        if key not in known:
+            raise ExpError(f"{where}: {key}: no such word{nearest(key, known - {''})}")

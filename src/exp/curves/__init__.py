@@ -1,0 +1,1 @@
+"""The rules that read a learning curve, and its picture: pure, below both wings (docs/curves.md)."""

@@ -1,0 +1,152 @@
+"""A run's learning curves as series, and the facts about its data that the rules need."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from exp.run.events import Event
+
+LOWER_IS_BETTER = ("loss", "mse", "rmse", "mae", "error", "perplexity")
+
+
+@dataclass(frozen=True)
+class Series:
+    """Finite values of one metric, by rising optimizer step."""
+
+    steps: tuple[int, ...] = ()
+    values: tuple[float, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+EMPTY = Series()
+
+
+@dataclass(frozen=True)
+class Curve:
+    """`bad` holds (step, metric) of every value that was NaN or infinite, rewound steps included."""
+
+    series: Mapping[str, Series]
+    epochs: Mapping[int, float] = field(default_factory=dict)
+    times: Mapping[int, float] = field(default_factory=dict)  # seconds
+    bad: tuple[tuple[int, str], ...] = ()
+
+    def get(self, key: str) -> Series:
+        return self.series.get(key, EMPTY)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a curve alone does not tell. None: unknown; a rule that needs it is passed over and says so."""
+
+    primary_metric: str | None = None  # a bare name, as `accuracy`; its series is eval/accuracy
+    classes: int | None = None  # None: regression, or unknown
+    majority_share: float | None = None  # of the most frequent label among the evaluation examples
+    eval_examples: int | None = None
+    greater_is_better: bool | None = None  # None: by the metric's name
+
+
+class CurveBuilder:
+    """Adds events one by one. Where steps go back (a resume, a rewind) later events replace earlier ones."""
+
+    def __init__(self) -> None:
+        self.points: dict[str, dict[int, float]] = {}
+        self.epochs: dict[int, float] = {}
+        self.times: dict[int, float] = {}
+        self.bad: list[tuple[int, str]] = []
+        self.last_step = -1
+
+    def add(self, event: Event) -> None:
+        if event.step < self.last_step:
+            for points in (*self.points.values(), self.epochs, self.times):
+                for step in [step for step in points if step >= event.step]:
+                    del points[step]
+        self.last_step = event.step
+        self.epochs[event.step] = event.epoch
+        self.times[event.step] = event.time
+        for key, value in event.metrics.items():
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                continue
+            if math.isfinite(value):
+                self.points.setdefault(key, {})[event.step] = float(value)
+            else:
+                self.bad.append((event.step, key))
+
+    def curve(self) -> Curve:
+        series = {
+            key: Series(tuple(sorted(points)), tuple(points[step] for step in sorted(points)))
+            for key, points in self.points.items()
+            if points
+        }
+        return Curve(series, dict(self.epochs), dict(self.times), tuple(self.bad))
+
+
+def build(events: Iterable[Event]) -> Curve:
+    builder = CurveBuilder()
+    for event in events:
+        builder.add(event)
+    return builder.curve()
+
+
+def lower_is_better(key: str) -> bool:
+    """By the last part of the name: a loss or an error falls, every other metric rises."""
+    return key.rpartition("/")[2].endswith(LOWER_IS_BETTER)
+
+
+def primary_key(curve: Curve, facts: Facts) -> str | None:
+    """The series that ranks checkpoints: eval/<primary metric>, else any eval metric, else eval/loss."""
+    if facts.primary_metric and f"eval/{facts.primary_metric}" in curve.series:
+        return f"eval/{facts.primary_metric}"
+    metrics = eval_metrics(curve)
+    return metrics[0] if metrics else ("eval/loss" if "eval/loss" in curve.series else None)
+
+
+def eval_metrics(curve: Curve) -> list[str]:
+    """Eval metrics that measure quality; speeds may stand under eval/ too."""
+    speed = ("loss", "runtime", "seconds", "per_second", "examples", "epoch")
+    return [key for key in curve.series if key.startswith("eval/") and not key.endswith(speed)]
+
+
+def facts_of(record: Mapping[str, Any], folder: Path | None = None) -> Facts:
+    """From run.json's `data`; the label shares from predictions/*.parquet where run.json lacks them."""
+    data = record.get("data") or {}
+    metrics = data.get("metrics") or [None]
+    primary = (data.get("objective") or "").rpartition("/")[2] or metrics[0]
+    names = data.get("label_names")
+    share, counts = data.get("majority_share"), data.get("eval_examples")
+    count = counts.get("") if isinstance(counts, dict) else counts  # by suffix of the evaluation set; "": eval/
+    if share is None and folder is not None:
+        share, count, classes = _labels(folder / "predictions")
+        names = names or (range(classes) if classes else None)
+    return Facts(
+        primary_metric=primary,
+        classes=len(names) if names else None,
+        majority_share=share,
+        eval_examples=count,
+        greater_is_better=data.get("greater_is_better"),
+    )
+
+
+def _labels(folder: Path) -> tuple[float | None, int | None, int | None]:
+    """Majority share, count and number of labels of the evaluation predictions (int labels only)."""
+    files = [path for path in sorted(folder.glob("*.parquet")) if not path.stem.startswith("test")]
+    if not files:
+        return None, None, None
+    from collections import Counter
+
+    import pyarrow.parquet as parquet
+
+    try:
+        labels = parquet.read_table(files[0], columns=["label"]).column("label").to_pylist()
+    except (OSError, ValueError, KeyError):
+        return None, None, None
+    kept = [label for label in labels if label is not None]
+    if not kept or isinstance(kept[0], float):
+        return None, len(kept) or None, None
+    counts = Counter(kept)
+    return max(counts.values()) / len(kept), len(kept), len(counts)

@@ -1,0 +1,82 @@
+"""curves.png: loss, metrics, rate and gradient norm of one run over optimizer steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from exp.curves.curve import Curve, eval_metrics
+from exp.curves.verdict import Verdict
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Okabe and Ito's colours: told apart with every common colour blindness, and in grey.
+BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#777777"
+
+
+def draw(curve: Curve, verdict: Verdict, path: Path, title: str) -> None:
+    """Writes a PNG of 1500 x 1000 pixels. Uses the Agg canvas directly: pyplot's state is the user's."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 6.67), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(_plain(f"{title}\n{verdict.title}"), fontsize=11)
+    loss, metric, rate, norm = figure.subplots(2, 2, sharex=True).flat
+    _line(loss, curve, "train/loss", BLUE)
+    _line(loss, curve, "eval/loss", ORANGE, dots=True)
+    for key, color in zip(eval_metrics(curve), (ORANGE, GREEN, PINK, GREY), strict=False):
+        _line(metric, curve, key, color, dots=True)
+    _line(rate, curve, "train/lr", BLUE)
+    rate.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
+    _line(norm, curve, "train/grad_norm", BLUE)
+    values = curve.get("train/grad_norm").values
+    if values and min(values) > 0 and max(values) > 30 * min(values):
+        norm.set_yscale("log")
+    for axes, label in ((loss, "loss"), (metric, "metric"), (rate, "learning rate"), (norm, "gradient norm")):
+        _frame(axes, label, verdict, curve)
+    for axes in (rate, norm):
+        axes.set_xlabel("optimizer step")
+    for axes in (loss, rate, norm):
+        for step in sorted({step for step, key in curve.bad})[:20]:
+            axes.axvline(step, color="red", linewidth=0.8)
+    figure.savefig(path)
+
+
+def _line(axes: Axes, curve: Curve, key: str, color: str, dots: bool = False) -> None:
+    series = curve.get(key)
+    if len(series):
+        marker = "o" if dots or len(series) < 3 else None
+        axes.plot(
+            series.steps,
+            series.values,
+            color=color,
+            label=_plain(key),
+            marker=marker,
+            markersize=3,
+            linewidth=1.3,
+        )
+
+
+def _frame(axes: Axes, label: str, verdict: Verdict, curve: Curve) -> None:
+    axes.set_ylabel(label)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    if not axes.lines:
+        axes.text(0.5, 0.5, "not logged", ha="center", va="center", transform=axes.transAxes, color=GREY)
+        return
+    if verdict.best is not None:
+        axes.axvline(
+            verdict.best.step,
+            color=GREY,
+            linestyle="--",
+            linewidth=1,
+            label=f"best, step {verdict.best.step}",
+        )
+    axes.legend(fontsize=8, frameon=False)
+
+
+def _plain(text: str) -> str:
+    """A dollar sign would start matplotlib's formulas, and a name may hold anything."""
+    return text.replace("$", r"\$")

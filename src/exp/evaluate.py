@@ -1,0 +1,132 @@
+"""python -m exp.evaluate run=outputs/2026-11-20/12-00-00: do the saved weights give the recorded numbers?
+
+Measures the model of a finished run on the run's own evaluation sets (and its test sets, where the run did) and sets
+every number beside the recorded one. Ends with 0 where all are equal to the last bit, with 1 where one is not.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from exp import words
+from exp.errors import ExpError
+from exp.exits import plain_exits
+
+if TYPE_CHECKING:
+    from exp.saved import Finished
+
+DIFFERENT = 1
+KEYS = {
+    "run": "the run folder",
+    "data.path": "where the run's data lies now, if it was moved",
+    "data.train_file": "the same for data=files; also data.validation_file, data.test_file",
+    "data.validation_file": "see data.train_file",
+    "data.test_file": "see data.train_file",
+}
+# Adding an adapter's update into a weight rounds the sum to fp32: 2**-24 a weight, gathered over a network's depth.
+ROUNDING = 1e-5
+
+
+@dataclass(frozen=True)
+class Row:
+    key: str
+    recorded: float
+    now: float
+
+    @property
+    def equal(self) -> bool:
+        return self.recorded == self.now or (self.recorded != self.recorded and self.now != self.now)
+
+    @property
+    def close(self) -> bool:
+        return self.equal or abs(self.recorded - self.now) <= ROUNDING * max(1.0, abs(self.recorded))
+
+
+def evaluate(given: Mapping[str, str]) -> int:
+    """Prints the table; returns the exit code. Raises ExpError for a run that cannot be evaluated."""
+    from exp import saved
+    from exp.loop.recorded import of_saved_weights
+    from exp.run.events import read_events
+
+    if "run" not in given:
+        raise ExpError("run is not given: add run=<run folder>")
+    run = saved.finished(given["run"])
+    moved = saved.checked_moves(run, given)
+    facts = run.facts
+    recorded = of_saved_weights(
+        read_events(run.folder / "metrics.jsonl"), run.config, facts["objective"], facts["greater_is_better"]
+    )
+    data = saved.load_data(run, moved)
+    model = saved.load_model(run)
+    cache = Path(run.config["cache_dir"])
+    sets = {_name("eval", suffix): split for suffix, split in data.evals.items()}
+    if any(key.startswith("test") for key in recorded):
+        sets |= {_name("test", suffix): split for suffix, split in data.tests.items() if "label" in split.column_names}
+    now: dict[str, float] = {}
+    for name, split in sets.items():
+        found = model.evaluate(saved.encode_split(run, model, data, split, name, cache))
+        now |= {f"{name}/{metric}": value for metric, value in found.metrics.items()}
+    rows = [Row(key, recorded[key]["value"], value) for key, value in now.items() if key in recorded]
+    lost = sorted(recorded.keys() - now.keys())
+    if not any(row.key.startswith("eval") for row in rows):
+        for key, value in now.items():
+            print(f"{key:<28}{value!r}")
+        print(f"{run.folder} recorded no evaluation (eval_strategy=no): there is nothing to compare with")
+        return 0
+    print(table(rows))
+    step = next(int(found["step"]) for key, found in recorded.items() if key.startswith("eval"))
+    return _verdict(run, rows, lost, step)
+
+
+def table(rows: list[Row]) -> str:
+    """Numbers with every digit that tells them apart."""
+    width = max(len(row.key) for row in rows)
+    lines = [f"{'metric':<{width}}  {'recorded':<22}{'now':<22}"]
+    for row in rows:
+        told = "equal" if row.equal else f"differs by {row.now - row.recorded:.3g}"
+        lines.append(f"{row.key:<{width}}  {row.recorded!r:<22}{row.now!r:<22}{told}")
+    return "\n".join(lines)
+
+
+def _verdict(run: Finished, rows: list[Row], lost: list[str], step: int) -> int:
+    adapter = run.config["adapter"]["_target_"].rpartition(".")[2]
+    if lost:
+        print(f"different: {', '.join(lost)} cannot be measured any more")
+        return DIFFERENT
+    if all(row.equal for row in rows):
+        print(f"equal: the saved model gives every recorded number exactly (weights of step {step})")
+        return 0
+    if adapter != "NoAdapter" and all(row.close for row in rows):
+        print(f"equal but for rounding: {adapter} was merged into the weights that were saved (step {step})")
+        return 0
+    print(f"different: {sum(not row.equal for row in rows)} of {len(rows)} numbers are not the recorded ones")
+    for line in _changes(run):
+        print(f"  {line}")
+    return DIFFERENT
+
+
+def _changes(run: Finished) -> list[str]:
+    from exp.run.environment import hardware, packages
+    from exp.run.surroundings import differences
+
+    return differences(run.record, {"packages": packages(), "hardware": hardware()})
+
+
+def _name(kind: str, suffix: str) -> str:
+    return f"{kind}_{suffix}" if suffix else kind
+
+
+def main() -> None:
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    with plain_exits():
+        code = evaluate(words.parse(sys.argv[1:], KEYS, __doc__ or ""))
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,281 @@
+"""From a command line to a task with a checked config and a run folder of its own."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import itertools
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from exp import exits
+from exp.confdir import conf_dir, groups
+from exp.errors import ExpError
+
+# What a `_target_` may name. A security boundary: a config can come from anywhere, this list only from here.
+WHITELIST = ("exp.*", "hydra_plugins.*", "optuna.samplers.*", "optuna.pruners.*")
+TIME = "${now:"  # in the name of an output folder: the folder is ours to number
+
+
+def main(task: TaskFunction, config_name: str = "train") -> None:
+    """Composes the config from sys.argv, checks it and calls `task(cfg)` in a run folder.
+
+    Ends the process with one message and code 2 for bad input, with 130 for Ctrl-C. HYDRA_FULL_ERROR=1 shows
+    the traceback of bad input as well.
+    """
+    if os.environ.get("HYDRA_FULL_ERROR") == "1":
+        _compose_and_run(task, config_name)
+        return
+    with exits.plain_exits(), _hydra_raises():
+        _compose_and_run(task, config_name)
+
+
+def _compose_and_run(task: TaskFunction, config_name: str) -> None:
+    from exp.explain import COMPOSING, explained, while_composing
+
+    given = sys.argv
+    started = False
+
+    @functools.wraps(task)
+    def job(cfg: DictConfig) -> Any:
+        nonlocal started
+        started = True
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            # Claim saw the config without the swept values; a wrong one fails its job, not the sweep.
+            from exp.check import check
+
+            check(cfg, HydraConfig.get().runtime.choices)
+        return task(cfg)
+
+    entry = hydra.main(config_path=str(conf_dir()), config_name=config_name, execution_whitelist=WHITELIST)(job)
+    try:
+        sys.argv = [given[0], *resume_argv(given[1:])]
+        entry()
+    except (*COMPOSING, ValueError) as error:
+        if started or not while_composing(error):
+            raise
+        words = [word for word in given[1:] if not word.startswith("-")]
+        raise explained(error, config_name, words) from error
+    finally:
+        sys.argv = given
+
+
+@contextmanager
+def _hydra_raises() -> Iterator[None]:
+    """Hydra prints what goes wrong in its own words and exits with 1; here it raises.
+
+    HYDRA_FULL_ERROR=1 would do the same, but every process that a run starts would inherit it.
+    """
+    from hydra._internal import utils
+
+    reporting = utils.run_and_report
+    utils.run_and_report = lambda func: func()
+    try:
+        yield
+    finally:
+        utils.run_and_report = reporting
+
+
+def resume_argv(argv: Sequence[str]) -> list[str]:
+    """`resume=<run folder or checkpoint>` becomes the saved config and the same folder; else `argv` stays."""
+    resume = next((word.partition("=")[2] for word in argv if word.startswith("resume=")), "").strip("'\"")
+    if resume == "auto":
+        folder = _newest_interrupted(argv)
+        return list(argv) if folder is None else resume_argv(["resume=" + quoted(folder), *_without_resume(argv)])
+    if resume in ("", "null"):
+        return list(argv)
+    folder = run_folder_of(Path(resume))
+    for word in argv:
+        key = word.partition("=")[0].lstrip("+~")
+        if "=" in word and key in groups():
+            raise ExpError(
+                f"{word} cannot change a run that goes on: {folder} keeps the parts it was started with. "
+                f"Leave it out, or start a new run without resume"
+            )
+    return [
+        "--config-path",
+        str(folder / ".hydra"),
+        "--config-name",
+        "config",
+        *argv,
+        f"hydra.run.dir={quoted(folder)}",
+        "hydra.output_subdir=null",  # .hydra stays as it was
+        # The saved config has no Hydra node, so what train.yaml says there is said again.
+        "hydra.job.name=train",
+        "hydra/job_logging=none",
+        "hydra/hydra_logging=none",
+        "+hydra.callbacks.exp._target_=exp.launch.Claim",
+    ]
+
+
+def _newest_interrupted(argv: Sequence[str]) -> Path | None:
+    """The newest run below outputs/ that `argv` would repeat and that was stopped before its end."""
+    from hydra import compose, initialize_config_dir
+
+    from exp.resume import interrupted_run
+
+    with initialize_config_dir(str(conf_dir()), job_name="train"):
+        words = [word for word in argv if not word.startswith("-")]
+        cfg = compose("train", overrides=words, return_hydra_config=True)
+        root = Path(_written_dir(cfg, "run").partition(TIME)[0])
+        return interrupted_run(_plain(cfg), root) if root.is_dir() else None
+
+
+def _without_resume(argv: Sequence[str]) -> list[str]:
+    return [word for word in argv if not word.startswith("resume=")]
+
+
+def _plain(cfg: DictConfig) -> dict[str, Any]:
+    """Resolved and without Hydra's node, as a run records its config."""
+    own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+    return OmegaConf.to_container(own, resolve=True)  # type: ignore[return-value]
+
+
+def run_folder_of(path: Path) -> Path:
+    """The run folder that `path` is or lies in (a checkpoint), absolute."""
+    path = path.expanduser().resolve()
+    if not path.exists():
+        raise ExpError(f"resume={path}: no such folder; give a run folder (it holds run.json) or a checkpoint in one")
+    for folder in (path, *path.parents[:2]):
+        if (folder / "run.json").exists() and (folder / ".hydra" / "config.yaml").exists():
+            return folder
+    raise ExpError(f"resume={path}: neither a run folder nor a checkpoint in one (no run.json beside .hydra there)")
+
+
+def quoted(path: Path) -> str:
+    """A path as Hydra's override grammar takes it, whatever characters it has."""
+    return QuotedString(_literal(path), Quote.single).with_quotes()
+
+
+def _literal(path: Path) -> str:
+    """The path as a config value in which nothing is interpolated."""
+    return str(path).replace("${", "\\${")
+
+
+class Claim(Callback):
+    """Checks the config and claims the output folder, before Hydra writes anything.
+
+    Hydra turns an exception of a callback into a warning, so bad input exits right here.
+    """
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        with _ends_here():
+            _check(config)
+            folder, movable = _folder(config, "run")
+            if config.hydra.output_subdir is not None:
+                _set_folder(config, "run", claim(folder, movable))
+            elif (folder / "run.json").exists():  # a run that goes on
+                from exp.resume import check_goes_on
+
+                check_goes_on(folder, _plain(config))
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        with _ends_here():
+            _check(config)
+            folder, movable = _folder(config, "sweep")
+            if config.hydra.runtime.choices.get("hydra/sweeper") == "study":
+                return  # it names its folder itself, and goes on in it with any number of workers
+            from hydra_plugins.exp_study._direction import check_plain_sweeper
+
+            check_plain_sweeper(config)
+            _set_folder(config, "sweep", claim(folder, movable))
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """A sweep whose first job could not even be composed leaves nothing."""
+        folder = Path(config.hydra.sweep.dir)
+        if [path.name for path in folder.glob("*")] == ["multirun.yaml"]:
+            (folder / "multirun.yaml").unlink()
+            folder.rmdir()
+
+
+def claim(folder: Path, movable: bool) -> Path:
+    """Makes `folder`, or if movable the first free of `folder-1`, `folder-2` ...; two callers never get one.
+
+    Raises ExpError if the folder holds anything and is not movable, or cannot be written.
+    """
+    with _told(folder):
+        _make_parents(folder)
+        for count in itertools.count():
+            attempt = folder.with_name(f"{folder.name}-{count}") if count else folder
+            try:
+                attempt.mkdir()
+                return attempt
+            except FileExistsError:
+                if not movable:
+                    break
+        if not folder.is_dir() or any(folder.iterdir()):
+            go_on = f"go on with it (resume={folder}), " if (folder / "run.json").exists() else ""
+            raise ExpError(
+                f"{folder} exists already and is never overwritten: choose another folder, {go_on}or remove it"
+            )
+        # An empty folder was made for us; its first entry decides between two that found it empty.
+        (folder / ".hydra").mkdir()
+    return folder
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileExistsError:
+        raise ExpError(f"{folder} was taken by another run just now; choose another folder") from None
+    except OSError as error:
+        raise ExpError(
+            f"cannot make the output folder {folder}: {error.strerror}; "
+            f"choose another with hydra.run.dir=... (or hydra.sweep.dir=... of a sweep)"
+        ) from None
+
+
+def _make_parents(folder: Path) -> None:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:  # a file stands where a folder should
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
+
+
+def _check(config: DictConfig) -> None:
+    from exp.check import check
+
+    HydraConfig.instance().set_config(config)  # for ${hydra:...} in the config
+    check(config, config.hydra.runtime.choices)
+    if config.hydra.mode != RunMode.MULTIRUN and config.hydra.runtime.choices.get("sweep"):
+        preset = config.hydra.runtime.choices.sweep
+        raise ExpError(f"sweep={preset} is a search over many runs: add --multirun")
+
+
+def _folder(config: DictConfig, kind: str) -> tuple[Path, bool]:
+    """The folder that Hydra would use, and whether its name is ours to change (it holds a time)."""
+    return Path(config.hydra[kind].dir).absolute(), TIME in _written_dir(config, kind)
+
+
+def _written_dir(config: DictConfig, kind: str) -> str:
+    """The folder's name as the YAML has it, before the time is filled in."""
+    node: Any = OmegaConf.to_container(config.hydra[kind], resolve=False)
+    return node["dir"]
+
+
+def _set_folder(config: DictConfig, kind: str, folder: Path) -> None:
+    with read_write(config.hydra), open_dict(config.hydra):
+        config.hydra[kind].dir = _literal(folder)
+        if kind == "sweep":  # a sweep's jobs are composed again, from the overrides
+            config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(folder)}")
+
+
+@contextmanager
+def _ends_here() -> Iterator[None]:
+    try:
+        yield
+    except ExpError as error:
+        exits.complain(error)
+        raise SystemExit(exits.BAD_INPUT) from None

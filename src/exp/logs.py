@@ -1,0 +1,55 @@
+"""Where a run's words go: stderr for whoever watches, train.log in the run folder for whoever comes later."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class _BesideBar(logging.StreamHandler):
+    """Lifts a progress bar out of the way of a line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "tqdm" not in sys.modules:
+            super().emit(record)
+            return
+        from tqdm import tqdm
+
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
+TO_FILE_ONLY = {"file_only": True}  # `extra` of a log call
+
+
+def _for_the_screen(record: logging.LogRecord) -> bool:
+    loud = record.name.startswith("exp") or record.levelno >= logging.WARNING
+    return loud and not getattr(record, "file_only", False)
+
+
+@contextmanager
+def logged_to(path: Path) -> Iterator[None]:
+    """Everything from INFO up into `path`; what exp says, and every warning, to stderr as well."""
+    file = logging.FileHandler(path, encoding="utf-8")
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    screen = _BesideBar(sys.stderr)
+    screen.setFormatter(logging.Formatter("%(message)s"))
+    screen.addFilter(_for_the_screen)
+    # Said whenever bitsandbytes is installed, whether it is used or not.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    root = logging.getLogger()
+    level, handlers = root.level, (file, screen)
+    root.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    for handler in handlers:
+        root.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            root.removeHandler(handler)
+            handler.close()
+        logging.captureWarnings(False)
+        root.setLevel(level)

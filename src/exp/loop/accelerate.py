@@ -1,0 +1,84 @@
+"""loop=accelerate: the whole training step, readable from top to bottom.
+
+Accelerate brings devices, mixed precision and gradient clipping under a scaler; accumulation is written out, because
+its `accumulate()` divides a short last group by the full count.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from exp.loop.base import Parts
+    from exp.run.folder import Run
+    from exp.run.result import Result
+    from exp.tracker.base import Tracker
+    from exp.trial import Trial
+
+
+class AccelerateLoop:
+    def fit(self, parts: Parts, run: Run, tracker: Tracker, trial: Trial) -> Result:
+        import torch
+        from accelerate import Accelerator
+        from accelerate.state import AcceleratorState
+
+        from exp.loop.batching import train_loader
+        from exp.loop.clipping import clip
+        from exp.loop.session import Session
+
+        settings, plan = parts.settings, parts.plan
+        AcceleratorState._reset_state()  # the run before in this process may have had another precision
+        accelerator = Accelerator(mixed_precision=parts.mixed_precision)
+        model, optimizer = accelerator.prepare(parts.model, parts.optimizer(parts.model))
+        scheduler = parts.scheduler(optimizer.optimizer, plan.total_steps, plan.greater_is_better)
+        plateau = isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
+        loader = train_loader(parts)
+        order = loader.batch_sampler
+        accumulation = settings.gradient_accumulation_steps
+        session = Session(
+            parts,
+            run,
+            tracker,
+            trial,
+            model=model,
+            optimizer=optimizer,
+            scheduler=scheduler,
+            scaler=accelerator.scaler,
+            device=accelerator.device,
+        )
+        try:
+            done = session.begin()
+            over = done >= plan.total_steps
+            model.train()
+            for epoch in range(done // plan.steps_per_epoch, plan.epochs):
+                if over:
+                    break
+                order.set_epoch(epoch)
+                first = (
+                    (done - epoch * plan.steps_per_epoch) * accumulation if epoch * plan.steps_per_epoch < done else 0
+                )
+                indices = iter(list(order)[first:])
+                while group := list(islice(indices, accumulation)):
+                    loss = torch.zeros((), device=accelerator.device)
+                    for chosen in group:
+                        batch = parts.collator([parts.encoded.train[i] for i in chosen])
+                        batch = {key: value.to(accelerator.device) for key, value in batch.items()}
+                        # A mean over the group, by its real size: the last one of an epoch may be shorter.
+                        micro_loss = model(**batch).loss / len(group)
+                        accelerator.backward(micro_loss)
+                        loss += micro_loss.detach()
+                    grad_norm = clip(accelerator, model, settings.max_grad_norm, session.logs_next())
+                    lr = max(parameters["lr"] for parameters in optimizer.param_groups)
+                    session.before_update(loss)
+                    optimizer.step()
+                    parts.adapter.after_optimizer_step(parts.model, session.step + 1)
+                    if not (plateau or accelerator.optimizer_step_was_skipped):  # fp16 skips a step that overflowed
+                        scheduler.step()
+                    optimizer.zero_grad()
+                    over = session.step_end(loss, grad_norm, lr, [i for chosen in group for i in chosen])
+                    if over:
+                        break
+            return session.finish()
+        finally:
+            session.close()

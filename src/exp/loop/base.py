@@ -1,0 +1,48 @@
+"""The contract between the parts and the loops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from exp.data.base import RawData
+    from exp.data.collate import Collator
+    from exp.data.encode import Encoded
+    from exp.loop.plan import Plan
+    from exp.loop.settings import Settings
+    from exp.metrics.metric import Scores
+    from exp.model.base import Adapter
+    from exp.run.folder import Run
+    from exp.run.result import Result
+    from exp.tracker.base import Tracker
+    from exp.trial import Trial
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything a loop needs, built. No part sees a config any more."""
+
+    data: RawData
+    encoded: Encoded
+    model: PreTrainedModel  # fp32, on the CPU, adapter applied
+    tokenizer: PreTrainedTokenizerBase
+    collator: Collator
+    optimizer: Callable[[PreTrainedModel], Optimizer]
+    scheduler: Callable[..., LRScheduler]  # (optimizer, total_steps, greater_is_better)
+    metric: Callable[[], Scores]
+    adapter: Adapter
+    mixed_precision: str  # "no" | "bf16" | "fp16": Accelerate's words
+    settings: Settings
+    plan: Plan
+
+
+class Loop(Protocol):
+    """Turns parts into a trained model: `parts.model` holds the final (or best) weights afterwards."""
+
+    def fit(self, parts: Parts, run: Run, tracker: Tracker, trial: Trial) -> Result: ...

@@ -1,0 +1,78 @@
+"""Which examples come when: the same order for both loops, a function of the seed and the epoch alone.
+
+Because an epoch's order depends on nothing that came before it, a run resumes in the middle of an epoch exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+if TYPE_CHECKING:
+    from exp.loop.base import Parts
+
+
+class EpochBatches(Sampler[list[int]]):
+    """Index lists of one epoch's micro-batches.
+
+    `random` permutes with a generator seeded by `seed + epoch`, which is Accelerate's rule (SeedableRandomSampler)
+    and so the order of a stock Trainer. `length_grouped` sorts by length inside pools of 50 batches of that
+    permutation, then deals the batches of all pools in random order, the longest batch first: what would run out
+    of memory does so at once.
+    """
+
+    pool = 50  # batches, as in transformers' get_length_grouped_indices
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int, mode: str) -> None:
+        self.lengths = lengths
+        self.batch_size = batch_size
+        self.seed = seed
+        self.mode = mode
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-len(self.lengths) // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        order = torch.randperm(len(self.lengths), generator=generator).tolist()
+        if self.mode == "random":
+            return iter(_chunks(order, self.batch_size))
+        batches: list[list[int]] = []
+        for pool in _chunks(order, self.pool * self.batch_size):
+            batches += _chunks(sorted(pool, key=lambda i: -self.lengths[i]), self.batch_size)
+        # Only whole batches change places, so that the short one stays the last of its epoch.
+        whole = [batch for batch in batches if len(batch) == self.batch_size]
+        short = [batch for batch in batches if len(batch) < self.batch_size]
+        dealt = [whole[i] for i in torch.randperm(len(whole), generator=generator).tolist()]
+        if dealt:
+            longest = max(range(len(dealt)), key=lambda i: self.lengths[dealt[i][0]])
+            dealt[0], dealt[longest] = dealt[longest], dealt[0]
+        return iter(dealt + short)
+
+
+def _chunks(items: list[int], size: int) -> list[list[int]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def train_loader(parts: Parts) -> DataLoader:
+    """Batches of one epoch; its batch sampler has `set_epoch`."""
+    settings = parts.settings
+    return DataLoader(
+        parts.encoded.train,  # type: ignore[arg-type]
+        batch_sampler=EpochBatches(
+            parts.encoded.train.lengths,
+            settings.per_device_train_batch_size,
+            settings.data_seed,
+            settings.batching,
+        ),
+        collate_fn=parts.collator,
+        # DataLoader draws a base seed for its workers from here; the global generator belongs to dropout.
+        generator=torch.Generator(),
+    )

@@ -1,0 +1,213 @@
+"""Checkpoints: everything a run needs to go on bit for bit, one implementation for both loops.
+
+    checkpoints/step-000459/
+        weights.safetensors    parameters and buffers; only the trained ones where the rest is frozen
+        training.pt            optimizer, scheduler, scaler and random states, read with weights_only=True
+        state.json             step, position, best value, early stopping, size of metrics.jsonl
+        manifest.json          size and sha256 of the three
+    checkpoints/latest, best   links
+
+Written to a hidden folder, synced, then renamed: a checkpoint that has its name is whole. One that was damaged
+later is recognised by its manifest, and the one before it is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import random
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from exp.errors import ExpError
+from exp.run.files import disk_trouble
+
+log = logging.getLogger(__name__)
+WEIGHTS, TRAINING, STATE, MANIFEST = "weights.safetensors", "training.pt", "state.json", "manifest.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    path: Path
+    step: int
+
+    def state(self) -> dict[str, Any]:
+        return json.loads((self.path / STATE).read_text(encoding="utf-8"))
+
+    def damage(self) -> str | None:
+        """What is wrong with the files, or None."""
+        try:
+            manifest = json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
+            for name, said in manifest.items():
+                file = self.path / name
+                if file.stat().st_size != said["bytes"]:
+                    return f"{name} has {file.stat().st_size} bytes, not {said['bytes']}"
+                if _sha256(file) != said["sha256"]:
+                    return f"{name} does not match its checksum"
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            return f"{type(error).__name__}: {error}"
+        return None
+
+
+def save(
+    folder: Path, state: dict[str, Any], model: torch.nn.Module, training: dict[str, Any], best: bool
+) -> Checkpoint:
+    """Writes checkpoints/step-<state["step"]>; `training` holds state dicts (tensors and plain values)."""
+    final = folder / f"step-{state['step']:06d}"
+    scratch = folder / f".writing-{final.name}"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    try:
+        save_file(_weights(model), scratch / WEIGHTS)
+        torch.save({**training, "random": random_states()}, scratch / TRAINING)
+        (scratch / STATE).write_text(json.dumps(state))
+        manifest = {}
+        for name in (WEIGHTS, TRAINING, STATE):
+            _sync(scratch / name)
+            manifest[name] = {"bytes": (scratch / name).stat().st_size, "sha256": _sha256(scratch / name)}
+        (scratch / MANIFEST).write_text(json.dumps(manifest))
+        _sync(scratch / MANIFEST)
+        shutil.rmtree(final, ignore_errors=True)  # the same step saved again after a rewind
+        scratch.rename(final)
+        _sync(folder)
+    except Exception as error:
+        shutil.rmtree(scratch, ignore_errors=True)
+        trouble = disk_trouble(error)
+        if trouble is None:
+            raise
+        raise ExpError(
+            f"cannot save the checkpoint of step {state['step']} in {folder}: {trouble}. "
+            "Earlier checkpoints are intact; free some space or lower save_total_limit, then resume"
+        ) from error
+    _link(folder / "latest", final.name)
+    if best:
+        _link(folder / "best", final.name)
+    return Checkpoint(final, state["step"])
+
+
+def prune(folder: Path, limit: int | None) -> None:
+    """Keeps the newest `limit` checkpoints and, besides, the best one."""
+    if limit is None:
+        return
+    best = os.path.realpath(folder / "best")
+    ordinary = [item for item in all_checkpoints(folder) if os.path.realpath(item.path) != best]
+    for old in ordinary[: max(0, len(ordinary) - max(limit, 1))]:
+        shutil.rmtree(old.path, ignore_errors=True)
+
+
+def all_checkpoints(folder: Path) -> list[Checkpoint]:
+    """Oldest first."""
+    found = [Checkpoint(path, int(path.name.removeprefix("step-"))) for path in folder.glob("step-*")]
+    return sorted(found, key=lambda checkpoint: checkpoint.step)
+
+
+def newest_good(folder: Path) -> Checkpoint | None:
+    """The newest checkpoint whose files match their manifest; a damaged one is named in a warning."""
+    passed_over = None
+    for checkpoint in reversed(all_checkpoints(folder)):
+        damage = checkpoint.damage()
+        if damage is None:
+            if passed_over:
+                log.warning("%s; going on from %s instead", passed_over, checkpoint.path.name)
+            return checkpoint
+        passed_over = f"checkpoint {checkpoint.path.name} is damaged ({damage})"
+    if passed_over:
+        log.warning("%s, and there is no earlier one", passed_over)
+    return None
+
+
+def load_weights(checkpoint: Checkpoint, model: torch.nn.Module) -> None:
+    """Raises ExpError when the checkpoint holds another model."""
+    try:
+        weights = load_file(checkpoint.path / WEIGHTS)
+    except SafetensorError as error:
+        raise ExpError(f"{checkpoint.path / WEIGHTS} cannot be read: {error}") from error
+    own = model.state_dict()
+    strange = [key for key, value in weights.items() if key not in own or own[key].shape != value.shape]
+    absent = set(_weights(model)) - set(weights)
+    if strange or absent:
+        which = sorted(strange or absent)[0]
+        raise ExpError(f"{checkpoint.path} is a checkpoint of another model: {which} does not fit this one")
+    model.load_state_dict(weights, strict=False)
+
+
+def load_training(checkpoint: Checkpoint) -> dict[str, Any]:
+    return torch.load(checkpoint.path / TRAINING, map_location="cpu", weights_only=True)
+
+
+def random_states() -> dict[str, Any]:
+    """The states of every generator that training can draw from, as tensors and plain values."""
+    version, internal, gauss = random.getstate()
+    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    states: dict[str, Any] = {
+        "python": [version, list(internal), gauss],
+        "numpy": [kind, torch.from_numpy(np.asarray(keys, np.int64)), position, has_gauss, cached],
+        "torch": torch.get_rng_state(),
+    }
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state_all()
+    return states
+
+
+def restore_random_states(states: dict[str, Any]) -> None:
+    version, internal, gauss = states["python"]
+    random.setstate((version, tuple(internal), gauss))
+    kind, keys, position, has_gauss, cached = states["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(states["torch"])
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(states["cuda"])
+
+
+def _weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Trained parameters and all buffers; each shared tensor once, because safetensors refuses twins."""
+    frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    seen: set[int] = set()
+    chosen = {}
+    for name, tensor in model.state_dict().items():
+        if name in frozen or (tensor.numel() and tensor.data_ptr() in seen):
+            continue
+        seen.add(tensor.data_ptr())
+        chosen[name] = tensor.contiguous()
+    return chosen
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def _link(link: Path, target: str) -> None:
+    scratch = link.with_name(f".{link.name}")
+    scratch.unlink(missing_ok=True)
+    scratch.symlink_to(target)
+    scratch.replace(link)
+
+
+def clear_scratch(folder: Path) -> None:
+    """Removes what a killed save left half-written."""
+    for path in folder.glob(".writing-*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def bare(model: torch.nn.Module) -> torch.nn.Module:
+    """Without the wrappers of DistributedDataParallel and torch.compile."""
+    model = getattr(model, "module", model)
+    return getattr(model, "_orig_mod", model)

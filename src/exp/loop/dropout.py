@@ -1,0 +1,94 @@
+"""Dropout whose masks are cut from one pool of random bits, at a random place each.
+
+On a CPU torch draws a mask with a sequential generator, which takes a fifth of a bf16 training step of a small
+encoder. A cut from a pool costs a read. Two masks share bits when their places overlap; with a pool of four million
+and masks of a few hundred thousand that leaves each place, batch and layer a mask of its own in effect. Measured in
+benchmarks/RESULTS.md: the dev metric stays within the noise of the seed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+
+POOL = 2**22  # elements; 8 MB in bf16, 16 MB in fp32
+ATTENTION = "exp_pooled"
+
+
+class Pool:
+    """Random numbers in [0, 1), and for each rate and dtype the masks made of them."""
+
+    def __init__(self, seed: int) -> None:
+        self.uniform = torch.rand(POOL, generator=torch.Generator().manual_seed(seed))
+        self.masks: dict[tuple[float, torch.dtype], torch.Tensor] = {}
+
+    def mask(self, like: torch.Tensor, rate: float) -> torch.Tensor:
+        """0 with probability `rate`, else 1 / (1 - rate); shape and dtype of `like`.
+
+        The place is drawn from torch's global generator, which checkpoints hold.
+        """
+        key = (rate, like.dtype)
+        if key not in self.masks:
+            self.masks[key] = (self.uniform >= rate).to(like.dtype) / (1 - rate)
+        place = int(torch.randint(POOL - like.numel() + 1, ()))
+        return self.masks[key][place : place + like.numel()].view(like.shape)
+
+    def drop(self, values: torch.Tensor, rate: float) -> torch.Tensor:
+        if values.numel() > POOL // 4:  # a large mask would repeat itself; drawing it is no waste there
+            return nn.functional.dropout(values, rate, training=True)
+        return values * self.mask(values, rate)
+
+
+class PooledDropout(nn.Module):
+    def __init__(self, rate: float, pool: Pool) -> None:
+        super().__init__()
+        self.p = rate
+        self.pool = pool
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return self.pool.drop(values, self.p) if self.training and self.p > 0 else values
+
+
+def pool_dropout(model: PreTrainedModel, seed: int) -> None:
+    """Replaces every nn.Dropout of `model`, and dropout inside attention where it runs by torch's SDPA."""
+    pool = Pool(seed)
+    for module in list(model.modules()):
+        for name, child in list(module.named_children()):
+            if type(child) is nn.Dropout:
+                setattr(module, name, PooledDropout(child.p, pool))
+    if model.config._attn_implementation == "sdpa":
+        AttentionInterface.register(ATTENTION, _attention_with(pool))
+        AttentionMaskInterface.register(ATTENTION, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
+        model.config._attn_implementation = ATTENTION
+
+
+def _attention_with(pool: Pool) -> Any:
+    sdpa = AttentionInterface()["sdpa"]
+
+    def attention(
+        module: nn.Module,
+        query: torch.Tensor,  # batch, heads, tokens, width
+        key: torch.Tensor,
+        value: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        dropout: float = 0.0,
+        scaling: float | None = None,
+        **kwargs: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """As transformers' sdpa_attention_forward, but for where the mask comes from; evaluation goes there."""
+        if dropout == 0.0:
+            return sdpa(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs)
+        scores = query @ key.transpose(-1, -2) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+        if attention_mask is not None:  # True where a token may look, or numbers to add
+            if attention_mask.dtype == torch.bool:
+                scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
+            else:
+                scores = scores + attention_mask
+        weights = pool.drop(scores.softmax(-1), dropout)
+        return (weights @ value).transpose(1, 2).contiguous(), None
+
+    return attention

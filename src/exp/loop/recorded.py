@@ -1,0 +1,34 @@
+"""Which of a run's recorded metrics belong to the weights that it saved."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from exp.loop.stopping import Stopping
+from exp.run.events import Event
+
+
+def of_saved_weights(
+    events: Sequence[Event], config: Mapping[str, Any], objective: str, greater_is_better: bool
+) -> dict[str, dict[str, float]]:
+    """Metric key -> {"value", "step"} of evaluation and test sets; empty where the run evaluated nothing.
+
+    With load_best_model_at_end these are the best evaluation's, by the rule that chose the weights; else the last's.
+    Test metrics are always measured on the final weights.
+    """
+    stopping = Stopping(greater_is_better, None, config["early_stopping_threshold"])
+    last = None
+    for event in events:
+        if any(key.startswith("eval") for key in event.metrics):
+            last = event.step
+            stopping.update(event.metrics.get(objective, math.nan), event.step)
+    best = stopping.best_step if config["load_best_model_at_end"] else None
+    step = last if best is None else best
+    found = {}
+    for event in events:
+        for key, value in event.metrics.items():
+            if key.startswith("test") or (key.startswith("eval") and event.step == step):
+                found[key] = {"value": value, "step": event.step}
+    return found

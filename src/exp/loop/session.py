@@ -1,0 +1,310 @@
+"""What happens between two optimizer steps: log, evaluate, stop early, prune, save, resume. Shared by both loops.
+
+A loop does the arithmetic of a step and calls, in this order: `begin` once, then for every optimizer step
+`before_update` (gradients are there, weights are old) and `step_end` (weights are new), and `finish` once.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from exp.loop import checkpoint as checkpoints
+from exp.loop import outputs
+from exp.loop.badloss import BadLoss
+from exp.loop.cost import Cost
+from exp.loop.display import Display
+from exp.loop.evaluation import Evaluation, evaluate
+from exp.loop.interrupts import Interrupts
+from exp.loop.plan import epoch_of, eval_key
+from exp.loop.records import Records
+from exp.loop.stopping import Stopping
+from exp.model.adapter_state import extra_state, restore_extra_state
+from exp.run.result import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exp.data.encode import TokenDataset
+    from exp.loop.base import Parts
+    from exp.run.folder import Run
+    from exp.tracker.base import Tracker
+    from exp.trial import Trial
+
+log = logging.getLogger(__name__)
+
+
+class Session:
+    """`model`, `optimizer` and `scheduler` are the prepared ones; `scaler` is fp16's, else None."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        run: Run,
+        tracker: Tracker,
+        trial: Trial,
+        *,
+        model: torch.nn.Module,
+        optimizer: Any,
+        scheduler: Any,
+        scaler: Any,
+        device: torch.device,
+    ) -> None:
+        self.parts, self.run, self.tracker, self.trial = parts, run, tracker, trial
+        self.settings, self.plan = parts.settings, parts.plan
+        self.model, self.optimizer, self.scheduler, self.scaler = model, optimizer, scheduler, scaler
+        self.device = device
+        self.step = 0
+        self.status = "running"
+        self.reason: str | None = None
+        self.loss_sum = torch.zeros((), dtype=torch.float64, device=_float64_device(device))
+        self.loss_count = 0
+        self.records = Records(self.plan.objective, self.plan.greater_is_better)
+        self.evaluations: dict[str, Evaluation] = {}  # of the weights as they are now, by suffix
+        self.stopping = Stopping(
+            self.plan.greater_is_better,
+            self.settings.early_stopping_patience,
+            self.settings.early_stopping_threshold,
+        )
+        self.bad_loss = BadLoss(self.settings.on_bad_loss)
+        self.cost = Cost(parts)
+        self.display = Display(self.plan.total_steps)
+        self.interrupts = Interrupts()
+
+    # ---- the four calls of a loop ----
+
+    def begin(self) -> int:
+        """Restores the newest checkpoint or seeds dropout. Returns the optimizer steps already done."""
+        self.interrupts.__enter__()
+        found = checkpoints.newest_good(self.run.checkpoints)
+        if found is None:
+            torch.manual_seed(self.settings.dropout_seed)
+        else:
+            self._restore(found)
+        self.display.begin(self.step)
+        self.cost.begin()
+        return self.step
+
+    def before_update(self, loss: torch.Tensor) -> None:
+        """`loss`: mean over the step's micro-batches. A bad one is refused here, while the weights are still good."""
+        answer = self.bad_loss.judge(loss, self.step + 1, self._lr())
+        if answer == "keep":
+            return
+        self.optimizer.zero_grad(set_to_none=True)  # without gradients the optimizer leaves weights and state alone
+        if answer == "rewind":
+            self._rewind()
+
+    def step_end(self, loss: torch.Tensor, grad_norm: torch.Tensor | float, lr: float, examples: list[int]) -> bool:
+        """After the update; `lr` is the rate it used, `examples` the indices it saw. True: the run is over."""
+        self.cost.step(examples)
+        self.step += 1
+        self.loss_sum += loss.detach().to(self.loss_sum.dtype)
+        self.loss_count += 1
+        last = self.step >= self.plan.total_steps
+        self.evaluations = {}
+        self.display.step(self.step, loss, lr)
+        if self._due(self.settings.logging_strategy, self.settings.logging_steps, last):
+            self._log_training(grad_norm, lr)
+        if last or self._due(self.settings.eval_strategy, self._eval_steps, last):
+            self._evaluate()
+        if self._due(self.settings.save_strategy, self.settings.save_steps, last):
+            self._save()
+        if self.interrupts.received and not last and self.status == "running":
+            self.status, self.reason = "interrupted", self.interrupts.received
+            self._save()
+        self.cost.resume()
+        return last or self.status != "running"
+
+    def finish(self) -> Result:
+        """Puts the best weights back where that was asked; the model then holds what is to be saved."""
+        if self.status == "running":
+            self.status = "completed"
+        if self.settings.load_best_model_at_end and self.status in ("completed", "pruned"):
+            self._load_best()
+        self.display.close()
+        self.interrupts.__exit__(None, None, None)
+        if self.status in ("completed", "pruned"):
+            self._write_predictions()
+        objective = self.records.best.get(self.plan.objective) or {"value": math.nan, "step": 0}
+        return Result(
+            status=self.status,
+            reason=self.reason,
+            stopped_early=self.stopping.exhausted,
+            objective={"name": self.plan.objective, **objective},
+            best=self.records.best,
+            last=self.records.last,
+            cost=self.cost.summary(self.step),
+        )
+
+    def close(self) -> None:
+        """Puts terminal and signals back, also after an error."""
+        self.display.close()
+        self.interrupts.__exit__(None, None, None)
+
+    # ---- what is due ----
+
+    def logs_next(self) -> bool:
+        """The step at work will be logged: its gradient norm is wanted."""
+        settings, step = self.settings, self.step + 1
+        last = step >= self.plan.total_steps
+        return self._due(settings.logging_strategy, settings.logging_steps, last, step)
+
+    @property
+    def epoch(self) -> float:
+        return epoch_of(self.step, self.plan)
+
+    @property
+    def _eval_steps(self) -> int:
+        return self.settings.eval_steps or self.settings.logging_steps
+
+    def _due(self, strategy: str, every: int, last: bool, step: int | None = None) -> bool:
+        step = self.step if step is None else step
+        if strategy == "steps":
+            return step % every == 0
+        return strategy == "epoch" and (last or step % self.plan.steps_per_epoch == 0)
+
+    def _log_training(self, grad_norm: torch.Tensor | float, lr: float) -> None:
+        mean = self.loss_sum.item() / self.loss_count
+        self.loss_sum.zero_()
+        self.loss_count = 0
+        self._publish({"train/loss": mean, "train/lr": lr, "train/grad_norm": float(grad_norm)})
+
+    def _publish(self, metrics: Mapping[str, float]) -> None:
+        self.tracker.log(metrics, step=self.step, epoch=self.epoch)
+        self.records.add(metrics, self.step)
+
+    # ---- evaluation and what follows from it ----
+
+    def _pass_over_sets(self, sets: Mapping[str, TokenDataset]) -> dict[str, Evaluation]:
+        return {
+            suffix: evaluate(
+                self.model,
+                split,
+                self.parts.collator,
+                self.settings.per_device_eval_batch_size,
+                self.parts.metric(),
+                self.device,
+            )
+            for suffix, split in sets.items()
+        }
+
+    def _evaluate(self) -> None:
+        if self.settings.eval_strategy == "no":
+            return
+        self.cost.pause()
+        self.evaluations = self._pass_over_sets(self.parts.encoded.evals)
+        metrics = {
+            eval_key(suffix, name): value
+            for suffix, found in self.evaluations.items()
+            for name, value in found.metrics.items()
+        }
+        self._publish(metrics)
+        self.display.evaluation(metrics, self.step, self.epoch, self.records.last.get("train/loss"))
+        value = metrics[self.plan.objective]
+        improved = self.stopping.update(value, self.step)
+        if isinstance(self.scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+            self.scheduler.step(value)
+        self.trial.report(value, self.step)
+        if self.trial.should_prune():
+            self.status, self.reason = "pruned", f"{self.plan.objective}={value:.4g} at step {self.step}"
+        elif self.stopping.exhausted:
+            self.status = "completed"
+            self.reason = (
+                f"early stopping: {self.plan.objective} has not improved by more than "
+                f"{self.settings.early_stopping_threshold} for {self.stopping.waited} evaluations"
+            )
+        if improved and (self.settings.load_best_model_at_end or self.status != "running"):
+            self._save(best=True)
+
+    def _write_predictions(self) -> None:
+        """Of the final weights, whatever the evaluation strategy was."""
+        data, sets = self.parts.data, self.parts.encoded
+        for suffix, found in (self.evaluations or self._pass_over_sets(sets.evals)).items():
+            name = f"eval_{suffix}" if suffix else "eval"
+            outputs.write_predictions(self.run, name, sets.evals[suffix], found, data)
+        if self.settings.do_predict:
+            for suffix, found in self._pass_over_sets(sets.tests).items():
+                name = f"test_{suffix}" if suffix else "test"
+                outputs.write_predictions(self.run, name, sets.tests[suffix], found, data)
+                if found.labels is not None:
+                    self._publish({f"{name}/{key}": value for key, value in found.metrics.items()})
+
+    # ---- checkpoints ----
+
+    def _save(self, best: bool = False) -> None:
+        self.cost.pause()
+        checkpoints.save(
+            self.run.checkpoints,
+            self._state(),
+            checkpoints.bare(self.model),
+            {
+                "optimizer": self.optimizer.state_dict(),
+                "scheduler": self.scheduler.state_dict(),
+                "scaler": None if self.scaler is None else self.scaler.state_dict(),
+                "loss_sum": self.loss_sum.cpu(),
+                "adapter": extra_state(checkpoints.bare(self.model)),  # type: ignore[arg-type]
+            },
+            best=best or self.stopping.best_step == self.step,
+        )
+        checkpoints.prune(self.run.checkpoints, self.settings.save_total_limit)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "loss_count": self.loss_count,
+            "best": self.records.best,
+            "last": self.records.last,
+            "stopping": [self.stopping.best, self.stopping.best_step, self.stopping.waited],
+            "bad_loss": self.bad_loss.state(),
+            "cost": self.cost.state(),
+            "metrics_bytes": self.run.metrics_path.stat().st_size if self.run.metrics_path.exists() else 0,
+        }
+
+    def _restore(self, found: checkpoints.Checkpoint) -> None:
+        state, training = found.state(), self._restore_weights(found)
+        self.scheduler.load_state_dict(training["scheduler"])
+        if self.scaler is not None and training["scaler"] is not None:
+            self.scaler.load_state_dict(training["scaler"])
+        self.loss_sum.copy_(training["loss_sum"])
+        self.step, self.loss_count = state["step"], state["loss_count"]
+        self.records.best, self.records.last = state["best"], state["last"]
+        self.stopping.best, self.stopping.best_step, self.stopping.waited = state["stopping"]
+        self.bad_loss.restore(state["bad_loss"])
+        self.cost.restore(state["cost"])
+        checkpoints.restore_random_states(training["random"])
+        log.info("resumed from %s: step %d of %d", found.path, self.step, self.plan.total_steps)
+
+    def _restore_weights(self, found: checkpoints.Checkpoint) -> dict[str, Any]:
+        checkpoints.load_weights(found, checkpoints.bare(self.model))
+        training = checkpoints.load_training(found)
+        self.optimizer.load_state_dict(training["optimizer"])
+        restore_extra_state(checkpoints.bare(self.model), training["adapter"])  # type: ignore[arg-type]
+        return training
+
+    def _rewind(self) -> None:
+        found = checkpoints.newest_good(self.run.checkpoints)
+        if found is None:
+            raise self.bad_loss.error(self.step + 1, "on_bad_loss=rewind found no checkpoint to go back to")
+        self._restore_weights(found)
+        log.warning("weights and optimizer are back at step %d; the data goes on", found.step)
+
+    def _load_best(self) -> None:
+        best = self.run.checkpoints / "best"
+        if not best.exists() or self.stopping.best_step == self.step:
+            return
+        assert self.stopping.best_step is not None
+        checkpoints.load_weights(
+            checkpoints.Checkpoint(best.resolve(), self.stopping.best_step), checkpoints.bare(self.model)
+        )
+        self.evaluations = {}
+        log.info("loaded the best weights, of step %d", self.stopping.best_step)
+
+    def _lr(self) -> float:
+        return max(group["lr"] for group in self.optimizer.param_groups)
+
+
+def _float64_device(device: torch.device) -> torch.device:
+    return torch.device("cpu") if device.type == "mps" else device  # MPS has no float64

@@ -1,0 +1,35 @@
+"""Techniques that make a step faster, each a setting of its own; what does not fit machine or model is left out."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+log = logging.getLogger("exp")
+
+
+@dataclass(frozen=True)
+class Speed:
+    compile: bool | str  # true | false | auto: on CUDA alone
+    pad_to_multiple_of: int | None  # tokens
+    pooled_dropout: bool
+
+    def apply(self, model: PreTrainedModel, device: str, seed: int) -> None:
+        """Changes `model` in place. `seed` fills the pool, so that a resumed run cuts from the same one."""
+        if self.pooled_dropout:
+            if device == "cpu":
+                from exp.loop.dropout import pool_dropout
+
+                pool_dropout(model, seed)
+            else:
+                log.info("speed: pooled_dropout left out, a GPU draws its masks fast")
+        if self.compile is True or (self.compile == "auto" and device == "cuda"):
+            if device == "cpu" and shutil.which("g++") is None:
+                log.info("speed: compile left out, it needs a C++ compiler (g++) on a CPU")
+            else:
+                model.compile(dynamic=True)

@@ -1,0 +1,33 @@
+"""The best evaluation so far, and when to give up waiting for a better one: one rule for both loops.
+
+It is that of transformers.EarlyStoppingCallback, for evaluations on steps and on epochs alike: an evaluation that
+beats the best by more than the threshold starts the count anew; the best itself moves with any gain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Stopping:
+    greater_is_better: bool
+    patience: int | None  # evaluations; None: never stop
+    threshold: float
+    best: float | None = None
+    best_step: int | None = None
+    waited: int = 0
+
+    def update(self, value: float, step: int) -> bool:
+        """Takes the next evaluation; True when it is the best so far. A NaN is never better."""
+        gain = 0.0 if self.best is None else (value - self.best) * (1 if self.greater_is_better else -1)
+        first = self.best is None and value == value
+        self.waited = 0 if first or gain > self.threshold else self.waited + 1
+        if first or gain > 0:
+            self.best, self.best_step = value, step
+            return True
+        return False
+
+    @property
+    def exhausted(self) -> bool:
+        return self.patience is not None and self.waited >= self.patience

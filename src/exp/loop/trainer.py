@@ -1,0 +1,19 @@
+"""loop=trainer: transformers.Trainer runs the steps; what lies between them is shared with loop=accelerate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from exp.loop.base import Parts
+    from exp.run.folder import Run
+    from exp.run.result import Result
+    from exp.tracker.base import Tracker
+    from exp.trial import Trial
+
+
+class TrainerLoop:
+    def fit(self, parts: Parts, run: Run, tracker: Tracker, trial: Trial) -> Result:
+        from exp.loop._trainer import fit  # Trainer is a heavy import
+
+        return fit(parts, run, tracker, trial)

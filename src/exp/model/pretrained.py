@@ -1,0 +1,197 @@
+"""A pretrained encoder with a classification head, from the Hub or a folder."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from exp.errors import ExpError
+from exp.model.drawn import drawn_parameters, mark_drawn, output_layer, redraw, redraw_top
+from exp.model.labels import named_labels, rows_by_name, set_labels
+from exp.model.source import hub_errors, locate
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+    from exp.data.base import RawData
+
+log = logging.getLogger(__name__)
+_PADDED_POSITIONS = {"roberta", "xlm-roberta", "camembert"}  # positions are counted from pad_token_id + 1
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A model option that loads weights. Raises ExpError for numbers that cannot work."""
+
+    path: str
+    revision: str | None
+    dropout: float | None
+    reinit_layers: int
+    mixout: float
+    attn_implementation: str | None
+
+    def __post_init__(self) -> None:
+        if self.dropout is not None and not 0 <= self.dropout < 1:
+            raise ExpError(f"model.dropout={self.dropout} must be at least 0 and below 1, or null")
+        if not 0 <= self.mixout < 1:
+            raise ExpError(f"model.mixout={self.mixout} must be at least 0 and below 1; 0.0 turns it off")
+        if self.reinit_layers < 0:
+            raise ExpError(f"model.reinit_layers={self.reinit_layers} must not be negative; 0 turns it off")
+
+    def tokenizer(self, data: RawData) -> PreTrainedTokenizerBase:
+        """The checkpoint's fast tokenizer, without the truncation and padding that some files bake in.
+
+        Raises ExpError when it cannot be had, or when `data.max_length` is more than the model can read.
+        """
+        from transformers import AutoTokenizer
+
+        path = locate(self.path)
+        config = self._config()
+        with hub_errors(self.path, self.revision):
+            tokenizer = AutoTokenizer.from_pretrained(path, revision=self.revision, use_fast=True)
+        if not tokenizer.is_fast:
+            raise ExpError(f"model.path={self.path} has no fast tokenizer (tokenizer.json); exp needs one")
+        # sentence-transformers' MiniLM pads and cuts everything to 128 tokens.
+        tokenizer.backend_tokenizer.no_truncation()
+        tokenizer.backend_tokenizer.no_padding()
+        for key in ("max_length", "pad_to_multiple_of", "stride", "truncation_strategy", "pad_token_type_id"):
+            tokenizer.init_kwargs.pop(key, None)
+        if tokenizer.pad_token is None:
+            if tokenizer.eos_token is None:
+                raise ExpError(
+                    f"the tokenizer of {self.path} has neither a padding nor an end token; take another model"
+                )
+            tokenizer.pad_token = tokenizer.eos_token
+        limit = _longest(config)
+        if limit is not None:
+            if data.max_length > limit:
+                raise ExpError(f"data.max_length={data.max_length}: {self.path} reads at most {limit} tokens")
+            tokenizer.model_max_length = min(tokenizer.model_max_length, limit)
+        return tokenizer
+
+    def model(self, data: RawData, tokenizer: PreTrainedTokenizerBase, **load: Any) -> PreTrainedModel:
+        """The classifier in fp32. What the checkpoint lacks is drawn from the current torch RNG.
+
+        A head with the data's label names is kept, its rows put into the data's order; any other is drawn anew.
+        Raises ExpError when the weights do not fit the config.
+        """
+        import torch
+        from transformers import AutoModelForSequenceClassification
+
+        if "quantization_config" in load and (self.reinit_layers or self.mixout):
+            raise ExpError(
+                "model.reinit_layers and model.mixout need trained weights; adapter=qlora freezes and packs them"
+            )
+        path = locate(self.path)
+        config = self._config()
+        old_names = named_labels(config)
+        old_count = config.num_labels
+        rows = rows_by_name(old_names, data.label_names)
+        set_labels(config, data.label_names)
+        if config.pad_token_id is None:
+            config.pad_token_id = tokenizer.pad_token_id
+        if self.dropout is not None:
+            _set_dropout(config, self.dropout)
+        if self.attn_implementation is not None:
+            load = {**load, "attn_implementation": self.attn_implementation}
+        with _quiet_loading(), hub_errors(self.path, self.revision):
+            model, info = AutoModelForSequenceClassification.from_pretrained(
+                path,
+                revision=self.revision,
+                config=config,
+                dtype=torch.float32,  # the default, "auto", would train a bf16 checkpoint in bf16
+                use_safetensors=True,
+                trust_remote_code=False,
+                ignore_mismatched_sizes=True,  # another number of labels; anything else is refused below
+                output_loading_info=True,
+                **load,
+            )
+        head, layer = output_layer(model)
+        missing = set(info["missing_keys"]) | {key[0] for key in info["mismatched_keys"]}
+        self._check_fit(model, head, set(info["missing_keys"]), {key[0] for key in info["mismatched_keys"]})
+        mark_drawn(model, missing & {name for name, _ in model.named_parameters()})
+        if f"{head}.weight" in missing:
+            log.info("new head: %s drawn at random", ", ".join(sorted(missing)))
+        elif rows is not None:
+            with torch.no_grad():
+                layer.weight.copy_(layer.weight[rows].clone())
+                if layer.bias is not None:
+                    layer.bias.copy_(layer.bias[rows].clone())
+            log.info("head kept: the checkpoint's labels are %s", ", ".join(old_names or ()))
+        elif data.label_names is None and old_count == 1:
+            log.info("head kept: the checkpoint has one output, as this regression")
+        else:
+            redraw(model, {name for name, _ in model.named_parameters() if name.startswith(f"{head}.")})
+            log.info(
+                "new head: %s drawn at random, because the checkpoint's labels (%s) are not the data's (%s)",
+                head,
+                ", ".join(old_names) if old_names else "without names",
+                ", ".join(data.label_names or ("a score",)),
+            )
+        if self.reinit_layers:
+            names = redraw_top(model, self.reinit_layers)
+            log.info("drawn anew: pooler and last %d layers (%d tensors)", self.reinit_layers, len(names))
+        if self.mixout:
+            from exp.model.mixout import add_mixout
+
+            count = add_mixout(model, self.mixout, drawn_parameters(model))
+            log.info("mixout %g on %d linear layers", self.mixout, count)
+        return model
+
+    def _config(self) -> PreTrainedConfig:
+        from transformers import AutoConfig
+
+        path = locate(self.path)
+        with hub_errors(self.path, self.revision):
+            return AutoConfig.from_pretrained(path, revision=self.revision, trust_remote_code=False)
+
+    def _check_fit(self, model: PreTrainedModel, head: str, missing: set[str], mismatched: set[str]) -> None:
+        strange = sorted(name for name in mismatched if not name.startswith(f"{head}."))
+        if strange:
+            raise ExpError(f"model.path={self.path}: weights and config.json differ in shape: {', '.join(strange[:3])}")
+        prefix = model.base_model_prefix + "."
+        encoder = [name for name, _ in model.named_parameters() if name.startswith(prefix)]
+        lacking = sorted(name for name in missing if name.startswith(prefix) and "pooler" not in name)
+        if len(lacking) > len(encoder) / 2:
+            raise ExpError(
+                f"model.path={self.path}: {len(lacking)} of {len(encoder)} encoder weights are not in the checkpoint"
+                f" ({', '.join(lacking[:3])}, ...); it is not a {type(model).__name__}"
+            )
+        if lacking:
+            log.warning("not in the checkpoint, drawn at random: %s", ", ".join(lacking))
+
+
+def _longest(config: PreTrainedConfig) -> int | None:
+    """Tokens that the position table holds; None for models with relative positions only."""
+    if getattr(config, "position_biased_input", True) is False:  # DeBERTa v3
+        return None
+    longest = getattr(config, "max_position_embeddings", None)
+    if longest is not None and config.model_type in _PADDED_POSITIONS:
+        longest -= config.pad_token_id + 1
+    return longest
+
+
+def _set_dropout(config: PreTrainedConfig, rate: float) -> None:
+    """Every rate of the config, by whatever name the architecture has for it."""
+    for key, value in config.to_dict().items():
+        if "dropout" in key and (value is None or isinstance(value, float | int)) and not isinstance(value, bool):
+            setattr(config, key, rate)
+
+
+@contextmanager
+def _quiet_loading() -> Iterator[None]:
+    """transformers prints a table about every missing head, and more; `model` says what matters in one line."""
+    from transformers.utils import logging as hf_logging
+
+    level, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
+    hf_logging.set_verbosity_error()
+    hf_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        hf_logging.set_verbosity(level)
+        if bars:
+            hf_logging.enable_progress_bar()

@@ -1,0 +1,130 @@
+"""Where a pretrained model's files are: a folder or the Hub, and what is said when they cannot be had."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from exp.errors import ExpError, nearest
+
+_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+_TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "spm.model", "sentencepiece.bpe.model", "spiece.model")
+
+
+def locate(path: str) -> str:
+    """The folder that `path` names, checked, or the Hub id as it is. Touches no network.
+
+    Raises ExpError for a folder that is missing, or that lacks a config, safetensors weights or a tokenizer.
+    """
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        check_folder(folder)
+        return str(folder)
+    if folder.exists():
+        raise ExpError(f"model.path={path} is a file; give the folder that save_pretrained wrote")
+    looks_local = path.startswith(("/", ".", "~")) or path.count("/") > 1 or path.endswith("/")
+    if looks_local or not path.strip():
+        beside = [entry.name for entry in folder.parent.iterdir()] if folder.parent.is_dir() else []
+        hint = nearest(folder.name, beside) if beside else f"; there is no folder {folder.parent} either"
+        raise ExpError(f"model.path={path}: no such folder{hint}")
+    return path
+
+
+def check_folder(folder: Path) -> None:
+    """Raises ExpError, with the mend, when `from_pretrained` could not load `folder` as we load it."""
+    names = {entry.name for entry in folder.iterdir()}
+    if "config.json" not in names:
+        if "adapter_config.json" in names:
+            raise ExpError(
+                f"model.path={folder} holds a peft adapter, not a model. Merge it first (PeftModel.merge_and_unload,"
+                " then save_pretrained); exp itself always saves merged models"
+            )
+        raise ExpError(f"model.path={folder} has no config.json; give the folder that save_pretrained wrote")
+    if not names & set(_WEIGHTS):
+        pickled = sorted(name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt")))
+        why = f" (it has {', '.join(pickled)}, which may run code when loaded)" if pickled else ""
+        raise ExpError(
+            f"model.path={folder} has no model.safetensors{why}. Convert it once, if you trust it:\n  "
+            + conversion(folder)
+        )
+    if not names & set(_TOKENIZERS):
+        raise ExpError(
+            f"model.path={folder} has no tokenizer ({', '.join(_TOKENIZERS)}); copy the tokenizer files of the model"
+            " that it was trained from into it"
+        )
+
+
+def conversion(folder: Path) -> str:
+    """A shell line that writes the folder anew with safetensors, its task head kept."""
+    try:
+        kinds = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("architectures") or [""]
+    except (OSError, ValueError):
+        kinds = [""]
+    auto = "AutoModel"
+    for head in ("ForSequenceClassification", "ForMaskedLM", "ForPreTraining"):
+        if kinds[0].endswith(head):
+            auto += head
+    new = f"{folder}-safetensors"
+    code = (
+        f"from transformers import {auto} as M, AutoTokenizer as T;"
+        f" M.from_pretrained({str(folder)!r}, use_safetensors=False).save_pretrained({new!r});"
+        f" T.from_pretrained({str(folder)!r}).save_pretrained({new!r})"
+    )
+    return f"python -c {shlex.quote(code)}"
+
+
+@contextmanager
+def hub_errors(path: str, revision: str | None) -> Iterator[None]:
+    """Turns what transformers and huggingface_hub raise while fetching into one ExpError each."""
+    from huggingface_hub import errors
+
+    try:
+        yield
+    except ExpError:
+        raise
+    except (OSError, ValueError) as error:
+        causes = list(_chain(error))
+        if any(isinstance(c, errors.GatedRepoError) for c in causes):
+            text = (
+                f"model.path={path} is gated: accept its terms on https://huggingface.co/{path}"
+                " and log in (hf auth login)"
+            )
+        elif any(isinstance(c, errors.RepositoryNotFoundError | errors.HFValidationError) for c in causes):
+            text = f"model.path={path} is neither a folder here nor a model on the Hub; check its spelling"
+        elif any(isinstance(c, errors.RevisionNotFoundError) for c in causes):
+            text = f"model.revision={revision}: {path} has no such branch, tag or commit"
+        elif any(_is_unreachable(c) for c in causes):
+            text = (
+                f"the Hub cannot be reached, and {path} is not in the local cache. Work offline with"
+                " model.path=<folder that save_pretrained wrote>, or fetch it once where there is a network:"
+                f" hf download {path}"
+            )
+        elif "safetensors" in str(error):
+            text = (
+                f"{path} at revision {revision} has no safetensors weights."
+                f" Fetch it (hf download {path} --local-dir DIR) and give model.path=DIR;"
+                " exp then prints the command that converts the folder"
+            )
+        else:
+            text = f"model.path={path} cannot be loaded: {error}"
+        raise ExpError(text) from error
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_unreachable(error: BaseException) -> bool:
+    from huggingface_hub import errors
+
+    return (
+        isinstance(error, errors.LocalEntryNotFoundError | errors.OfflineModeIsEnabled | ConnectionError | TimeoutError)
+        or "couldn't connect" in str(error).lower()
+    )

@@ -1,0 +1,123 @@
+"""A small BERT with random weights and a vocabulary counted from the train split: no download."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from exp.errors import ExpError
+from exp.model.labels import set_labels
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from exp.data.base import RawData
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # ids 0 to 4
+_POSITIONS = 512  # BERT's; a longer data.max_length raises it
+
+
+@dataclass(frozen=True)
+class BertTiny:
+    """A model option that needs nothing but the data. Raises ExpError for sizes that cannot work."""
+
+    num_hidden_layers: int
+    hidden_size: int
+    num_attention_heads: int
+    intermediate_size: int
+    dropout: float
+    vocab_size: int
+
+    def __post_init__(self) -> None:
+        if self.hidden_size % self.num_attention_heads:
+            raise ExpError(
+                f"model.hidden_size={self.hidden_size} must be a multiple of"
+                f" model.num_attention_heads={self.num_attention_heads}"
+            )
+        if not 0 <= self.dropout < 1:
+            raise ExpError(f"model.dropout={self.dropout} must be at least 0 and below 1")
+        if self.vocab_size <= len(SPECIAL):
+            raise ExpError(f"model.vocab_size={self.vocab_size} leaves no room for words")
+
+    def tokenizer(self, data: RawData) -> PreTrainedTokenizerBase:
+        """A lower-casing WordPiece tokenizer; the same data give the same vocabulary on every machine."""
+        from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
+        from tokenizers.models import WordPiece
+        from transformers import PreTrainedTokenizerFast
+
+        normalizer = normalizers.BertNormalizer(lowercase=True)
+        splitter = pre_tokenizers.BertPreTokenizer()
+        counts: Counter[str] = Counter()
+        for column in data.text_columns:
+            for text in data.train[column]:
+                pieces = splitter.pre_tokenize_str(normalizer.normalize_str(text))
+                counts.update(word for word, _ in pieces)
+        words = vocabulary(counts, self.vocab_size)
+
+        backend = Tokenizer(WordPiece({word: row for row, word in enumerate(words)}, unk_token="[UNK]"))
+        backend.normalizer = normalizer
+        backend.pre_tokenizer = splitter
+        backend.decoder = decoders.WordPiece()
+        backend.post_processor = processors.TemplateProcessing(
+            single="[CLS] $A [SEP]",
+            pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+            special_tokens=[("[CLS]", words.index("[CLS]")), ("[SEP]", words.index("[SEP]"))],
+        )
+        return PreTrainedTokenizerFast(
+            tokenizer_object=backend,
+            pad_token="[PAD]",
+            unk_token="[UNK]",
+            cls_token="[CLS]",
+            sep_token="[SEP]",
+            mask_token="[MASK]",
+            model_max_length=max(_POSITIONS, data.max_length),
+            model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+        )
+
+    def model(self, data: RawData, tokenizer: PreTrainedTokenizerBase, **load: Any) -> PreTrainedModel:
+        """A BertForSequenceClassification drawn from the current torch RNG.
+
+        Raises ExpError when an adapter asks for quantised loading: there is nothing to load.
+        """
+        from transformers import BertConfig, BertForSequenceClassification
+
+        if load:
+            raise ExpError(
+                "adapter=qlora quantises pretrained weights, and model=bert_tiny has none; take adapter=lora,"
+                " or a pretrained model"
+            )
+        config = BertConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=self.hidden_size,
+            num_hidden_layers=self.num_hidden_layers,
+            num_attention_heads=self.num_attention_heads,
+            intermediate_size=self.intermediate_size,
+            hidden_dropout_prob=self.dropout,
+            attention_probs_dropout_prob=self.dropout,
+            max_position_embeddings=max(_POSITIONS, data.max_length),
+            pad_token_id=tokenizer.pad_token_id,
+        )
+        set_labels(config, data.label_names)
+        return BertForSequenceClassification(config)
+
+
+def vocabulary(counts: Counter[str], size: int) -> list[str]:
+    """Special tokens, every character (alone and inside a word), then words, the most frequent first.
+
+    Counted and not trained by merges, because ties there fall differently on different machines. A word that was
+    seen once would hardly be learnt; it is spelt in characters, as an unseen one is.
+    """
+    characters = sorted({character for word in counts for character in word})
+    words = list(SPECIAL)
+    words += _new(characters, words)
+    words += [f"##{character}" for character in characters]
+    frequent = sorted((word for word, count in counts.items() if count > 1), key=lambda word: (-counts[word], word))
+    words += _new(frequent, words)
+    return words[: max(size, len(SPECIAL) + 2 * len(characters))]
+
+
+def _new(words: Iterable[str], known: Iterable[str]) -> list[str]:
+    seen = set(known)
+    return [word for word in words if word not in seen]

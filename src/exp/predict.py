@@ -1,0 +1,160 @@
+"""python -m exp.predict run=outputs/2026-11-20/12-00-00 data.split=test
+
+What a finished run's model says of the run's own splits, of a file, or of what you type:
+
+  python -m exp.predict run=RUN data.split=test            train, eval or test; MNLI also has eval_mm and test_mm
+  python -m exp.predict run=RUN file=new.csv               .csv, .tsv, .jsonl or .parquet with the run's text columns
+  python -m exp.predict run=RUN                            asks for one text after another (on a terminal)
+  python -m exp.predict run=A,B,... glue_zip=glue.zip      a submission to GLUE's test server
+
+Labels and scores go to predictions/<name>.parquet and .csv in the run folder, or where out= says.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from exp import answers, saved, words
+from exp.errors import ExpError, nearest
+from exp.exits import plain_exits
+
+if TYPE_CHECKING:
+    from exp.saved import Finished, Model
+
+KEYS = {
+    "run": "the run folder; several with commas between them for glue_zip",
+    "data.split": "train, eval or test, with a suffix where a data set has several (test_mm)",
+    "file": "a file to predict; a column with labels is used to measure",
+    "out": "where to write, instead of predictions/ in the run folder: NAME.parquet, NAME.csv, or NAME for both",
+    "glue_zip": "write a whole submission to GLUE's test server into this zip",
+    "fill": "true: a constant answer for every task of glue_zip that no run is given for",
+    "ax": "GLUE's diagnostic.tsv, answered by the MNLI run; found by itself beside the MNLI data",
+    "data.path": "where the run's data lies now, if it was moved",
+    "data.test_file": "the same for data=files; also data.train_file, data.validation_file",
+    "data.train_file": "see data.test_file",
+    "data.validation_file": "see data.test_file",
+    "data.max_eval_samples": "null: the whole split, where the run took a sample of it",
+}
+KINDS = ("train", "eval", "test")
+
+
+def predict(given: Mapping[str, str]) -> None:
+    """Raises ExpError for bad input, before anything is written."""
+    if "run" not in given:
+        raise ExpError("run is not given: add run=<run folder>")
+    tasks = [key for key in ("data.split", "file", "glue_zip") if key in given]
+    if len(tasks) > 1:
+        raise ExpError(f"{' and '.join(tasks)} are both given; keep one")
+    runs = [saved.finished(path) for path in _paths(given["run"])]
+    if "glue_zip" in given:
+        from exp.submission import submit
+
+        submit(runs, given)
+        return
+    for key in ("fill", "ax"):
+        if key in given:
+            raise ExpError(f"{key}={given[key]} belongs to glue_zip=<file>.zip, which is not given")
+    if len(runs) > 1:
+        raise ExpError("several runs make one submission (glue_zip=...); predict with one at a time otherwise")
+    if "data.split" in given:
+        predict_split(runs[0], given)
+    elif "file" in given:
+        predict_file(runs[0], given)
+    elif sys.stdin.isatty():
+        converse(runs[0], saved.load_model(runs[0]))
+    else:
+        raise ExpError("nothing to predict: add data.split=test or file=<file>; on a terminal it asks for texts")
+
+
+def _paths(text: str) -> list[str]:
+    return [text] if Path(text).exists() else [part for part in text.split(",") if part]
+
+
+# ---- the run's own splits ----
+
+
+def predict_split(run: Finished, given: Mapping[str, str]) -> None:
+    name = given["data.split"]
+    if name.split("_")[0] not in KINDS:
+        raise ExpError(f"data.split={name}: no such split{nearest(name, KINDS)}")
+    moved = saved.checked_moves(run, given)
+    targets = answers.targets(run, name, given)
+    data = saved.load_data(run, moved)
+    table, found = answers.table_of_split(run, saved.load_model(run), data, name)
+    answers.write(table, targets, run)
+    answers.tell(table, found, targets)
+    if name.startswith("test"):
+        from exp.submission import write_beside
+
+        write_beside(run, table, name)
+
+
+# ---- a file ----
+
+
+def predict_file(run: Finished, given: Mapping[str, str]) -> None:
+    from exp.data import read
+
+    path = Path(given["file"]).expanduser()
+    read.require_file(path, "file")
+    table = read.read(path)
+    missing = [column for column in run.facts["text_columns"] if column not in table.columns]
+    if missing:
+        hints = "".join(nearest(column, table.columns) for column in missing[:1])
+        raise ExpError(
+            f"{path} has no column {', '.join(map(repr, missing))}; the model reads "
+            f"{' and '.join(run.facts['text_columns'])}, the file has {', '.join(table.columns)}{hints}"
+        )
+    data = answers.as_data(run, table)
+    targets = answers.targets(run, f"file_{path.stem}", given)
+    model = saved.load_model(run)
+    predictions, found = answers.table_of_split(run, model, data, "train")
+    answers.write(predictions, targets, run)
+    answers.tell(predictions, found, targets)
+
+
+# ---- what is typed ----
+
+
+def converse(run: Finished, model: Model, ask: Callable[[str], str] = input) -> None:
+    """Prints label and scores of one example after another, until the input ends. `ask` takes a prompt."""
+    columns, names = run.facts["text_columns"], run.facts["label_names"]
+    print(f"{run.folder.name}: {' and '.join(columns)}; Ctrl-D ends")
+    while True:
+        texts: list[str] = []
+        try:
+            while len(texts) < len(columns):
+                text = ask(f"{columns[len(texts)]}> ").strip()
+                if text:
+                    texts.append(text)
+        except EOFError:
+            print()
+            return
+        print(answer(run, model, texts, names))
+
+
+def answer(run: Finished, model: Model, texts: list[str], names: list[str] | None) -> str:
+    """`positive  positive 0.981  negative 0.019`, or a score."""
+    import torch
+
+    batch = model.tokenizer(*texts, truncation=True, max_length=run.config["data"]["max_length"], return_tensors="pt")
+    with torch.inference_mode():
+        logits = model.module(**{key: value.to(model.device) for key, value in batch.items()}).logits[0].float()
+    if names is None:
+        return f"{logits[0].item():.4f}"
+    ranked = sorted(zip(logits.softmax(0).tolist(), names, strict=True), reverse=True)
+    return "  ".join([ranked[0][1], *(f"{name} {score:.3f}" for score, name in ranked)])
+
+
+def main() -> None:
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    with plain_exits():
+        predict(words.parse(sys.argv[1:], KEYS, __doc__ or ""))
+
+
+if __name__ == "__main__":
+    main()

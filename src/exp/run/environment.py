@@ -1,0 +1,76 @@
+"""What a run depended on beside its config: code, packages, machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    *("exp", "hydra-core", "omegaconf", "optuna", "torch", "transformers", "tokenizers", "datasets", "evaluate"),
+    *("accelerate", "wandb", "peft", "bitsandbytes", "numpy", "safetensors"),
+)
+LONGEST_DIFF = 200_000  # characters; beyond it a diff is a branch that should have been committed
+
+
+def packages() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return {"python": platform.python_version(), **found}
+
+
+def git(folder: Path) -> dict[str, Any] | None:
+    """Commit, dirtiness and diff of the checkout that `folder` lies in; None where there is none."""
+
+    def ask(*words: str) -> str | None:
+        try:
+            done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, timeout=10)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.decode(errors="replace") if done.returncode == 0 else None
+
+    commit = ask("rev-parse", "HEAD")
+    if commit is None:
+        return None
+    diff = ask("diff", "HEAD") or ""
+    return {
+        "commit": commit.strip(),
+        "dirty": bool((ask("status", "--porcelain") or "").strip()),
+        "diff": diff[:LONGEST_DIFF],
+        "diff_cut": len(diff) > LONGEST_DIFF,
+    }
+
+
+def hardware() -> dict[str, Any]:
+    """The machine as the operating system sees it; what torch sees is added when it is imported anyway."""
+    facts: dict[str, Any] = {
+        "host": platform.node(),
+        "system": platform.platform(),
+        "cpu": _cpu_name(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+    }
+    if "torch" in sys.modules:
+        import torch
+
+        facts["threads"] = torch.get_num_threads()
+        if torch.cuda.is_available():
+            facts["gpus"] = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return facts
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

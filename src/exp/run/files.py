@@ -1,0 +1,51 @@
+"""Writing files so that a crash leaves the old one or the new one, never half of one."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Written beside `path`, synced, then renamed over it."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with scratch.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+
+
+def disk_trouble(error: BaseException) -> str | None:
+    """Why `error` means that a disk cannot be written, or None where it means something else.
+
+    safetensors and torch say it in errors of their own: torch only that its position in the file is wrong.
+    """
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        return os.strerror(error.errno)
+    if any(words in str(error) for words in ("No space left", "unexpected pos", "failed writing file")):
+        return os.strerror(errno.ENOSPC)
+    return None
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_atomic(path, json.dumps(finite(value), indent=2, ensure_ascii=False) + "\n")
+
+
+def finite(value: Any) -> Any:
+    """`value` with every NaN and infinity as None: JSON has no word for them, and many readers refuse ours."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return value

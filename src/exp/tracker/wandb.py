@@ -1,0 +1,228 @@
+"""Weights & Biases: the user's dashboard, online or offline (docs/wandb.md)."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
+
+from exp.errors import ExpError
+from exp.run.folder import read_record
+from exp.tracker.guard import Guard
+from exp.tracker.media import best_values, costs, pictures
+
+if TYPE_CHECKING:
+    import wandb
+
+    from exp.run.folder import Run
+
+log = logging.getLogger(__name__)
+
+Mode = Literal["online", "offline", "disabled"]
+# finish() takes one; W&B shows 0 as finished and the rest as failed. 130 as shells count Ctrl-C.
+EXIT_CODES = {"completed": 0, "pruned": 0, "failed": 1, "interrupted": 130}
+LONGEST_TAG = 64  # W&B refuses the run beyond it
+
+
+class Wandb:
+    """One W&B run a run, with the same id; several in one process end one another.
+
+    No failure of W&B reaches the training: it is said once, and metrics.jsonl keeps the numbers. Steps up to
+    `logged_until` of run.json were sent before a resume and are not sent again.
+    Raises ExpError for a project or a tag that W&B would refuse.
+    """
+
+    def __init__(
+        self,
+        project: str,
+        entity: str | None,
+        group: str | None,
+        job_type: str | None,
+        tags: list[str],
+        notes: str | None,
+        name: str | None,
+        mode: Literal["online", "offline", "disabled"] | None,
+        log_model: bool,
+        init_timeout: float,
+        finish_timeout: float,
+    ) -> None:
+        if re.search(r"[/\\#?%:]", project) or not 1 <= len(project) <= 128:
+            raise ExpError(
+                f"tracker.wandb.project={project!r}: W&B takes 1 to 128 characters, none of / \\ # ? % :"
+                " (the entity has a key of its own, tracker.wandb.entity)"
+            )
+        for tag in tags:
+            if not 1 <= len(tag) <= LONGEST_TAG:
+                raise ExpError(f"tracker.wandb.tags: {tag!r} has {len(tag)} characters; W&B takes 1 to {LONGEST_TAG}")
+        self.project, self.entity, self.group, self.job_type = project, entity, group, job_type
+        self.tags, self.notes, self.name, self.mode = tags, notes, name, mode
+        self.log_model = log_model
+        self.init_timeout, self.finish_timeout = init_timeout, finish_timeout
+        self.remote: wandb.Run | None = None
+        self.guard = Guard("W&B")
+        self.alerted: set[str] = set()
+        self.last_step = 0
+
+    def start(self, run: Run) -> None:
+        self.run = run
+        self.logged_until = read_record(run.folder).get("logged_until")
+        with self.guard("starting"):
+            mode, why = self._mode()
+            try:
+                self.remote = self._init(mode)
+            except Exception as error:
+                if mode != "online":
+                    raise
+                mode, why = "offline", f"no answer from W&B ({str(error).strip().splitlines()[0]})"
+                _restart_service()
+                self.remote = self._init(mode)
+            if mode == "offline":
+                log.info("W&B: offline, %s; upload later with: wandb sync %s", why, self._folder())
+            elif mode == "online":
+                log.info("W&B: %s", self.remote.url)
+            self.remote.define_metric("step", hidden=True)
+            for keys in ("epoch", "train/*", "eval*", "test*"):  # a star is allowed at the end only
+                self.remote.define_metric(keys, step_metric="step")
+
+    def log(self, metrics: Mapping[str, float], *, step: int, epoch: float) -> None:
+        self.last_step = step
+        if self.remote is None or (self.logged_until is not None and step <= self.logged_until):
+            return
+        with self.guard("logging"):
+            # The step is a metric, because W&B's own starts at 0 again in an offline run that goes on.
+            self.remote.log({**metrics, "step": step, "epoch": epoch})
+
+    def alert(self, title: str, text: str) -> None:
+        if self.remote is None or title in self.alerted:
+            return
+        self.alerted.add(title)
+        with self.guard("alerting"):
+            self.remote.alert(title=title, text=text, level="WARN")
+
+    def finish(self, status: str) -> None:
+        if self.remote is None:
+            return
+        with self.guard("writing the summary"):
+            self.remote.summary.update({"status": status, **best_values(self.run), **costs(self.run)})
+        with self.guard("drawing the predictions"):
+            self._draw()
+        with self.guard("storing artifacts"):
+            if self.log_model and status == "completed":
+                self._store()
+        with self.guard("finishing"):
+            if status == "interrupted":
+                self.remote.mark_preempting()  # W&B then shows "preempted", not "failed"
+            try:
+                self.remote.finish(exit_code=EXIT_CODES[status])
+            except TimeoutError:
+                log.warning(
+                    "W&B did not take everything within %g s; upload the rest with: wandb sync --include-online %s",
+                    self.finish_timeout,
+                    self._folder(),
+                )
+        self.remote = None
+        if self.guard.said:
+            _restart_service()
+
+    def _mode(self) -> tuple[Mode, str]:
+        """The mode, and for offline the reason. Without a key W&B would ask on the terminal, or raise."""
+        import wandb
+        from wandb.sdk.lib import wbauth
+
+        settings = _quiet_setup()
+        asked = self.mode or settings.mode  # that is WANDB_MODE, or what `wandb offline` left, or online
+        if asked == "online":
+            try:
+                key = wbauth.authenticate_session(
+                    host=settings.base_url, source="exp", prompt=False, update_session=False
+                )
+            except wandb.errors.AuthenticationError as error:
+                return "offline", f"the W&B key is not valid ({error})"
+            if key is None:
+                return "offline", "no W&B key found (set WANDB_API_KEY or run `wandb login`)"
+            return "online", ""
+        if asked == "disabled":
+            return "disabled", ""
+        return "offline", "as asked for"
+
+    def _init(self, mode: Mode) -> wandb.Run:
+        import wandb
+
+        run = self.run
+        record = read_record(run.folder)
+        commit = (record.get("git") or {}).get("commit")
+        return wandb.init(
+            project=self.project,
+            entity=self.entity,
+            group=self.group or record["group"],
+            job_type=self.job_type,
+            tags=[*self.tags, run.condition],
+            notes=self.notes,
+            name=self.name or "/".join(run.folder.parts[-2:]),
+            id=run.id,
+            dir=run.folder,
+            config={**run.config, "condition": run.condition, "folder": str(run.folder), "commit": commit},
+            mode=mode,
+            # Offline too: `wandb sync` then appends a resumed run's second folder; else it overwrites the first.
+            resume="allow",
+            reinit="finish_previous",  # without it a second init in one process returns the first run
+            settings=wandb.Settings(
+                silent=True,  # exp says in one line what matters
+                console="off",  # train.log has the words
+                # run.json has commit, diff and packages already; listing packages costs most of init's time
+                disable_git=True,
+                disable_code=True,
+                x_save_requirements=False,
+                init_timeout=self.init_timeout,
+                finish_timeout=self.finish_timeout,
+                finish_timeout_raises=True,
+            ),
+        )
+
+    def _folder(self) -> str:
+        assert self.remote is not None
+        return self.remote.dir.removesuffix("/files")
+
+    def _draw(self) -> None:
+        import wandb
+
+        assert self.remote is not None
+        drawn = {key: wandb.Image(picture) for key, picture in pictures(self.run).items()}
+        if drawn:
+            self.remote.log({**drawn, "step": self.last_step})
+
+    def _store(self) -> None:
+        """Model and predictions as versions; runs of one condition share a collection."""
+        import wandb
+
+        assert self.remote is not None
+        if self.remote.settings.mode != "online":
+            log.info("tracker.wandb.log_model: artifacts are stored online only; the model lies in the run folder")
+            return
+        facts = {"condition": self.run.condition, "seed": self.run.seed, **best_values(self.run)}
+        for kind, folder in (("model", self.run.model_folder), ("predictions", self.run.predictions)):
+            if folder.is_dir():
+                artifact = wandb.Artifact(f"{kind}-{self.run.condition}", kind, metadata=facts)
+                artifact.add_dir(str(folder))
+                self.remote.log_artifact(artifact, aliases=["latest", f"seed-{self.run.seed}"])
+
+
+def _restart_service() -> None:
+    """W&B keeps one helper process for all runs of this one. It refuses the id of a run that could not start,
+    and a dead one would fail every later run."""
+    import wandb
+
+    with contextlib.suppress(Exception):  # a dead helper cannot say good-bye
+        wandb.teardown()
+    _quiet_setup()
+
+
+def _quiet_setup() -> wandb.Settings:
+    """Once a process: W&B reads its environment and its settings files here."""
+    import wandb
+
+    for name in ("wandb", "opentelemetry"):  # they have debug.log, and Guard says what matters
+        logging.getLogger(name).propagate = False
+    return wandb.setup(settings=wandb.Settings(silent=True)).settings

@@ -1,0 +1,61 @@
+"""python -m exp.train optimizer=adamw loop=accelerate"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from exp import launch
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+log = logging.getLogger("exp")
+
+
+def train(cfg: DictConfig) -> float:
+    """One run: config -> parts -> loop -> result. Returns the objective."""
+    # Imported here, because --help and a typo should not wait for torch.
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+
+    from exp import trial
+    from exp.build import build_hub, build_tracker
+    from exp.curves import summary as curves
+    from exp.curves.verdict import Thresholds
+    from exp.fit import fit
+    from exp.logs import logged_to
+    from exp.loop import card, outputs
+    from exp.loop.interrupts import Interrupted
+    from exp.record import open_run, recorded
+    from exp.run.lock import locked
+    from exp.run.result import write_result
+
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+    with locked(folder), logged_to(folder / "train.log"):
+        run = open_run(folder, config)
+        tracker = build_tracker(config)
+        with recorded(run, tracker) as ending:
+            parts, result = fit(config, run, tracker, trial.current.get())
+            if result.status == "interrupted":
+                raise Interrupted(result.reason)
+            outputs.save_model(parts, run, result)
+            write_result(run.result_path, result)
+            ending.status, ending.reason = result.status, result.reason
+            outputs.summarize(run, result)
+            # A trial's picture would cost more than its overhead is allowed; `exp.curves` draws it when asked.
+            alone = isinstance(trial.current.get(), trial.NoTrial)
+            log.info("%s", curves.finish(folder, Thresholds(), picture=alone))
+            card.write(folder, result)
+        build_hub(config).share(run.folder)
+    return result.objective["value"]
+
+
+def main() -> None:
+    launch.main(train)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""What a sweep looks for, and whether more of it is better. Light: also asked before the plain optuna sweeper runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from exp.errors import ExpError, nearest
+
+COSTS = ("train_seconds", "peak_memory_bytes", "steps")  # smaller is better; the other costs are speeds
+
+
+def wanted(objective: Any, config: Mapping[str, Any]) -> list[str]:
+    """The objective keys: as given, else the config's metric_for_best_model, else the data's first metric."""
+    if objective:
+        return [str(name) for name in objective] if not isinstance(objective, str) else [objective]
+    if config.get("metric_for_best_model"):
+        return [str(config["metric_for_best_model"])]
+    if config.get("eval_strategy") == "no":
+        return ["train/loss"]
+    metrics = _metrics(config)
+    return [f"eval/{metrics[0]}"] if metrics else []
+
+
+def check_known(names: Sequence[str], config: Mapping[str, Any]) -> None:
+    """Raises ExpError for an objective that no evaluation of this config produces."""
+    from exp.metrics.names import produced
+
+    metrics = _metrics(config)
+    if not metrics:
+        return
+    for name in names:
+        if name.startswith(("cost/", "train/")):
+            continue
+        if config.get("eval_strategy") == "no":
+            raise ExpError(f"objective {name}: eval_strategy=no makes no evaluation; set it to epoch or steps")
+        known = (*produced(metrics), "loss")
+        if _short(name) not in known:
+            raise ExpError(f"objective {name}: no evaluation of this data computes it{nearest(_short(name), known)}")
+
+
+def greater_is_better(name: str, config: Mapping[str, Any]) -> bool | None:
+    """None for a metric that exp does not know."""
+    from exp.metrics.names import spec
+
+    if name.startswith("cost/"):
+        return name.removeprefix("cost/") not in COSTS
+    if config.get("greater_is_better") is not None and _short(name) == _short(wanted(None, config)[0]):
+        return bool(config["greater_is_better"])
+    try:
+        return spec(_short(name)).greater_is_better
+    except ExpError:
+        return None
+
+
+def directions(given: Any, names: Sequence[str], config: Mapping[str, Any]) -> list[str]:
+    """`maximize` or `minimize` for each objective. Raises ExpError where what is given seeks the worst run."""
+    words = _words(given)
+    if words and names and len(words) != len(names):
+        raise ExpError(f"{len(words)} directions for {len(names)} objectives ({', '.join(names)}); leave direction out")
+    if not names:
+        return words or ["minimize"]
+    found = []
+    for index, name in enumerate(names):
+        greater = greater_is_better(name, config)
+        right = None if greater is None else "maximize" if greater else "minimize"
+        said = words[index] if words else None
+        if said is None and right is None:
+            raise ExpError(f"objective {name}: whether more of it is better is not known; set hydra.sweeper.direction")
+        if said is not None and right is not None and said != right:
+            raise ExpError(
+                f"hydra.sweeper.direction={said} on {name} seeks the worst run: "
+                f"{'greater' if greater else 'smaller'} is better. Set it to {right}"
+            )
+        found.append(said or right)
+    return found  # type: ignore[return-value]
+
+
+def check_plain_sweeper(config: DictConfig) -> None:
+    """For `hydra/sweeper=optuna`, whose default minimizes. `config` holds Hydra's node."""
+    if config.hydra.runtime.choices.get("hydra/sweeper") != "optuna":
+        return
+    plain = {
+        key: OmegaConf.to_container(config[key]) if OmegaConf.is_config(config[key]) else config[key]
+        for key in ("data", "metric_for_best_model", "greater_is_better", "eval_strategy")
+        if key in config
+    }
+    names = wanted(None, plain)
+    if names:
+        directions(config.hydra.sweeper.direction, names, plain)
+
+
+def _words(given: Any) -> list[str]:
+    if given is None:
+        return []
+    items = given if not isinstance(given, str) and hasattr(given, "__iter__") else [given]
+    words = [getattr(item, "name", item) for item in items]
+    for word in words:
+        if word not in ("minimize", "maximize"):
+            raise ExpError(f"hydra.sweeper.direction={word}: minimize or maximize, or null for the metric's own")
+    return words
+
+
+def _metrics(config: Mapping[str, Any]) -> list[str]:
+    data = config.get("data")
+    metrics = data.get("metrics") if isinstance(data, Mapping) else None
+    return [str(name) for name in metrics] if metrics else []
+
+
+def _short(name: str) -> str:
+    """eval/f1, eval_f1, eval_mm/f1 and f1 are all f1."""
+    last = name.rpartition("/")[2]
+    return last.removeprefix("eval_")

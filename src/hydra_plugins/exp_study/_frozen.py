@@ -1,0 +1,87 @@
+"""The config files as they stood when the study began. They travel with the study, and trials are composed from them.
+
+So an edit of conf/ while a sweep runs, or before it goes on, changes no trial, on no machine.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
+from hydra.core.config_loader import ConfigLoader
+
+if TYPE_CHECKING:
+    from hydra.plugins.config_source import ConfigSource
+    from optuna import Study
+
+PIECE = 30_000  # characters; MySQL keeps 64 KB in one attribute
+Files = dict[str, dict[str, str]]  # search path entry -> file -> text
+
+
+def read_files(loader: ConfigLoader) -> Files:
+    """Every YAML file of the search path's folders."""
+    found: Files = {}
+    for source in _sources(loader):
+        if _is_folder(source):
+            root = Path(source.path)
+            found[source.path] = {
+                path.relative_to(root).as_posix(): path.read_text(encoding="utf-8")
+                for path in sorted(root.rglob("*.yaml"))
+            }
+    return found
+
+
+def store(study: Study, files: Files) -> None:
+    packed = base64.b85encode(zlib.compress(json.dumps(list(files.values())).encode(), 9)).decode()
+    pieces = [packed[start : start + PIECE] for start in range(0, len(packed), PIECE)]
+    for index, piece in enumerate(pieces):
+        study.set_user_attr(f"config {index}", piece)
+    study.set_user_attr("config pieces", len(pieces))
+
+
+def restore(study: Study) -> list[dict[str, str]] | None:
+    """The files of each search path entry, in order; None where the study keeps none."""
+    attrs = study.user_attrs
+    if "config pieces" not in attrs:
+        return None
+    packed = "".join(attrs[f"config {index}"] for index in range(attrs["config pieces"]))
+    return json.loads(zlib.decompress(base64.b85decode(packed)))
+
+
+def frozen_loader(loader: ConfigLoader, files: list[dict[str, str]], folder: Path) -> ConfigLoaderImpl:
+    """A loader like `loader` that reads the frozen files, written below `folder`."""
+    frozen = iter(range(len(files)))
+    search_path = ConfigSearchPathImpl()
+    for source in _sources(loader):
+        if _is_folder(source):
+            index = next(frozen, None)
+            if index is None:
+                continue
+            root = folder / str(index)
+            for name, text in files[index].items():
+                path = root / name
+                if not path.exists() or path.read_text(encoding="utf-8") != text:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+                    scratch.write_text(text, encoding="utf-8")
+                    scratch.replace(path)  # another process may be reading it
+            search_path.append(source.provider, f"file://{root.absolute()}")
+        else:
+            search_path.append(source.provider, source.full_path())
+    return ConfigLoaderImpl(search_path)
+
+
+def _sources(loader: ConfigLoader) -> list[ConfigSource]:
+    """Those of `hydra.searchpath` too, which only the repository that composed the sweep's config knows."""
+    repository = getattr(loader, "_active_repository", None)
+    return list(repository.get_sources() if repository is not None else loader.get_sources())
+
+
+def _is_folder(source: ConfigSource) -> bool:
+    return source.scheme() == "file" and bool(source.path) and Path(source.path).is_dir()

@@ -1,0 +1,240 @@
+"""The coordinator of a study: makes or finds it, checks it, keeps workers running, shows and sums up.
+
+It imports no torch, and it is not needed: workers take trials by themselves, and the same command started a second
+time, here or elsewhere, joins them.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+from hydra.core.plugins import Plugins
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from exp.errors import ExpError
+
+from . import _frozen, _identity
+from ._ahead import check_ahead, group_names
+from ._direction import check_known, directions, wanted
+from ._objective import Objective, read_constraints
+from ._processes import cores
+from ._settings import Settings, read_settings
+from ._slots import commit_now
+from ._space import Space, read_space
+from ._storage import ClaimLock, explained, open_storage, quiet
+from ._tend import tend
+from ._worker import Plan, Worker, make_pruner, make_sampler, open_board
+
+
+def run(
+    given: Mapping[str, Any], context: HydraContext, task: TaskFunction, config: DictConfig, arguments: list[str]
+) -> Any:
+    settings = read_settings(given)
+    _try_parts(settings, config)
+    space, plain = _space(settings, config, arguments)
+    objective = _objective(settings, plain)
+    name = settings.study_name or _identity.derive_name(config, plain, space, objective)
+    folder = _folder(config, name)
+    total = _total(settings, space)
+    started = _Start(settings, config, context, space, objective, name, folder, total, arguments)
+    with quiet():
+        plan, worker = started.prepare(task)
+        _warn(settings, plan)
+        board = open_board(plan)
+        launch = None if _local(config) else lambda count: _launched(config, context, worker, count)
+        return tend(board, plan, settings, worker, launch, _identity.command_words(arguments))
+
+
+class _Start:
+    """The steps from a checked command to a study that exists; each raises ExpError before the next begins."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        config: DictConfig,
+        context: HydraContext,
+        space: Space,
+        objective: Objective,
+        name: str,
+        folder: Path,
+        total: int,
+        arguments: Sequence[str],
+    ) -> None:
+        self.settings, self.config, self.context = settings, config, context
+        self.space, self.objective = space, objective
+        self.name, self.folder, self.total, self.arguments = name, folder, total, arguments
+
+    def prepare(self, task: TaskFunction) -> tuple[Plan, Worker]:
+        loader = self.context.config_loader
+        check_ahead(loader, self.config, self.space, group_names(loader, self.config))
+        if not self.space.params and not self.settings.custom_search_space:
+            raise ExpError("there is nothing to search: give hydra.sweeper.params, or ranges on the command line")
+        guesses = [self.space.guess(guess) for guess in self.settings.enqueue or ()]
+        if len(guesses) > self.total:
+            raise ExpError(f"enqueue holds {len(guesses)} guesses, and n_trials={self.total} runs fewer")
+        _make_folder(self.folder)
+        study = self._study(guesses)
+        files = _frozen.restore(study)
+        assert files is not None
+        frozen = _frozen.frozen_loader(loader, files, self.folder / "config")
+        context = HydraContext(
+            config_loader=frozen,
+            callbacks=self.context.callbacks,
+            execution_whitelist=self.context.execution_whitelist,
+        )
+        plan = self._plan()
+        return plan, Worker(plan, self.config, context, task, "main")
+
+    def _plan(self) -> Plan:
+        settings = self.settings
+        extra = {"tracker.wandb.group": self.name}
+        # Unless it was asked for, the runs keep the condition that they have outside a sweep.
+        if settings.objective and not self.objective.names[0].startswith(("cost/", "train/")):
+            extra["metric_for_best_model"] = self.objective.names[0]
+        return Plan(
+            study_name=self.name,
+            storage=settings.storage,
+            folder=self.folder,
+            n_trials=self.total,
+            retries=settings.retries,
+            beat_every=settings.beat_every,
+            stale_after=settings.stale_after,
+            sampler=settings.sampler,
+            pruner=settings.pruner,
+            seeds=tuple(settings.seeds or ()),
+            space=self.space,
+            custom=settings.custom_search_space,
+            objective=self.objective,
+            extra={key: value for key, value in extra.items() if key not in self.space.fixed},
+        )
+
+    def _study(self, guesses: Sequence[Mapping[str, Any]]) -> optuna.Study:
+        """The study of that name, made if it does not exist. Under the lock, so that two starts make one."""
+        storage_of = self.settings.storage
+        with explained(storage_of, self.folder):
+            storage = open_storage(storage_of, self.folder)
+            with ClaimLock(storage_of, self.folder, self.name):
+                study = optuna.create_study(
+                    study_name=self.name,
+                    storage=storage,
+                    directions=list(self.objective.directions),  # type: ignore[arg-type]
+                    load_if_exists=True,
+                )
+                files = _frozen.read_files(self.context.config_loader)
+                if "config pieces" in study.user_attrs:
+                    _identity.check_same(study, self.space, self.objective, self.settings)
+                    _identity.warn_changes(study, files)
+                    return study
+                # Ours to describe, or one whose maker died half way.
+                for key, value in _identity.describe(self.space, self.objective, self.settings).items():
+                    study.set_user_attr(key, value)
+                study.set_user_attr("commit", commit_now())
+                for guess in guesses[len(study.get_trials(deepcopy=False)) :]:
+                    study.enqueue_trial(dict(guess))
+                _frozen.store(study, files)
+                return study
+
+
+def _try_parts(settings: Settings, config: DictConfig) -> None:
+    """Makes pruner and sampler once, so that what they refuse is said before the first trial."""
+    if settings.seeds and "seed" not in config:
+        raise ExpError("hydra.sweeper.seeds: this config has no key seed")
+    makers: dict[str, Callable[[], Any]] = {"pruner": lambda: make_pruner(settings.pruner)}
+    if not settings.is_grid:
+        makers["sampler"] = lambda: make_sampler(settings.sampler, "", 0, None)
+    for what, make in makers.items():
+        try:
+            make()
+        except Exception as error:  # Hydra wraps whatever the constructor raises
+            cause = error.__cause__ or error
+            raise ExpError(f"hydra/sweeper/{what}: {' '.join(str(cause).split())}") from error
+
+
+def _space(settings: Settings, config: DictConfig, arguments: Sequence[str]) -> tuple[Space, dict[str, Any]]:
+    choices = OmegaConf.to_container(config.hydra.runtime.choices)
+    known = {str(key): str(value) for key, value in choices.items()}  # type: ignore[union-attr]
+    space = read_space(settings.params, settings.when, settings.link, arguments, known)
+    return space, _identity.plain_config(config)
+
+
+def _objective(settings: Settings, plain: Mapping[str, Any]) -> Objective:
+    names = wanted(settings.objective, plain)
+    check_known(names, plain)
+    ways = directions(settings.direction, names, plain)
+    if settings.prunes and len(ways) > 1:
+        raise ExpError(
+            f"a pruner cannot weigh {len(ways)} objectives against each other: set hydra/sweeper/pruner=none"
+        )
+    if settings.objective_from == "best" and len(ways) > 1:
+        print(
+            "note: with several objectives each one's best may come from another step; objective_from=last "
+            "takes all from the end"
+        )
+    return Objective(
+        names=tuple(names),
+        directions=tuple(ways),
+        take=settings.objective_from,
+        reduce=settings.seeds_reduce,
+        bound_errors=settings.bound_errors,
+        constraints=read_constraints(settings.constraints),
+    )
+
+
+def _total(settings: Settings, space: Space) -> int:
+    if not settings.is_grid:
+        assert settings.n_trials is not None
+        return settings.n_trials
+    cells = math.prod(len(values) for values in space.grid().values())
+    return cells if settings.n_trials is None else min(cells, settings.n_trials)
+
+
+def _folder(config: DictConfig, name: str) -> Path:
+    """multirun/<study_name>, unless the command line names another; Hydra's dated folder would be new each time."""
+    given = [word for word in config.hydra.overrides.hydra if word.startswith("hydra.sweep.dir=")]
+    folder = Path(str(config.hydra.sweep.dir)) if given else Path("multirun") / name
+    folder = folder.absolute()
+    with read_write(config.hydra), open_dict(config.hydra):
+        config.hydra.sweep.dir = str(folder)
+        config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{folder}'")
+    return folder
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        (folder / "workers").mkdir(parents=True, exist_ok=True)
+        (folder / "workers" / ".probe").write_text("")
+        (folder / "workers" / ".probe").unlink()
+    except OSError as error:
+        raise ExpError(
+            f"cannot write the sweep's folder {folder}: {error.strerror}; choose another with hydra.sweep.dir=..."
+        ) from None
+
+
+def _local(config: DictConfig) -> bool:
+    return config.hydra.runtime.choices.get("hydra/launcher") == "basic"
+
+
+def _launched(config: DictConfig, context: HydraContext, worker: Worker, count: int) -> None:
+    """Hands the worker loop to Hydra's launcher as its task function, and waits for it."""
+    launcher = Plugins.instance().instantiate_launcher(config=config, hydra_context=context, task_function=worker)
+    # Not <n>: that is trial n's folder.
+    jobs = [[f"hydra.sweep.subdir=workers/{index}"] for index in range(count)]
+    if worker.plan.space.fixed:
+        jobs = [[*job, *(f"{key}={value}" for key, value in worker.plan.space.fixed.items())] for job in jobs]
+    for returned in launcher.launch(jobs, initial_job_idx=0):
+        _ = returned.return_value  # raises what the worker raised
+
+
+def _warn(settings: Settings, plan: Plan) -> None:
+    if settings.n_jobs > cores():
+        print(f"warning: n_jobs={settings.n_jobs} workers share {cores()} cores; they will slow each other down")
+    print(f"study {plan.study_name}: {plan.n_trials} trials in {plan.folder}")
+    shown = plan.storage or f"journal://{plan.folder / 'journal.log'}"
+    dashboard = plan.storage or plan.folder / "journal.log"
+    print(f"  storage {shown}; look at it with: optuna-dashboard {shlex.quote(str(dashboard))}", flush=True)

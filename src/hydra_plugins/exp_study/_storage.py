@@ -1,0 +1,242 @@
+"""Where a study is kept, and the one lock that makes its total exact.
+
+A journal file, SQLite, PostgreSQL and MySQL each have their own way of saying "now only me". All of them are let go
+by the operating system or the server when the holder dies, so a killed worker never blocks the others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.util
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from optuna.storages.journal import JournalFileBackend
+
+from exp.errors import ExpError
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+T = TypeVar("T")
+SQLITE_WAIT = 20.0  # seconds for another process to let go of the file
+
+
+class FileLock:
+    """flock on a file of its own. Optuna's own lock file survives its holder and then blocks for 30 s."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.handle: int | None = None
+
+    def acquire(self) -> bool:
+        handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        self.handle = handle
+        return True
+
+    def release(self) -> None:
+        if self.handle is not None:
+            fcntl.flock(self.handle, fcntl.LOCK_UN)  # closing would not do: a forked data loader may hold a copy
+            os.close(self.handle)
+            self.handle = None
+
+
+class SoundJournal(JournalFileBackend):
+    """Optuna's journal, which after a full disk never ends in half a line: that would break every later reader."""
+
+    def __init__(self, path: Path) -> None:
+        self.lock = FileLock(path.with_name(path.name + ".lock"))
+        super().__init__(str(path), self.lock)  # type: ignore[arg-type]
+        self.lock.acquire()
+        try:
+            text = path.read_bytes()
+            if text and not text.endswith(b"\n"):
+                os.truncate(path, text.rfind(b"\n") + 1)
+        finally:
+            self.lock.release()
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
+        self.lock.acquire()
+        try:
+            with Path(self._file_path).open("ab") as file:
+                before = file.tell()
+                try:
+                    file.write(text)
+                    file.flush()
+                    os.fsync(file.fileno())
+                except OSError:
+                    os.truncate(self._file_path, before)
+                    raise
+        finally:
+            self.lock.release()
+
+
+def journal_path(storage: str | None, folder: Path) -> Path | None:
+    """The journal's file, or None for a database. No storage means a journal in the sweep's folder."""
+    if storage is None:
+        return folder / "journal.log"
+    if storage.startswith("journal://"):
+        return Path(storage.removeprefix("journal://"))
+    return Path(storage) if "://" not in storage else None
+
+
+def open_storage(storage: str | None, folder: Path) -> BaseStorage:
+    """Raises ExpError for a URL that names no kind of database we know, or one whose driver is missing."""
+    import optuna
+
+    path = journal_path(storage, folder)
+    if path is not None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return optuna.storages.JournalStorage(SoundJournal(path))
+        except (ValueError, KeyError) as error:
+            raise ExpError(f"{path} is no journal of Optuna ({error})") from None
+    assert storage is not None
+    kind = storage.partition("://")[0].partition("+")[0]
+    if kind not in ("sqlite", "postgresql", "mysql"):
+        raise ExpError(
+            f"storage={storage}: unknown kind {kind!r}; give sqlite:///file.db, postgresql://..., mysql://..., "
+            f"journal:///path, or leave it out for a journal in the sweep's folder"
+        )
+    url = with_driver(storage)
+    options: dict[str, Any] = {"pool_pre_ping": True}
+    if kind == "sqlite":
+        options = {"connect_args": {"timeout": SQLITE_WAIT}}
+    with ClaimLock(storage, folder, "tables"):  # two processes that make the tables at once would collide
+        return _database(url, options)
+
+
+def _database(url: str, options: dict[str, Any]) -> BaseStorage:
+    import optuna
+
+    try:
+        return optuna.storages.get_storage(optuna.storages.RDBStorage(url, engine_kwargs=options))
+    except ImportError as error:
+        extra = "pip install 'exp[postgres]'" if url.startswith("postgresql") else "pip install pymysql"
+        raise ExpError(f"storage={_hidden(url)}: its driver is missing ({error}); {extra}") from None
+
+
+def with_driver(url: str) -> str:
+    """SQLAlchemy 2.1 takes psycopg 3 for a plain postgresql:// and pymysql is not its default: name what is here.
+
+    Raises ExpError where no driver is installed.
+    """
+    kind, _, rest = url.partition("://")
+    for name, drivers in (("postgresql", ("psycopg", "psycopg2")), ("mysql", ("MySQLdb", "pymysql"))):
+        found = [driver for driver in drivers if importlib.util.find_spec(driver) is not None]
+        if kind == name and not found:
+            extra = "pip install 'exp[postgres]'" if kind == "postgresql" else "pip install pymysql"
+            raise ExpError(f"cannot open storage={_hidden(url)}: its driver is missing; {extra}")
+        if kind == name:
+            return f"{kind}+{found[0].replace('MySQLdb', 'mysqldb')}://{rest}"
+    return url
+
+
+@contextlib.contextmanager
+def explained(storage: str | None, folder: Path) -> Iterator[None]:
+    """Turns what a storage raises, when it is opened for the first time, into an ExpError."""
+    try:
+        yield
+    except OSError as error:
+        raise ExpError(
+            f"cannot write the study to {journal_path(storage, folder)}: {error.strerror or error}"
+        ) from None
+    except Exception as error:
+        if not _of_database(error):
+            raise
+        cause = getattr(error.__cause__ or error, "orig", None) or error
+        raise ExpError(f"cannot open storage={_hidden(storage or '')}: {str(cause).strip().splitlines()[0]}") from None
+
+
+def _hidden(url: str) -> str:
+    """Without the password."""
+    scheme, _, rest = url.partition("://")
+    user, at, host = rest.rpartition("@")
+    return f"{scheme}://{user.partition(':')[0]}{at}{host}"
+
+
+class ClaimLock:
+    """Held while a trial's slot is taken or given back, by one process of all that work on the study."""
+
+    def __init__(self, storage: str | None, folder: Path, study: str) -> None:
+        self.url = storage
+        self.number = int.from_bytes(hashlib.sha256(f"exp {study}".encode()).digest()[:7], "big")
+        path = journal_path(storage, folder)
+        if path is None and storage is not None and storage.startswith("sqlite"):
+            path = Path(storage.partition(":///")[2].partition("?")[0] or "memory")
+        self.file = FileLock(path.with_name(path.name + ".claim")) if path is not None else None
+        self.engine: Any = None
+        self.connection: Any = None
+
+    def __enter__(self) -> None:
+        if self.file is not None:
+            self.file.acquire()
+            return
+        import sqlalchemy
+
+        if self.engine is None:
+            assert self.url is not None
+            self.engine = sqlalchemy.create_engine(with_driver(self.url), pool_size=1, pool_pre_ping=True)
+        self.connection = self.engine.connect()
+        try:
+            if self.url.startswith("mysql"):  # type: ignore[union-attr]
+                self.connection.execute(sqlalchemy.text(f"SELECT GET_LOCK('exp{self.number}', -1)"))
+            else:
+                self.connection.execute(sqlalchemy.text(f"SELECT pg_advisory_lock({self.number})"))
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        if self.file is not None:
+            self.file.release()
+        elif self.connection is not None:
+            # The lock belongs to the connection: closing it for real lets go, also where the server went away.
+            with contextlib.suppress(Exception):
+                self.connection.invalidate()
+            with contextlib.suppress(Exception):
+                self.connection.close()
+            self.connection = None
+
+
+def patiently(work: Callable[[], T], seconds: float, say: Callable[[str], None] = lambda text: None) -> T:
+    """`work()`, tried again while the storage is away, up to `seconds`; `work` must bear being done twice."""
+    end = time.monotonic() + seconds
+    wait = 0.2
+    while True:
+        try:
+            return work()
+        except Exception as error:
+            if not (_of_database(error) or isinstance(error, OSError)) or time.monotonic() > end:
+                raise
+            say(f"storage does not answer ({type(error).__name__}), trying again in {wait:.1f} s")
+            time.sleep(wait)
+            wait = min(wait * 2, 5.0)
+
+
+def _of_database(error: BaseException) -> bool:
+    import optuna
+
+    own = type(error).__module__.partition(".")[0]
+    return isinstance(error, optuna.exceptions.StorageInternalError) or own in ("sqlalchemy", "psycopg2", "psycopg")
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Optuna's own lines would stand between ours."""
+    import optuna
+
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)

@@ -1,0 +1,268 @@
+"""A worker: takes a trial, composes its config, runs it, tells the result, until the total is reached.
+
+It is a task function: any Hydra launcher can run it (SLURM, Ray, joblib), and so can a process of our own.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import os
+import platform
+import select
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from hydra.core.utils import JobReturn, JobStatus, run_job
+from hydra.types import HydraContext, TaskFunction
+from hydra.utils import instantiate
+from omegaconf import DictConfig, open_dict
+from optuna.trial import TrialState
+
+from exp import trial as current_trial
+
+from ._live import LiveTrial
+from ._objective import Objective
+from ._slots import Board, Heart, commit_now
+from ._space import Space
+from ._storage import ClaimLock, open_storage, patiently, quiet
+
+WHITELIST = ("optuna.samplers.*", "optuna.pruners.*", "hydra_plugins.hydra_optuna_sweeper.*")
+PATIENCE = 300.0  # seconds that a storage may be away before a worker gives up
+INTERRUPTED = 75  # the code that a run exits with when a signal asked it to end
+
+
+SAME = 3  # first trials that fail in the same way before the study, or a worker, gives up
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything about a study that its workers need, in plain values."""
+
+    study_name: str
+    storage: str | None
+    folder: Path  # the sweep's
+    n_trials: int
+    retries: int
+    beat_every: float  # seconds
+    stale_after: float  # seconds
+    sampler: Mapping[str, Any]
+    pruner: Mapping[str, Any]
+    seeds: tuple[int, ...]
+    space: Space
+    custom: str | None  # dotted path of a function of (config, trial) that suggests more
+    objective: Objective
+    extra: Mapping[str, str]  # overrides of every trial where its config has the key
+
+
+@dataclass
+class Worker:
+    """Callable as Hydra's task function; the config that it gets as such is not used."""
+
+    plan: Plan
+    master: DictConfig
+    context: HydraContext
+    task: TaskFunction
+    name: str
+
+    def __call__(self, cfg: Any = None) -> int:
+        """The number of trials that it ran."""
+        plan = self.plan
+        name = f"{self.name}-{platform.node()}-{os.getpid()}"
+        commit = commit_now()
+        with quiet(), Heart(plan.storage, plan.folder, plan.study_name, name, plan.beat_every):
+            board = open_board(plan)
+            errors: list[str | None] = []
+            while not _told_to_stop() and (trial_id := board.claim(name)) is not None:
+                errors.append(self._run(board, trial_id, name, commit))
+                if len(errors) == SAME and errors[0] is not None and len(set(errors)) == 1:
+                    break  # the coordinator decides whether another worker is to try
+        return len(errors)
+
+    def _run(self, board: Board, trial_id: int, name: str, commit: str | None) -> str | None:
+        """Why the trial failed; None where it did not."""
+        plan, study, begun = self.plan, board.study, time.perf_counter()
+        number = board.patiently(lambda: study._storage.get_trial(trial_id)).number
+        study.sampler = make_sampler(plan.sampler, plan.study_name, number, plan.space)
+        trial = board.patiently(lambda: optuna.Trial(study, trial_id))
+        attrs: dict[str, Any] = {"folder": str(plan.folder / str(number)), "commit": commit}
+        try:
+            chosen = board.patiently(lambda: plan.space.suggest(trial))
+            overrides = [*plan.space.overrides(chosen), *self._suggest_more(trial, chosen)]
+            values, pruned, task_seconds = self._evaluate(board, trial, overrides)
+            attrs["task_seconds"] = round(task_seconds, 3)
+            state = TrialState.PRUNED if pruned else TrialState.COMPLETE
+        except SystemExit as error:
+            if error.code == INTERRUPTED:
+                raise
+            values, state = None, TrialState.FAIL
+            attrs["error"] = f"SystemExit: {error.code}"
+        except Exception as error:
+            traceback.print_exc()
+            values, state = None, TrialState.FAIL
+            attrs["error"] = f"{type(error).__name__}: {error}"[:500]
+            _free_memory()
+        attrs["seconds"] = round(time.perf_counter() - begun, 3)
+        if values is not None and state == TrialState.PRUNED:
+            values = None  # Optuna takes the last report
+        if not board.tell(trial, name, state, values, **attrs):
+            print(f"trial {number} was given to another worker meanwhile; its result here is dropped", flush=True)
+        return attrs.get("error")
+
+    def _evaluate(
+        self, board: Board, trial: optuna.Trial, overrides: list[str]
+    ) -> tuple[list[float] | None, bool, float]:
+        """Objective values, whether the trial was pruned, and the seconds inside the task."""
+        plan = self.plan
+        if not plan.seeds:
+            live = LiveTrial(trial, board.patiently, prunes=len(plan.objective.directions) == 1)
+            job, seconds = self._job(overrides, trial.number, None, live)
+            folder = Path(job.hydra_cfg.hydra.runtime.output_dir)  # type: ignore[union-attr]
+            self._constrain(board, trial, [folder], live.pruned)
+            return (None if live.pruned else plan.objective.values(folder, job.return_value)), live.pruned, seconds
+        rows: list[list[float]] = []
+        folders, total = [], 0.0
+        for index, seed in enumerate(plan.seeds):
+            job, seconds = self._job([*overrides, f"seed={seed}"], trial.number, seed, current_trial.NoTrial())
+            total += seconds
+            folders.append(Path(job.hydra_cfg.hydra.runtime.output_dir))  # type: ignore[union-attr]
+            rows.append(plan.objective.values(folders[-1], job.return_value))
+            if len(plan.objective.directions) == 1:
+                value = rows[-1][0]
+                board.patiently(lambda value=value, index=index: trial.report(value, index))  # type: ignore[misc]
+                if index + 1 < len(plan.seeds) and board.patiently(trial.should_prune):
+                    return None, True, total
+        self._constrain(board, trial, folders, False)
+        board.patiently(lambda: trial.set_user_attr("values_by_seed", rows))
+        return plan.objective.over_seeds(rows), False, total
+
+    def _constrain(self, board: Board, trial: optuna.Trial, folders: list[Path], pruned: bool) -> None:
+        if pruned and not all((folder / "result.json").exists() for folder in folders):
+            return
+        for key, off in self.plan.objective.violations(folders).items():
+            board.patiently(lambda key=key, off=off: trial.set_constraint(key, off))  # type: ignore[misc]
+
+    def _suggest_more(self, trial: optuna.Trial, chosen: Mapping[str, Any]) -> list[str]:
+        """By the user's own function, as hydra-optuna-sweeper calls it: fixed overrides are the trial's user_attrs."""
+        if self.plan.custom is None:
+            return []
+        for key, value in self.plan.space.fixed.items():
+            trial.set_user_attr(key, value)
+        whitelist = self.context.execution_whitelist
+        extend = instantiate({"_target_": self.plan.custom, "_partial_": True}, _execution_whitelist_=whitelist)
+        extend(self.master, trial)
+        return [f"{key}={value}" for key, value in trial.params.items() if key not in chosen]
+
+    def _job(self, overrides: list[str], number: int, seed: int | None, live: Any) -> tuple[JobReturn, float]:
+        if seed is not None:
+            overrides = [*overrides, f"hydra.sweep.subdir={number}/seed_{seed}"]
+        config = self.context.config_loader.load_sweep_config(
+            self.master, [*overrides, *extra_overrides(self.plan.extra, self.master, number)]
+        )
+        with open_dict(config.hydra.job):
+            config.hydra.job.id = f"{self.plan.study_name}-{number}"
+            config.hydra.job.num = number
+        seconds = 0.0
+
+        def timed(cfg: DictConfig) -> Any:
+            nonlocal seconds
+            begun = time.perf_counter()
+            try:
+                return self.task(cfg)
+            finally:
+                seconds = time.perf_counter() - begun
+
+        token = current_trial.current.set(live)
+        try:
+            job = run_job(
+                hydra_context=self.context,
+                task_function=timed,
+                config=config,
+                job_dir_key="hydra.sweep.dir",
+                job_subdir_key="hydra.sweep.subdir",
+            )
+        finally:
+            current_trial.current.reset(token)
+        if job.status != JobStatus.COMPLETED:
+            raise job._return_value
+        return job, seconds
+
+
+def extra_overrides(extra: Mapping[str, str], master: DictConfig, number: int) -> list[str]:
+    from omegaconf import OmegaConf
+
+    return [
+        f"{key}={value.format(number=number)}"
+        for key, value in extra.items()
+        if OmegaConf.select(master, key.rpartition(".")[0] or key, default=None) is not None
+        or ("." not in key and key in master)
+    ]
+
+
+def open_board(plan: Plan) -> Board:
+    storage = patiently(lambda: open_storage(plan.storage, plan.folder), PATIENCE)
+    study = patiently(
+        lambda: optuna.load_study(
+            study_name=plan.study_name, storage=storage, pruner=make_pruner(plan.pruner), sampler=_placeholder()
+        ),
+        PATIENCE,
+    )
+    lock = ClaimLock(plan.storage, plan.folder, plan.study_name)
+    return Board(study, lock, plan.n_trials, plan.retries, plan.stale_after, PATIENCE)
+
+
+def _placeholder() -> optuna.samplers.BaseSampler:
+    return optuna.samplers.RandomSampler()  # each trial gets a sampler of its own
+
+
+def make_pruner(config: Mapping[str, Any]) -> optuna.pruners.BasePruner:
+    return instantiate(dict(config), _execution_whitelist_=WHITELIST)
+
+
+def make_sampler(
+    config: Mapping[str, Any], study: str, number: int, space: Space | None
+) -> optuna.samplers.BaseSampler:
+    """The sampler of one trial, seeded by the study's seed and the trial's number.
+
+    So parallel workers and a study that goes on never draw the same numbers twice, and who runs a trial does not
+    matter. Grids and quasi-random sequences are one sequence for all, and keep one seed.
+    """
+    config = dict(config)
+    target = str(config["_target_"])
+    if target.endswith("GridSampler"):
+        assert space is not None
+        return optuna.samplers.GridSampler(space.grid(), seed=config.get("seed"))
+    if target.endswith("QMCSampler"):
+        if config.get("seed") is None:
+            config["seed"] = _mix(study)
+    elif config.get("seed") is not None:
+        config["seed"] = _mix(config["seed"], number)
+    return instantiate(config, _execution_whitelist_=WHITELIST)
+
+
+def _mix(*parts: Any) -> int:
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:4], "big") >> 1
+
+
+def _told_to_stop() -> bool:
+    """The coordinator holds the other end of standard input; it closes it to stop us, or by dying."""
+    if os.environ.get("EXP_STUDY_LEASH") != "stdin":
+        return False
+    ready, _, _ = select.select([sys.stdin], [], [], 0)
+    return bool(ready) and not os.read(sys.stdin.fileno(), 1)
+
+
+def _free_memory() -> None:
+    """So that one trial's out-of-memory does not become the next one's."""
+    gc.collect()
+    if "torch" in sys.modules:
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()

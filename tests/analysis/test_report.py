@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import pytest
+from tests.analysis.synthetic import grid, write
+
+from exp.analysis import report
+from exp.analysis.collect import collect
+from exp.analysis.grouping import compare
+from exp.analysis.report.confusion import confusion
+from exp.analysis.report.page import page
+from exp.analysis.report.payload import payload, short_keys, telling
+from exp.analysis.report.series import LONGEST, thinned
+from exp.curves.curve import Series
+from exp.curves.verdict import Thresholds
+from exp.errors import ExpError
+
+EVIL = "<script>alert(1)</script>"
+
+
+def comparison(*folders):
+    return compare(collect([str(folder) for folder in folders]), sources=[str(folder) for folder in folders])
+
+
+def data_of(html: str):
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.S)[1])
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[str, dict]] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append((tag, dict(attrs)))
+
+
+def test_a_page_holds_everything_and_loads_nothing(tmp_path):
+    report.write(comparison(grid(tmp_path / "runs")), tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    tags = Tags()
+    tags.feed(html)
+    loaded = [
+        (tag, attrs) for tag, attrs in tags.seen if "src" in attrs or (tag == "link" and attrs["href"] != "data:,")
+    ]
+    assert loaded == []
+    assert [attrs.get("type") for tag, attrs in tags.seen if tag == "script"] == [
+        "application/json",
+        "text/plain",
+        None,
+        None,
+    ]
+    policy = next(attrs["content"] for tag, attrs in tags.seen if attrs.get("http-equiv"))
+    assert "default-src 'none'" in policy and "'unsafe-inline' " not in policy.partition("style-src")[0]
+    [task] = data_of(html)["tasks"]
+    assert [len(condition["runs"]) for condition in task["conditions"]] == [3, 3]
+    assert task["conditions"][0]["label"] == "lr=0.0001"  # the better one
+    assert task["runs"][0]["config"]["optimizer.lr"] == 1e-4 and task["common"]["num_train_epochs"] == 3
+
+
+def test_what_a_run_says_stays_text(tmp_path):
+    write(tmp_path / "runs" / "<script>alert(1)<" / "script>", optimizer__note=f"{EVIL}<!--", seed=2)
+    write(tmp_path / "runs" / "other", seed=1)
+    report.write(comparison(tmp_path / "runs"), tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert EVIL not in html and "alert(1)" in html
+    names = {run["name"] for run in data_of(html)["tasks"][0]["runs"]}
+    assert names == {EVIL, "other"}
+    assert "<title>&lt;b&gt;</title>" in page("<b>", "")
+    assert "\udcff" not in page("\udcff", "")
+
+
+def test_numbers_that_json_lacks_become_null(tmp_path):
+    write(tmp_path / "runs" / "a", accuracy=(0.5, float("nan"), float("nan")))
+    report.write(comparison(tmp_path / "runs"), tmp_path / "report.html")
+    [run] = data_of((tmp_path / "report.html").read_text(encoding="utf-8"))["tasks"][0]["runs"]
+    assert run["series"]["eval/accuracy"]["values"] == [0.5]
+
+
+def test_runs_without_curves_and_of_two_tasks(tmp_path):
+    write(tmp_path / "runs" / "a", accuracy=(), status="failed", reason="out of memory")
+    write(tmp_path / "runs" / "b", data__name="cola")
+    found = payload(comparison(tmp_path / "runs"), Thresholds())
+    assert [task["name"] for task in found["tasks"]] == ["cola", "mrpc"]
+    assert found["tasks"][1]["runs"][0]["series"] == {}
+    assert found["tasks"][1]["runs"][0]["verdict"]["state"] == "insufficient"
+
+
+def test_long_curves_are_thinned_to_means_that_keep_the_end():
+    thin = thinned(Series(tuple(range(1, 1001)), tuple(float(step) for step in range(1, 1001))))
+    assert len(thin) == LONGEST and thin.steps[-1] == 1000 and thin.steps[0] == 5
+    assert thin.values[0] == 3.0  # of 1 to 5
+    short = Series((1, 2), (0.5, 0.4))
+    assert thinned(short) == short
+
+
+def test_short_names_stay_apart():
+    titles = short_keys(["optimizer.lr", "head.lr", "optimizer._target_", "seed"])
+    expected = {"optimizer.lr": "optimizer.lr", "head.lr": "head.lr", "optimizer._target_": "optimizer", "seed": "seed"}
+    assert titles == expected
+
+
+def test_labels_name_as_few_options_as_tell_conditions_apart():
+    conditions = [{"opt": o, "betas": f"b{o}", "lr": lr} for o in "ab" for lr in (1, 2, 3)]
+    assert telling(["opt", "betas", "lr"], conditions) == ["opt", "lr"]
+    assert telling(["opt"], conditions[:1]) == []
+
+
+def test_confusion_counts_rows_of_labels(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    run = write(tmp_path / "runs" / "a")
+    run.predictions.mkdir()
+    pairs = {"label": ["no", "no", "yes", None], "prediction": ["no", "yes", "yes", "no"]}
+    parquet.write_table(pa.table(pairs), run.predictions / "eval.parquet")
+    parquet.write_table(pa.table({"label": [0.5], "prediction": [0.7]}), run.predictions / "score.parquet")
+    (run.predictions / "broken.parquet").write_text("half")
+    [found] = collect([str(tmp_path / "runs")]).runs
+    assert confusion(found) == {"eval": {"labels": ["no", "yes"], "counts": [[1, 1], [0, 1]]}}
+
+
+def test_without_plotly_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "plotly.offline", None)
+    with pytest.raises(ExpError, match=r"exp\[report\]"):
+        report.write(comparison(grid(tmp_path / "runs")), tmp_path / "report.html")
+
+
+def test_the_command_writes_it(tmp_path):
+    root, page_file = grid(tmp_path / "runs"), tmp_path / "report.html"
+    words = [sys.executable, "-m", "exp.compare", str(root), "--html", str(page_file)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert f"wrote {page_file}" in done.stdout and page_file.stat().st_size > 1_000_000

@@ -1,0 +1,231 @@
+"""The page in headless Chromium, from disk and without a network."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from tests.analysis.synthetic import grid, write
+
+from exp.analysis import report
+from exp.analysis.collect import collect
+from exp.analysis.grouping import compare
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+FLAGS = [
+    "headless",
+    "no-sandbox",
+    "disable-gpu",
+    "enable-unsafe-swiftshader",
+    "disable-quic",
+    "no-first-run",
+    "disable-sync",
+    "disable-background-networking",
+    "disable-component-update",
+]
+EVIL = "<script>alert(1)</script>"
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs Debian's chromium and chromium-driver"),
+]
+
+
+@pytest.fixture(scope="module")
+def report_file(tmp_path_factory):
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    folder = tmp_path_factory.mktemp("report")
+    root = grid(folder / "runs")
+    run = write(root / "<script>alert(1)<" / "script>", seed=9, optimizer__lr=1e-3, optimizer__note=EVIL)
+    run.predictions.mkdir()
+    parquet.write_table(
+        pa.table({"label": ["no", "yes"], "prediction": ["no", "no"]}), run.predictions / "eval.parquet"
+    )
+    report.write(compare(collect([str(root)]), sources=[str(root)]), folder / "report.html")
+    return folder / "report.html"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (*FLAGS, f"user-data-dir={tmp_path_factory.mktemp('profile')}", "window-size=1400,1000"):
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def opened(browser, report_file):
+    """The page, freshly loaded with its first chart drawn; fails on anything said to the console."""
+    browser.get(report_file.as_uri())
+    browser.execute_script("localStorage.clear(); delete document.documentElement.dataset.theme")
+    browser.execute_script("document.getElementById('curves').scrollIntoView()")
+    wait(browser, "return document.querySelectorAll('#charts .scatterlayer path').length > 0")
+    yield browser
+    assert [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+def wait(browser, script):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    return WebDriverWait(browser, 90).until(lambda driver: driver.execute_script(script))
+
+
+def rows(browser, column):
+    """Texts of one column, of the rows that are shown; column 0 is the first after the tick."""
+    script = """return [...document.querySelectorAll('#table tbody tr')].filter((row) => !row.hidden)
+        .map((row) => row.cells[arguments[0] + 1].textContent)"""
+    return browser.execute_script(script, column)
+
+
+def click(browser, selector):
+    from selenium.webdriver.common.by import By
+
+    element = browser.find_element(By.CSS_SELECTOR, selector)
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+    element.click()
+    return element
+
+
+def head(browser, title):
+    script = "return [...document.querySelectorAll('#table thead th')].map((one) => one.textContent)"
+    return browser.execute_script(script).index(title)
+
+
+def test_a_click_and_the_keyboard_sort(opened):
+    from selenium.webdriver.common.keys import Keys
+
+    column = head(opened, "lr")
+    button = click(opened, f"#table thead th:nth-child({column + 1}) button")
+    assert rows(opened, column - 1) == ["0.001", "0.0001", "5e-05"]
+    assert opened.execute_script("return document.activeElement.textContent") == "lr"
+    button.send_keys(Keys.ENTER)
+    assert rows(opened, column - 1) == ["5e-05", "0.0001", "0.001"]
+    assert opened.execute_script("return document.querySelector('#table th[aria-sort]').ariaSort") == "ascending"
+
+
+def test_a_filter_hides_rows_and_takes_curves_away(opened):
+    drawn = "return document.querySelector('#charts .plot').data.length"
+    before = opened.execute_script(drawn)
+    click(opened, "#filter").send_keys("lr<0.0005")
+    wait(opened, "return document.getElementById('status').textContent.startsWith('2 of 3')")
+    assert rows(opened, head(opened, "lr") - 1) == ["0.0001", "5e-05"]
+    wait(opened, f"return document.querySelector('#charts .plot').data.length < {before}")
+
+
+def test_two_runs_are_set_side_by_side(opened):
+    click(opened, "#view-runs")
+    assert EVIL in rows(opened, 0)  # as text
+    names = rows(opened, 0)
+    for name in (EVIL, "5e-05-1"):
+        click(opened, f"#table tbody tr:nth-child({names.index(name) + 1}) input")
+    script = """return [...document.querySelectorAll('#diff-table tr.changed')]
+        .map((row) => [...row.cells].map((cell) => cell.textContent))"""
+    changed = {key: values for key, *values in opened.execute_script(script)}
+    assert changed["optimizer.lr"] == ["0.001", "0.00005"]
+    assert changed["optimizer.note"] == [EVIL, "–"]
+    assert "optimizer.weight_decay" not in changed
+    traces = "document.querySelector('#charts .plot').data"
+    wait(opened, f"return {traces}.some((trace) => trace.hovertemplate?.includes('A: &lt;script'))")
+
+
+def test_axes_smoothing_and_seeds_change_what_is_drawn(opened):
+    choose = """const [id, value, event] = arguments;
+        document.getElementById(id).value = value;
+        document.getElementById(id).dispatchEvent(new Event(event))"""
+    first = "document.querySelector('[data-metric=\"train/loss\"] .plot')"
+    opened.execute_script(f"{first}.scrollIntoView()")
+    wait(opened, f"return {first}.data?.length > 0")
+    opened.execute_script(choose, "x", "epoch", "change")
+    wait(opened, f"return Math.max(...{first}.data.flatMap((trace) => trace.x)) === 3")
+    last = f"return {first}.data.find((trace) => trace.text).y.at(-1)"  # of a mean, not of a band's outline
+    before = opened.execute_script(last)
+    opened.execute_script(choose, "smooth", "0.9", "input")
+    wait(opened, f"{last} !== {before}")
+    # The loss falls by 0.01 a point; 30 weights of 0.9 lag by 7.7 points.
+    assert opened.execute_script(last) - before == pytest.approx(0.077, abs=0.003)
+    opened.execute_script(choose, "band", "each", "change")
+    wait(opened, f"return {first}.data.length === 7")
+    click(opened, "#logy")
+    wait(opened, f"return {first}.layout.yaxis.type === 'log'")
+    assert opened.execute_script("return [...document.getElementById('x').options].map((one) => one.value)") == [
+        "step",
+        "epoch",
+        "time",
+    ]  # these runs do not know their tokens
+
+
+def test_the_band_is_the_range_over_seeds(opened):
+    plot = "document.querySelector('[data-metric=\"eval/accuracy\"] .plot')"
+    wait(opened, f"return {plot}.data?.length > 0")
+    traces = opened.execute_script(f"return {plot}.data.map(({{x, y, fill, text}}) => ({{x, y, fill, text}}))")
+    told = [trace["text"][1] for trace in traces if trace["text"] and trace["text"][1].endswith("n=3")]
+    assert told == ["0.84 [0.83, 0.85] n=3", "0.82 [0.81, 0.83] n=3"]
+    assert sorted(max(trace["y"]) for trace in traces if trace["fill"] == "toself") == pytest.approx([0.83, 0.85])
+
+
+def test_parallel_coordinates_verdicts_and_confusion_matrices_stand(opened):
+    opened.execute_script("document.getElementById('parallel').scrollIntoView()")
+    wait(opened, "return document.getElementById('parallel-plot').data?.[0].type === 'parcoords'")
+    axes = opened.execute_script(
+        "return document.getElementById('parallel-plot').data[0].dimensions.map((one) => one.label)"
+    )
+    assert axes[0] == "lr" and axes[-1] == "best eval/accuracy"
+    # What a drag along the axis sends: only the rate 1e-4.
+    opened.execute_script("Plotly.restyle('parallel-plot', {'dimensions[0].constraintrange': [[-4.1, -3.9]]})")
+    wait(opened, "return document.getElementById('status').textContent.startsWith('1 of 3 conditions, 3 of 7')")
+    assert rows(opened, head(opened, "lr") - 1) == ["0.0001"]
+    click(opened, "#unbrush")
+    assert len(rows(opened, 0)) == 3
+    assert "runs" in opened.execute_script("return document.getElementById('verdict-list').textContent")
+    cells = opened.execute_script(
+        "return [...document.querySelectorAll('table.matrix td')].map((cell) => cell.firstChild.textContent)"
+    )
+    assert cells == ["1", "0", "1", "0"]
+
+
+def test_dark_follows_the_system_and_the_button_beats_it(opened):
+    paper = "return getComputedStyle(document.body).backgroundColor"
+    light = opened.execute_script(paper)
+    opened.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    )
+    try:
+        dark = opened.execute_script(paper)
+        assert dark != light
+        button = click(opened, "[data-theme-toggle]")
+        assert opened.execute_script(paper) == light and button.text == "Dark mode"
+    finally:
+        opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    button.click()
+    assert opened.execute_script(paper) == dark
+
+
+def test_every_control_is_reached_by_tab(opened):
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    opened.execute_script("document.activeElement.blur(); scrollTo(0, 0); document.querySelector('.skip').focus()")
+    seen = []
+    for _ in range(80):
+        seen.append(opened.execute_script("return document.activeElement.id || document.activeElement.tagName"))
+        ActionChains(opened).send_keys(Keys.TAB).perform()
+    wanted = ["view-conditions", "filter", "table", "x", "band", "smooth", "logy", "run-a", "run-b", "only-differing"]
+    assert [name for name in seen if name in wanted][: len(wanted)] == wanted
+
+
+def test_a_narrow_window_scrolls_only_inside_the_table(opened):
+    size = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        wait(opened, "return document.documentElement.scrollWidth <= 390")
+    finally:
+        opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

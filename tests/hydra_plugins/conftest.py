@@ -1,0 +1,80 @@
+"""A sweep as a user starts it, over an objective of milliseconds."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+STUB = Path(__file__).parent / "stub"
+CONF = Path(__file__).parents[2] / "conf"
+Sweep = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def command(*words: str, conf: Path | None = None, sweeper: str = "study") -> list[str]:
+    return [sys.executable, str(STUB / "app.py"), *arguments(*words, conf=conf, sweeper=sweeper)]
+
+
+def arguments(*words: str, conf: Path | None = None, sweeper: str = "study") -> list[str]:
+    own = [] if sweeper != "study" else ["hydra.sweeper.pictures=false"]
+    preset = any(word.startswith("sweep=") for word in words)
+    return [
+        *([] if conf is None else ["--config-path", str(conf)]),
+        "--multirun",
+        f"hydra.searchpath=[file://{CONF}]",
+        *([] if preset else [f"hydra/sweeper={sweeper}"]),
+        *own,
+        *words,
+    ]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(STUB), "HYDRA_FULL_ERROR": "1"}
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Sweep:
+    """Runs a sweep in a folder of its own; the study's folder is tmp_path/s unless said otherwise."""
+
+    def run(*words: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
+        if "hydra.sweeper.n_jobs=0" in words and check:
+            return inside(tmp_path, arguments(*words, **options))
+        timeout = options.pop("timeout", 120)
+        done = subprocess.run(
+            command(*words, **options), cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=timeout
+        )
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    return run
+
+
+def inside(folder: Path, words: list[str]) -> subprocess.CompletedProcess[str]:
+    """The same in this process, which has imported everything already."""
+    from hydra.core.global_hydra import GlobalHydra
+
+    out = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out):
+        patch.setattr(sys, "argv", [str(STUB / "app.py"), *words])
+        patch.setenv("HYDRA_FULL_ERROR", "1")
+        patch.syspath_prepend(str(STUB))
+        patch.chdir(folder)
+        GlobalHydra.instance().clear()
+        importlib.import_module("app").main()
+    return subprocess.CompletedProcess(words, 0, out.getvalue(), "")
+
+
+def load(folder: Path) -> optuna.Study:
+    """The study whose journal lies in `folder`."""
+    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(folder / "journal.log")))
+    (summary,) = optuna.get_all_study_summaries(storage)
+    return optuna.load_study(study_name=summary.study_name, storage=storage)

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from exp.errors import ExpError
+from exp.model.source import locate
+from tests.optim.test_options import make
+from tests.tiny_models import make_tiny
+
+DATA = SimpleNamespace(label_names=("no", "yes"), max_length=64)
+
+
+def test_a_hub_id_stays_as_it_is():
+    assert locate("google-bert/bert-base-uncased") == "google-bert/bert-base-uncased"
+
+
+def test_a_missing_folder_names_its_neighbour(tmp_path):
+    (tmp_path / "minilm").mkdir()
+    with pytest.raises(ExpError, match="did you mean 'minilm'"):
+        locate(str(tmp_path / "minilmm"))
+    with pytest.raises(ExpError, match="no such folder"):
+        locate("./nowhere/at/all")
+
+
+def test_a_folder_without_config_weights_or_tokenizer(tmp_path):
+    folder = make_tiny("bert", tmp_path)
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(ExpError, match="has no tokenizer"):
+        locate(str(folder))
+    (folder / "config.json").unlink()
+    with pytest.raises(ExpError, match=r"no config\.json"):
+        locate(str(folder))
+    (folder / "adapter_config.json").touch()
+    with pytest.raises(ExpError, match="peft adapter"):
+        locate(str(folder))
+
+
+@pytest.mark.slow
+def test_a_pickled_model_is_refused_and_the_printed_command_mends_it(tmp_path):
+    import torch
+    from safetensors.torch import load_file
+
+    folder = make_tiny("bert", tmp_path / "old model", labels=("no", "yes"))
+    weights = load_file(folder / "model.safetensors")
+    torch.save(weights, folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ExpError, match=r"pytorch_model\.bin, which may run code") as error:
+        locate(str(folder))
+    command = str(error.value).splitlines()[-1].strip()
+    assert command.startswith("python -c ")
+    subprocess.run(command.replace("python", sys.executable, 1), shell=True, check=True, capture_output=True)
+    again = load_file(f"{folder}-safetensors/model.safetensors")
+    assert torch.equal(again["classifier.weight"], weights["classifier.weight"])
+    assert locate(f"{folder}-safetensors")
+
+
+def test_an_unreachable_hub_is_named_with_the_way_round(monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    source = make("model", "electra_small")
+    with pytest.raises(ExpError, match=r"Hub cannot be reached.*model.path=<folder"):
+        source.tokenizer(DATA)
+    with pytest.raises(ExpError, match="Hub cannot be reached"):
+        source.model(DATA, None)

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from exp import evaluate as entry
+from exp.errors import ExpError
+from exp.loop.recorded import of_saved_weights
+from exp.run.events import Event
+from tests.finished_runs import contents, copy_of, lora_run, reviews_run, saved_step
+
+
+def test_the_saved_model_gives_the_recorded_numbers_exactly(capsys: pytest.CaptureFixture[str]) -> None:
+    run = reviews_run()
+    before = contents(run)
+    assert entry.evaluate({"run": str(run)}) == 0
+    text = capsys.readouterr().out
+    assert f"exactly (weights of step {saved_step(run)})" in text
+    assert all(key in text for key in ("eval/loss", "eval/accuracy", "test/loss", "test/accuracy"))
+    assert contents(run) == before
+
+
+def test_other_weights_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = copy_of(reviews_run(), tmp_path / "run")
+    file = run / "model" / "model.safetensors"
+    weights = load_file(file)
+    weights["classifier.bias"][0] += 1e-3  # on both it would cancel in the softmax
+    save_file(weights, file, metadata={"format": "pt"})
+    assert entry.evaluate({"run": str(run)}) == 1
+    text = capsys.readouterr().out
+    assert "eval/loss" in text and "differs by" in text
+    assert "different: " in text
+
+
+@pytest.mark.slow
+def test_a_merged_adapter_differs_by_rounding_at_most(capsys: pytest.CaptureFixture[str]) -> None:
+    assert entry.evaluate({"run": str(lora_run())}) == 0
+    assert "equal" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_rows_compare_to_the_last_bit() -> None:
+    assert entry.Row("eval/loss", 0.1, 0.1).equal
+    assert entry.Row("eval/loss", math.nan, math.nan).equal
+    near = entry.Row("eval/loss", 0.7, math.nextafter(0.7, 1))
+    assert not near.equal and near.close
+    assert not entry.Row("eval/accuracy", 0.7, 0.71).close
+
+
+EVENTS = [
+    Event(1, 0.1, 0.0, {"eval/accuracy": 0.5, "eval/loss": 0.9}),
+    Event(2, 0.2, 0.0, {"train/loss": 0.8}),
+    Event(2, 0.2, 0.0, {"eval/accuracy": 0.8, "eval/loss": 0.7}),
+    Event(3, 0.3, 0.0, {"eval/accuracy": 0.8, "eval/loss": 0.6}),
+    Event(3, 0.3, 0.0, {"test/accuracy": 0.75}),
+]
+
+
+@pytest.mark.parametrize(("best", "loss", "step"), [(True, 0.7, 2), (False, 0.6, 3)])
+def test_recorded_metrics_are_those_of_the_saved_weights(best: bool, loss: float, step: int) -> None:
+    config = {"load_best_model_at_end": best, "early_stopping_threshold": 0.0}
+    found = of_saved_weights(EVENTS, config, "eval/accuracy", True)
+    assert found["eval/loss"] == {"value": loss, "step": step}
+    assert found["test/accuracy"]["value"] == 0.75
+    assert "train/loss" not in found
+
+
+def broken(kind: str, folder: Path) -> str:
+    """A run folder with one thing wrong; returns a part of the message."""
+    if kind == "no folder":
+        return "there is no such folder"
+    if kind == "no run":
+        folder.mkdir()
+        return "is no run folder"
+    copy_of(reviews_run(), folder)
+    record = json.loads((folder / "run.json").read_text())
+    if kind == "newer":
+        record["schema"] = 99
+        message = "was written by a newer exp (schema 99"
+    elif kind == "failed":
+        for file in (folder / "model").iterdir():
+            file.unlink()
+        record |= {"status": "failed", "reason": "no memory"}
+        message = "it saved no model; its status is failed (no memory); go on with it"
+    else:
+        assert kind == "cut weights"
+        file = folder / "model" / "model.safetensors"
+        file.write_bytes(file.read_bytes()[:1000])
+        message = "cannot be loaded"
+    (folder / "run.json").write_text(json.dumps(record))
+    return message
+
+
+@pytest.mark.parametrize("kind", ["no folder", "no run", "newer", "failed", "cut weights"])
+def test_bad_folders(kind: str, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    message = broken(kind, folder)
+    before = contents(tmp_path)
+    with pytest.raises(ExpError) as error:
+        entry.evaluate({"run": str(folder)})
+    assert message in str(error.value)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.slow
+def test_data_that_are_gone_or_were_moved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run on files: removed, they are missed by name; from a new place the numbers are the same."""
+    from tests.finished_runs import train
+
+    rows = [f"the soup was {word},{label}" for word, label in (("good", "yes"), ("bad", "no"))] * 20
+    data = tmp_path / "data.csv"
+    data.write_text("text,label\n" + "\n".join(rows) + "\n")
+    done = train(tmp_path / "run", "data=files", "data.train_file=data.csv", "max_steps=2", "eval_strategy=epoch")
+    assert done.returncode == 0, done.stderr
+    moved = tmp_path / "elsewhere.csv"
+    data.rename(moved)
+    with pytest.raises(ExpError, match=r"cannot be read any more: .*data\.csv"):
+        entry.evaluate({"run": str(tmp_path / "run")})
+    assert entry.evaluate({"run": str(tmp_path / "run"), "data.train_file": str(moved)}) == 0
+    assert "exactly" in capsys.readouterr().out

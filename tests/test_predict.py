@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from exp import predict as entry
+from exp import saved, words
+from exp.errors import ExpError
+from tests.finished_runs import contents, copy_of, reviews_run
+
+TEXTS = ["the soup was lovely", "the staff was not nice, although the wine was great", "the rice seemed awful"]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return copy_of(reviews_run(), tmp_path / "run")
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_split_gets_the_predictions_that_the_run_wrote(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written = pq.read_table(run / "predictions" / "test.parquet")
+    (run / "predictions" / "test.parquet").unlink()
+    entry.predict({"run": str(run), "data.split": "test"})
+    now = pq.read_table(run / "predictions" / "test.parquet")
+    assert now.equals(written)  # scores to the last bit: the evaluation is the training's
+    rows = rows_of(run / "predictions" / "test.csv")
+    assert [row["id"] for row in rows] == [str(number) for number in range(40)]
+    for row, scores in zip(rows, now["scores"].to_pylist(), strict=True):
+        assert [float(row["score_negative"]), float(row["score_positive"])] == scores
+        assert row["prediction"] == ("negative", "positive")[scores.index(max(scores))]
+    text = capsys.readouterr().out
+    recorded = json.loads((run / "result.json").read_text())["last"]["test/accuracy"]["value"]
+    assert f"accuracy {recorded:.4f}" in text and "40 examples" in text
+
+
+def test_any_split_can_be_predicted(run: Path) -> None:
+    entry.predict({"run": str(run), "data.split": "train", "out": str(run.parent / "train.csv")})
+    assert len(rows_of(run.parent / "train.csv")) == 64
+    assert not (run.parent / "train.parquet").exists()
+
+
+def test_file_formats_agree_and_need_no_training_data(run: Path, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(saved, "load_data", None)  # the data set of the run may be gone
+    (tmp_path / "new.csv").write_text('sentence,label\n"' + '",positive\n"'.join(TEXTS) + '",negative\n')
+    (tmp_path / "new.jsonl").write_text("\n".join(json.dumps({"sentence": text, "n": 1}) for text in TEXTS))
+    pq.write_table(pa.table({"sentence": TEXTS}), tmp_path / "new.parquet")
+    found = []
+    for name in ("new.csv", "new.jsonl", "new.parquet"):
+        entry.predict({"run": str(run), "file": str(tmp_path / name), "out": str(tmp_path / f"out-{name}" / "said")})
+        table = pq.read_table(tmp_path / f"out-{name}" / "said.parquet")
+        assert (tmp_path / f"out-{name}" / "said.csv").exists()
+        found.append(table.drop_columns("label"))
+        labels = ["positive", "positive", "negative"] if name == "new.csv" else [None, None, None]
+        assert table["label"].to_pylist() == labels
+    assert found[0].equals(found[1]) and found[0].equals(found[2])
+    assert not (run / "predictions" / "new.parquet").exists()
+
+
+def test_a_file_with_labels_is_measured(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "new.csv").write_text("sentence,label\nthe soup was bad,negative\nthe soup was fine,positive\n")
+    entry.predict({"run": str(run), "file": str(tmp_path / "new.csv")})
+    said = rows_of(run / "predictions" / "file_new.csv")
+    right = sum(row["label"] == row["prediction"] for row in said)
+    assert f"accuracy {right / 2:.4f}" in capsys.readouterr().out
+
+
+def test_typed_text_gets_the_answer_that_the_file_gets(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "new.jsonl").write_text(json.dumps({"sentence": TEXTS[1]}))
+    entry.predict({"run": str(run), "file": str(tmp_path / "new.jsonl"), "out": str(tmp_path / "said.csv")})
+    (row,) = rows_of(tmp_path / "said.csv")
+    capsys.readouterr()
+    typed = iter(["", TEXTS[1]])
+    prompts = []
+
+    def ask(prompt: str) -> str:
+        prompts.append(prompt)
+        text = next(typed, None)
+        if text is None:
+            raise EOFError
+        return text
+
+    finished = saved.finished(str(run))
+    entry.converse(finished, saved.load_model(finished), ask)
+    said = capsys.readouterr().out.splitlines()[1].split()
+    assert prompts == ["sentence> "] * 3
+    assert said[0] == row["prediction"]
+    scores = dict(zip(said[1::2], map(float, said[2::2]), strict=True))
+    assert scores == {name: pytest.approx(float(row[f"score_{name}"]), abs=6e-4) for name in ("negative", "positive")}
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "message"),
+    [
+        ("text\nhello\n", "new.csv", "has no column 'sentence'; the model reads sentence, the file has text"),
+        ("", "new.csv", "is empty"),
+        ("sentence\n", "new.csv", "has no rows"),
+        ("sentence\nhello\n", "new.doc", "cannot read .doc"),
+        ('{"sentence": 3}\n', "new.jsonl", "line 1: column 'sentence' is 3, not a text"),
+        ("sentence,label\nhello,neutral\n", "new.csv", "line 2: label 'neutral'"),
+        (None, "new.csv", "there is no file"),
+    ],
+)
+def test_bad_files_change_nothing(run: Path, tmp_path: Path, content: str | None, name: str, message: str) -> None:
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    before = contents(tmp_path)
+    with pytest.raises(ExpError) as error:
+        entry.predict({"run": str(run), "file": str(tmp_path / name)})
+    assert message in str(error.value)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "run is not given"),
+        ({"run": "RUN", "data.split": "tset"}, "data.split=tset: no such split; did you mean 'test'"),
+        ({"run": "RUN", "data.split": "test_mm"}, "data.split=test_mm: reviews has no such split"),
+        ({"run": "RUN", "data.split": "test", "file": "x.csv"}, "data.split and file are both given"),
+        ({"run": "RUN", "data.split": "test", "out": "RUN/run.json"}, "no such ending"),
+        ({"run": "RUN", "data.split": "test", "out": "RUN/predictions/test"}, "exists already"),
+        ({"run": "RUN", "data.split": "test", "data.path": "/x"}, "data.path: the data of"),
+        ({"run": "RUN", "fill": "true"}, "belongs to glue_zip"),
+        ({"run": "RUN,RUN", "data.split": "test"}, "several runs make one submission"),
+        ({"run": "RUN", "glue_zip": "glue.zip"}, "is no task of GLUE"),
+        ({"run": "RUN"}, "nothing to predict"),
+    ],
+)
+def test_bad_words_change_nothing(run: Path, given: dict[str, str], message: str) -> None:
+    before = contents(run)
+    with pytest.raises(ExpError) as error:
+        entry.predict({key: value.replace("RUN", str(run)) for key, value in given.items()})
+    assert message in str(error.value)
+    assert contents(run) == before
+
+
+def test_words_are_checked_by_name(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for argv, message in (
+        (["rnu=x"], "rnu: no such key; did you mean 'run'"),
+        (["outputs/x"], "'outputs/x' is no key=value"),
+        (["run=a", "run=b"], "run is given twice"),
+        (["run="], "run= is empty"),
+    ):
+        with pytest.raises(ExpError) as error:
+            words.parse(argv, entry.KEYS, "")
+        assert message in str(error.value)
+    monkeypatch.setattr(sys, "argv", ["predict.py", "--help"])
+    with pytest.raises(SystemExit):
+        entry.main()
+    assert "file=new.csv" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["predict.py", "run=/nowhere/at/all"])
+    with pytest.raises(SystemExit) as ending:
+        entry.main()
+    assert ending.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1

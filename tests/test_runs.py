@@ -1,0 +1,108 @@
+"""python -m exp.runs: looking after run folders."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+
+from exp.run.events import EventLog
+from exp.runs import main
+
+spec = importlib.util.spec_from_file_location("synthetic", Path(__file__).parent / "analysis" / "synthetic.py")
+synthetic = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(synthetic)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EXP_CACHE", str(tmp_path / "cache"))
+    synthetic.write(tmp_path / "outputs" / "a", seed=1)
+    synthetic.write(tmp_path / "outputs" / "b", seed=2, status="failed", reason="CUDA out of memory")
+    return tmp_path / "outputs"
+
+
+def test_list_and_filter(home, capsys):
+    assert main(["list"]) == 0
+    out = capsys.readouterr().out
+    assert "outputs/a" in out and "outputs/b" in out and "eval/accuracy 0.8000 @200" in out
+    assert main(["list", "--where", "status=failed", "--paths"]) == 0
+    assert capsys.readouterr().out.splitlines() == [str(home / "b")]
+
+
+def test_show_and_find(home, capsys):
+    run_id = synthetic.write(home / "c", seed=3, optimizer__lr=1e-3).id
+    assert main(["show", run_id]) == 0
+    out = capsys.readouterr().out
+    assert "optimizer.lr = 0.001" in out and "verdict: " in out and "seed 3" in out
+    assert main(["find", run_id[:20]]) == 0
+    assert run_id in capsys.readouterr().out
+    assert main(["show", "nope"]) == 2
+    assert "error: no run folder and no id or condition 'nope'" in capsys.readouterr().err
+    condition = synthetic.write(home / "d", seed=4).condition
+    assert main(["show", condition]) == 2
+    assert "fits 3 runs" in capsys.readouterr().err
+
+
+def test_tail_follows_until_the_run_ends(home):
+    run = synthetic.write(home / "live", seed=5, status="running", accuracy=(0.6,))
+    command = [sys.executable, "-m", "exp.runs", "tail", str(run.folder), "--every", "0.05", "--lines", "1"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert "eval/accuracy 0.6" in process.stdout.readline()
+    log = EventLog(run.metrics_path)
+    log.append({"eval/accuracy": 0.75}, step=200, epoch=2.0)
+    assert "step    200" in process.stdout.readline()
+    log.append({"eval/accuracy": 0.76}, step=300, epoch=3.0)
+    run.finish("completed")
+    rest = process.communicate(timeout=20)[0].splitlines()
+    assert "step    300" in rest[0] and rest[1] == "completed"
+
+
+def test_remove_asks_and_spares(home, capsys, monkeypatch):
+    assert main(["remove", str(home / "a"), "--dry-run"]) == 0
+    assert "would remove 1" in capsys.readouterr().out and (home / "a").exists()
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    assert main(["remove", str(home / "a")]) == 1 and (home / "a").exists()
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert main(["remove", str(home / "a")]) == 1 and (home / "a").exists()
+    synthetic.write(home / "live", seed=9, status="running")
+    assert main(["remove", str(home / "live"), "--yes"]) == 2 and (home / "live").exists()
+    assert main(["remove", str(home), "--yes"]) == 2 and home.exists()
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    assert main(["remove", str(home / "a")]) == 0 and not (home / "a").exists()
+    assert (home / "b").exists()
+
+
+def test_archive_and_back(home, tmp_path, capsys):
+    (home / "a" / "checkpoints").mkdir()
+    (home / "a" / "checkpoints" / "big").write_bytes(b"0" * 1000)
+    file = tmp_path / "kept.tar.gz"
+    assert main(["archive", str(home), "--to", str(file), "--without", "checkpoints"]) == 0
+    assert main(["archive", str(home), "--to", str(file)]) == 2  # not overwritten
+    assert main(["restore", str(file), "--to", str(tmp_path / "back")]) == 0
+    for name in ("a", "b"):
+        for part in ("run.json", "metrics.jsonl"):
+            assert (tmp_path / "back" / name / part).read_bytes() == (home / name / part).read_bytes()
+    assert not (tmp_path / "back" / "a" / "checkpoints").exists()
+    assert main(["restore", str(file), "--to", str(tmp_path / "back")]) == 2  # nothing is overwritten
+
+
+def test_an_archive_cannot_write_outside(tmp_path, capsys):
+    evil = tmp_path / "evil.tar.gz"
+    with tarfile.open(evil, "w:gz") as tar:
+        for name in ("x/run.json", "../outside"):
+            data = b"{}"
+            item = tarfile.TarInfo(name)
+            item.size = len(data)
+            item.mtime = int(time.time())
+            tar.addfile(item, io.BytesIO(data))
+    assert main(["restore", str(evil), "--to", str(tmp_path / "into" / "here")]) == 2
+    assert "error: " in capsys.readouterr().err
+    assert not (tmp_path / "into" / "outside").exists()

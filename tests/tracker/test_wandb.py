@@ -1,0 +1,289 @@
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+from exp.errors import ExpError
+from exp.tracker.wandb import Wandb
+from tests.tracker.folders import history, leave_results, new_run, records, summary, wandb_folders
+from tests.tracker.wandb_server import KEY, WandbServer
+
+
+def tracker(**changes) -> Wandb:
+    options = yaml.safe_load((Path(__file__).parents[2] / "conf" / "tracker" / "wandb.yaml").read_text())
+    del options["_target_"]
+    return Wandb(**{**options, "init_timeout": 10.0, "finish_timeout": 20.0, **changes})
+
+
+def train(tracker, run, *, steps=(10, 20), status="completed") -> None:
+    tracker.start(run)
+    for step in steps:
+        tracker.log({"train/loss": 1 / step, "train/lr": 1e-4}, step=step, epoch=step / 20)
+        tracker.log({"eval/accuracy": step / 100, "eval_mm/accuracy": 0.5}, step=step, epoch=step / 20)
+    if status in ("completed", "pruned"):
+        leave_results(run, status)
+    else:
+        run.finish(status, "a reason")
+    tracker.finish(status)
+
+
+def test_importing_it_imports_nothing_heavy():
+    code = "import sys, exp.tracker.wandb, exp.tracker.trackio; print({'wandb', 'numpy', 'trackio'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_without_a_key_the_run_is_offline_and_says_how_to_upload_it(wandb_home, tmp_path, caplog, capfd):
+    run = new_run(tmp_path / "multirun" / "12-00-00" / "3", group="lr-study")
+    with caplog.at_level(logging.INFO):
+        train(tracker(tags=["mine"], notes="why"), run)
+    (folder,) = wandb_folders(run)
+    (said,) = [record.getMessage() for record in caplog.records if record.name.startswith("exp")]
+    assert "no W&B key found" in said
+    assert said.endswith(f"wandb sync {folder}")
+    assert capfd.readouterr() == ("", "")
+
+    found = summary(folder)
+    assert (found["state"], found["exit_code"], found["run_id"]) == ("finished", 0, run.id)
+    assert (found["project"], found["name"], found["notes"]) == ("exp", "12-00-00/3", "why")
+    assert set(found["tags"]) == {"mine", run.condition}
+    assert found["config"]["condition"] == run.condition
+    assert found["config"]["optimizer"] == {"lr": 1e-4, "betas": [0.9, 0.999]}  # nested, not flattened
+    ended = found["summary"]
+    assert (ended["best/accuracy"], ended["best/eval_mm/accuracy"]) == (0.75, 0.5)
+    assert (ended["status"], ended["cost/train_seconds"]) == ("completed", 1.5)
+    assert ended["eval/confusion_matrix"]["_type"] == ended["sts/scatter"]["_type"] == "image-file"
+
+    kept = {record["type"]: record for record in records(folder)}
+    assert (kept["run"]["run"]["run_group"], kept["run"]["run"]["job_type"]) == ("lr-study", "train")
+    assert "artifact" not in kept  # it would point out of the run folder
+    assert list(history(folder))[:2] == [
+        {"train/loss": 0.1, "train/lr": 1e-4, "step": 10, "epoch": 0.5},
+        {"eval/accuracy": 0.1, "eval_mm/accuracy": 0.5, "step": 10, "epoch": 0.5},
+    ]
+
+
+def test_every_metric_has_the_step_as_its_axis(wandb_home, tmp_path):
+    run = new_run(tmp_path / "run")
+    train(tracker(), run)
+    metrics = [record["metric"] for record in records(wandb_folders(run)[0]) if record["type"] == "metric"]
+    axes = {one.get("glob_name") or one["name"]: one.get("step_metric") for one in metrics}
+    assert axes == {"step": None, "epoch": "step", "train/*": "step", "eval*": "step", "test*": "step"}
+
+
+@pytest.mark.parametrize("status", ["completed", "pruned", "failed", "interrupted"])
+def test_exit_state(wandb_home, tmp_path, status):
+    run = new_run(tmp_path / "run")
+    train(tracker(), run, status=status)
+    deadline = time.monotonic() + 30  # a busy machine flushes the log late
+    while not (found := records(wandb_folders(run)[0])) or "exit" not in found[-1]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert found[-1]["exit"].get("exit_code", 0) == {"failed": 1, "interrupted": 130}.get(status, 0)
+    assert any(record["type"] == "preempting" for record in found) == (status == "interrupted")
+
+
+def test_several_runs_in_one_process_are_several_wandb_runs(wandb_home, tmp_path):
+    runs = [new_run(tmp_path / name) for name in "abc"]
+    trackers = [tracker() for _ in runs]
+    for one, run, last in zip(trackers, runs, (10, 20, 30), strict=True):
+        train(one, run, steps=[last])
+    for run, last in zip(runs, (10, 20, 30), strict=True):
+        (folder,) = wandb_folders(run)
+        assert summary(folder)["run_id"] == run.id
+        assert {row["step"] for row in history(folder)} == {last}
+
+
+def test_a_run_that_was_not_finished_ends_when_the_next_starts(wandb_home, tmp_path):
+    first, second = new_run(tmp_path / "first"), new_run(tmp_path / "second")
+    tracker().start(first)
+    train(tracker(), second)
+    assert summary(wandb_folders(second)[0])["run_id"] == second.id
+    assert records(wandb_folders(first)[0])[-1]["type"] == "exit"
+
+
+def test_group_is_the_condition_outside_of_a_study_and_can_be_set(wandb_home, tmp_path):
+    for name, given in (("a", None), ("b", "by hand")):
+        run = new_run(tmp_path / name)
+        train(tracker(group=given), run)
+        (begun,) = [one["run"] for one in records(wandb_folders(run)[0]) if one["type"] == "run"]
+        assert begun["run_group"] == (given or run.condition)
+
+
+def test_offline_resume_keeps_the_id_and_sends_no_step_twice(wandb_home, tmp_path):
+    run = new_run(tmp_path / "run")
+    train(tracker(), run, steps=(10, 20, 30), status="interrupted")
+    run.update(logged_until=30)  # what metrics.jsonl held before it was cut back to the checkpoint
+    train(tracker(), run, steps=(20, 30, 40))
+    first, second = wandb_folders(run)
+    assert summary(first)["run_id"] == summary(second)["run_id"] == run.id
+    steps = [row["step"] for folder in (first, second) for row in history(folder) if "train/loss" in row]
+    assert steps == [10, 20, 30, 40]
+
+
+def test_sync_puts_the_two_folders_of_a_resumed_run_one_after_the_other(wandb_home, tmp_path):
+    run = new_run(tmp_path / "run")
+    train(tracker(), run, steps=(10, 20, 30), status="interrupted")
+    run.update(logged_until=30)
+    train(tracker(), run, steps=(20, 30, 40))
+    server = WandbServer()
+    try:
+        words = [sys.executable, "-m", "wandb", "sync", *map(str, wandb_folders(run))]
+        env = {**os.environ, "WANDB_API_KEY": KEY, "WANDB_BASE_URL": server.url}
+        done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=60)
+    finally:
+        server.stop()
+    assert done.returncode == 0, done.stderr
+    assert list(server.history) == [run.id]
+    assert [row["step"] for row in server.history[run.id] if "train/loss" in row] == [10, 20, 30, 40]
+
+
+def test_an_alert_is_sent_once_a_title(wandb_home, tmp_path):
+    run = new_run(tmp_path / "run")
+    one = tracker()
+    one.start(run)
+    for title in ("overfitting", "overfitting", "unstable"):
+        one.alert(title, "loss went up")
+    one.finish("completed")
+    alerts = [record["alert"] for record in records(wandb_folders(run)[0]) if record["type"] == "alert"]
+    assert [(alert["title"], alert["text"]) for alert in alerts] == [
+        ("overfitting", "loss went up"),
+        ("unstable", "loss went up"),
+    ]
+
+
+def test_nan_does_not_stop_the_logging(wandb_home, tmp_path, caplog):
+    run = new_run(tmp_path / "run")
+    one = tracker()
+    one.start(run)
+    one.log({"train/loss": math.nan}, step=1, epoch=0.1)
+    one.log({"train/loss": 1.0}, step=2, epoch=0.2)
+    one.finish("completed")
+    assert [row["step"] for row in history(wandb_folders(run)[0])] == [1, 2]
+    assert "failed" not in caplog.text
+
+
+def test_a_dead_service_is_said_once_and_the_next_run_gets_another(wandb_home, tmp_path, caplog):
+    run, after = new_run(tmp_path / "run"), new_run(tmp_path / "after")
+    one = tracker()
+    one.start(run)
+    (service,) = [child for child in psutil.Process().children() if "wandb-core" in child.name()]
+    service.kill()
+    service.wait()
+    for step in range(50):
+        one.log({"train/loss": 1.0}, step=step, epoch=0.0)
+    one.alert("a", "b")
+    leave_results(run)
+    one.finish("completed")
+    (said,) = [record.getMessage() for record in caplog.records if record.name.startswith("exp")]
+    assert said.startswith("W&B failed while")
+    train(tracker(), after)
+    assert summary(wandb_folders(after)[0])["exit_code"] == 0
+
+
+@pytest.mark.parametrize("project", ["a/b", "", "x" * 129])
+def test_a_project_that_wandb_refuses_is_refused_at_once(project):
+    with pytest.raises(ExpError, match=r"tracker\.wandb\.project"):
+        tracker(project=project)
+
+
+def test_a_tag_that_is_too_long_is_refused_at_once():
+    with pytest.raises(ExpError, match="65 characters"):
+        tracker(tags=["t" * 65])
+
+
+def test_a_malformed_key_is_said_and_the_run_goes_offline(wandb_home, tmp_path, caplog, monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", "short")
+    run = new_run(tmp_path / "run")
+    with caplog.at_level(logging.INFO):
+        train(tracker(), run)
+    assert "the W&B key is not valid" in caplog.text
+    assert summary(wandb_folders(run)[0])["exit_code"] == 0
+
+
+def test_wandb_mode_of_the_environment_counts_where_the_config_says_nothing(wandb_home, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    run = new_run(tmp_path / "run")
+    train(tracker(), run)
+    assert wandb_folders(run) == []
+
+
+def test_online_everything_arrives_once(server, tmp_path, caplog):
+    run = new_run(tmp_path / "run", group="lr-study")
+    one = tracker()
+    with caplog.at_level(logging.INFO):
+        train(one, run, steps=(10, 20, 30), status="interrupted")
+        run.update(logged_until=30)
+        train(tracker(), run, steps=(20, 30, 40))
+    assert f"W&B: {server.url}/me/exp/runs/{run.id}" in caplog.text
+    first = server.upserts[0]
+    assert (first["name"], first["groupName"], first["jobType"]) == (run.id, "lr-study", "train")
+    assert first["tags"] == [run.condition]
+    assert list(server.history) == [run.id]
+    losses = [row["step"] for row in server.history[run.id] if "train/loss" in row]
+    assert losses == [10, 20, 30, 40]
+    assert [row["_step"] for row in server.history[run.id]] == sorted({row["_step"] for row in server.history[run.id]})
+    assert server.exits == {run.id: 0}  # of the second process; the first ended with 130
+    assert any("confusion_matrix" in name for name in server.uploaded)
+
+
+def test_log_model_stores_model_and_predictions_as_versions_of_their_condition(server, tmp_path):
+    run = new_run(tmp_path / "run")
+    one = tracker(log_model=True)
+    one.start(run)
+    one.log({"train/loss": 1.0}, step=1, epoch=0.1)
+    run.model_folder.mkdir()
+    (run.model_folder / "model.safetensors").write_bytes(b"weights")
+    leave_results(run)
+    one.finish("completed")
+    sent = [one["input"] for one in server.artifacts]
+    assert sorted((one["artifactTypeName"], one["artifactCollectionName"]) for one in sent) == [
+        ("model", f"model-{run.condition}"),
+        ("predictions", f"predictions-{run.condition}"),
+    ]
+    assert {alias["alias"] for one in sent for alias in one["aliases"]} == {"latest", "seed-7"}
+    assert all(one["runName"] == run.id and json.loads(one["metadata"])["best/accuracy"] == 0.75 for one in sent)
+
+
+def test_log_model_offline_says_that_the_model_stays_where_it_is(wandb_home, tmp_path, caplog):
+    run = new_run(tmp_path / "run")
+    with caplog.at_level(logging.INFO):
+        train(tracker(log_model=True), run)
+    assert "artifacts are stored online only" in caplog.text
+    assert not any(record["type"] == "artifact" for record in records(wandb_folders(run)[0]))
+
+
+def test_a_server_that_goes_away_is_said_once_with_what_to_do(server, tmp_path, caplog):
+    run = new_run(tmp_path / "run")
+    one = tracker(finish_timeout=2.0)
+    one.start(run)
+    one.log({"train/loss": 1.0}, step=1, epoch=0.1)
+    server.stop()
+    one.log({"train/loss": 0.5}, step=2, epoch=0.2)
+    leave_results(run)
+    one.finish("completed")
+    (folder,) = wandb_folders(run)
+    (said,) = [record.getMessage() for record in caplog.records if record.name.startswith("exp")]
+    assert said == f"W&B did not take everything within 2 s; upload the rest with: wandb sync --include-online {folder}"
+    assert [row["step"] for row in history(folder) if "train/loss" in row] == [1, 2]
+
+
+def test_a_server_that_never_answers_means_offline(wandb_home, tmp_path, caplog, monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # nothing listens there
+    run = new_run(tmp_path / "run")
+    with caplog.at_level(logging.INFO):
+        train(tracker(init_timeout=1.0), run)
+    assert "W&B: offline, no answer from W&B" in caplog.text
+    (folder,) = (run.folder / "wandb").glob("offline-run-*")
+    assert summary(folder)["summary"]["best/accuracy"] == 0.75
