@@ -132,11 +132,12 @@ def test_a_dead_coordinator_leaves_no_workers(tmp_path: Path) -> None:
 def test_failures_count_and_too_many_end_the_study(sweep: Sweep, tmp_path: Path) -> None:
     words = [X, UP, NAMED, "hydra.sweeper.n_jobs=1", "fault=raise", "hydra/sweeper/sampler=random",
              "hydra.sweeper.sampler.seed=1"]  # fmt: skip
-    done = sweep(*words, "hydra.sweeper.n_trials=10", "fault_above=0.5", "seconds=0.5", check=False)
+    done = sweep(*words, "hydra.sweeper.n_trials=10", "fault_above=0.5", "seconds=0", check=False)
     assert done.returncode != 0
     trials = load(tmp_path / "multirun" / "s").trials
-    assert sum(trial.state == TrialState.FAIL for trial in trials) in (4, 5, 6)
-    assert len(trials) < 10
+    # The worker itself stops at the limit, however late its coordinator looks.
+    assert sum(trial.state == TrialState.FAIL for trial in trials) == 4
+    assert trials[-1].state == TrialState.FAIL
     assert "more than max_failure_rate=0.3" in done.stderr
     assert "RuntimeError: x is too large" in done.stderr
 

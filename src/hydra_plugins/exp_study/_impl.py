@@ -105,6 +105,7 @@ class _Start:
             retries=settings.retries,
             beat_every=settings.beat_every,
             stale_after=settings.stale_after,
+            max_failure_rate=settings.max_failure_rate,
             sampler=settings.sampler,
             pruner=settings.pruner,
             seeds=tuple(settings.seeds or ()),

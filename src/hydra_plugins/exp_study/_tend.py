@@ -13,12 +13,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from exp.errors import ExpError
 
+from ._failing import failing
 from ._processes import Crew, cores, gpus, write_worker
 from ._report import report
 from ._settings import Settings
 from ._show import Show, make_show
-from ._slots import GIVEN_BACK, Board, counting
-from ._worker import SAME, Plan, Worker
+from ._slots import Board, counting
+from ._worker import Plan, Worker
 
 POLL = 0.2  # seconds
 GRACE = 15.0  # seconds that a worker gets to save when it is stopped
@@ -51,7 +52,7 @@ def tend(
                 show.update(board.trials(), 1)
                 worker()
                 show.update(board.trials(), 1)
-                problem = failing(board.trials(), plan, settings)
+                problem = failing(board.trials(), plan)
             elif launch is not None:
                 problem = _by_launcher(board, plan, settings, launch, show)
             else:
@@ -69,7 +70,7 @@ def tend(
 def _by_launcher(
     board: Board, plan: Plan, settings: Settings, launch: Callable[[int], None], show: Show
 ) -> ExpError | None:
-    while (problem := failing(board.trials(), plan, settings)) is None:
+    while (problem := failing(board.trials(), plan)) is None:
         trials = board.trials()
         show.update(trials, settings.n_jobs)
         if reached(trials, plan.n_trials):
@@ -104,7 +105,7 @@ def _by_processes(
                 for number in board.recover():
                     show.say(f"trial {number} lost its worker; it runs again under another number")
                 trials = board.trials()
-            problem = problem or failing(trials, plan, settings)
+            problem = problem or failing(trials, plan)
             if wishes.stop:
                 break
             if reached(trials, plan.n_trials):
@@ -137,24 +138,6 @@ def claimable(trials: Sequence[FrozenTrial], total: int) -> int:
     """Slots that a worker could take now."""
     waiting = sum(trial.state == TrialState.WAITING for trial in trials)
     return waiting + max(0, total - len(counting(trials)))
-
-
-def failing(trials: Sequence[FrozenTrial], plan: Plan, settings: Settings) -> ExpError | None:
-    """Why no further trial should run, if so."""
-    ended = [trial for trial in counting(trials) if trial.state.is_finished()]
-    failed = [trial for trial in ended if trial.state == TrialState.FAIL and not trial.user_attrs.get(GIVEN_BACK)]
-    if not failed:
-        return None
-    last = failed[-1]
-    where = f"trial {last.number}: {last.user_attrs.get('error')}; see {last.user_attrs.get('folder', plan.folder)}"
-    alike = {trial.user_attrs.get("error") for trial in failed}
-    if len(ended) == len(failed) >= SAME and len(alike) == 1 and settings.max_failure_rate < 1:
-        told = f"the first {len(ended)} trials all failed in the same way, so every other would"
-        return ExpError(f"{told}. {where}")
-    if len(failed) > settings.max_failure_rate * plan.n_trials:
-        share = f"max_failure_rate={settings.max_failure_rate} of {plan.n_trials} trials"
-        return ExpError(f"{len(failed)} trials failed, more than {share} allows. The last: {where}")
-    return None
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from optuna.trial import TrialState
 
 from exp import trial as current_trial
 
+from ._failing import SAME, failing
 from ._live import LiveTrial
 from ._objective import Objective
 from ._slots import Board, Heart, commit_now
@@ -36,9 +37,6 @@ from ._storage import ClaimLock, open_storage, patiently, quiet
 WHITELIST = ("optuna.samplers.*", "optuna.pruners.*", "hydra_plugins.hydra_optuna_sweeper.*")
 PATIENCE = 300.0  # seconds that a storage may be away before a worker gives up
 INTERRUPTED = 75  # the code that a run exits with when a signal asked it to end
-
-
-SAME = 3  # first trials that fail in the same way before the study, or a worker, gives up
 
 
 @dataclass(frozen=True)
@@ -52,6 +50,7 @@ class Plan:
     retries: int
     beat_every: float  # seconds
     stale_after: float  # seconds
+    max_failure_rate: float  # share of n_trials
     sampler: Mapping[str, Any]
     pruner: Mapping[str, Any]
     seeds: tuple[int, ...]
@@ -79,7 +78,10 @@ class Worker:
         with quiet(), Heart(plan.storage, plan.folder, plan.study_name, name, plan.beat_every):
             board = open_board(plan)
             errors: list[str | None] = []
-            while not _told_to_stop() and (trial_id := board.claim(name)) is not None:
+            while not _told_to_stop() and failing(board.trials(), plan) is None:
+                trial_id = board.claim(name)
+                if trial_id is None:
+                    break
                 errors.append(self._run(board, trial_id, name, commit))
                 if len(errors) == SAME and errors[0] is not None and len(set(errors)) == 1:
                     break  # the coordinator decides whether another worker is to try
