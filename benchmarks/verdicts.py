@@ -113,7 +113,8 @@ def measure(root: Path, seeds: int, only: str | None) -> int:
                 if not (folder / "run.json").exists():
                     train(folder, truth, seed)
                 reading = read(folder, Thresholds())
-                draw(reading.curve, reading.verdict, folder / "curves.png", f"{truth.name}, seed {seed}")
+                title = f"{truth.name}, seed {seed}"
+                draw(reading.curve, reading.verdict, folder / "curves.png", title, reading.facts)
                 seen[reading.verdict.state] += 1
                 total += 1
                 right += reading.verdict.state in truth.right

@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
             picture = None
             if not options.no_picture:
                 picture = (options.out / f"{_name(folder)}.png") if options.out else folder / "curves.png"
-                draw(reading.curve, reading.verdict, picture, reading.title)
+                draw(reading.curve, reading.verdict, picture, reading.title, reading.facts)
         except (ExpError, OSError) as error:
             print(f"error: {error}", file=sys.stderr)
             failed = True

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exp.curves.curve import Curve, eval_metrics
+from exp.curves.curve import Curve, Facts, eval_metrics
+from exp.curves.measures import floors
 from exp.curves.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#777777"
 
 
-def draw(curve: Curve, verdict: Verdict, path: Path, title: str) -> None:
+def draw(curve: Curve, verdict: Verdict, path: Path, title: str, facts: Facts) -> None:
     """Writes a PNG of 1500 x 1000 pixels. Uses the Agg canvas directly: pyplot's state is the user's."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     figure = Figure(figsize=(10, 6.67), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
@@ -28,14 +30,37 @@ def draw(curve: Curve, verdict: Verdict, path: Path, title: str) -> None:
     _line(loss, curve, "eval/loss", ORANGE, dots=True)
     for key, color in zip(eval_metrics(curve), (ORANGE, GREEN, PINK, GREY), strict=False):
         _line(metric, curve, key, color, dots=True)
+    guessing = floors(curve, facts).get(verdict.metric or "")
+    if guessing is not None:
+        metric.axhline(guessing[0], color=GREY, linestyle=":", linewidth=1.3, label=f"guessing, {guessing[0]:.3g}")
     _line(rate, curve, "train/lr", BLUE)
     rate.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
     _line(norm, curve, "train/grad_norm", BLUE)
     values = curve.get("train/grad_norm").values
     if values and min(values) > 0 and max(values) > 30 * min(values):
         norm.set_yscale("log")
+        norm.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        norm.yaxis.set_major_formatter("{x:g}")
+        norm.yaxis.set_minor_formatter(NullFormatter())
     for axes, label in ((loss, "loss"), (metric, "metric"), (rate, "learning rate"), (norm, "gradient norm")):
-        _frame(axes, label, verdict, curve)
+        _frame(axes, label, verdict)
+    if verdict.best is not None:
+        name = f"best, step {verdict.best.step}"
+        home = metric if verdict.metric in eval_metrics(curve) else loss
+        home.plot(verdict.best.step, verdict.best.value, "*", color="black", markersize=9, label=name, zorder=3)
+    for axes in (loss, metric):
+        if axes.lines:  # above the axes, where it hides no point of a curve
+            axes.legend(
+                fontsize=8,
+                frameon=False,
+                loc="lower left",
+                bbox_to_anchor=(0, 1),
+                ncols=3,
+                borderaxespad=0.1,
+                columnspacing=1.2,
+                handlelength=1.5,
+            )
+    figure.align_ylabels()
     for axes in (rate, norm):
         axes.set_xlabel("optimizer step")
     for axes in (loss, rate, norm):
@@ -59,22 +84,14 @@ def _line(axes: Axes, curve: Curve, key: str, color: str, dots: bool = False) ->
         )
 
 
-def _frame(axes: Axes, label: str, verdict: Verdict, curve: Curve) -> None:
+def _frame(axes: Axes, label: str, verdict: Verdict) -> None:
     axes.set_ylabel(label)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     if not axes.lines:
         axes.text(0.5, 0.5, "not logged", ha="center", va="center", transform=axes.transAxes, color=GREY)
-        return
-    if verdict.best is not None:
-        axes.axvline(
-            verdict.best.step,
-            color=GREY,
-            linestyle="--",
-            linewidth=1,
-            label=f"best, step {verdict.best.step}",
-        )
-    axes.legend(fontsize=8, frameon=False)
+    elif verdict.best is not None:
+        axes.axvline(verdict.best.step, color=GREY, linestyle="--", linewidth=1)
 
 
 def _plain(text: str) -> str:

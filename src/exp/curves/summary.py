@@ -30,7 +30,8 @@ def read(folder: Path, limits: Thresholds) -> Reading:
     record = read_record(folder)
     curve = build(read_events(folder / "metrics.jsonl"))
     facts = facts_of(record, folder)
-    title = f"{folder.name}  ({record.get('id')}, condition {record.get('condition')}, seed {record.get('seed')})"
+    name = (record.get("data") or {}).get("name") or folder.name
+    title = f"{name}, seed {record.get('seed')}  (run {record.get('id')}, condition {record.get('condition')})"
     return Reading(folder, title, record.get("status", "?"), curve, facts, verdict(curve, facts, limits))
 
 
@@ -45,7 +46,7 @@ def finish(folder: Path, limits: Thresholds, *, picture: bool = True) -> str:
     from exp.curves.picture import draw
 
     try:
-        draw(reading.curve, reading.verdict, folder / "curves.png", reading.title)
+        draw(reading.curve, reading.verdict, folder / "curves.png", reading.title, reading.facts)
     except Exception as error:
         log.warning("curves.png was not drawn: %s", error)
     return reading.verdict.text()

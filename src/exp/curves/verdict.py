@@ -127,6 +127,11 @@ class Verdict:
         if self.best and self.last and self.metric:
             if self.best.step == self.last.step:
                 lines.append(f"  the last checkpoint is the best: {self.metric} {self.best.value:.4g}")
+            elif not self.cost:
+                lines.append(
+                    f"  the last checkpoint is as good as the best: {self.metric} {self.best.value:.4g}, "
+                    f"first reached at step {self.best.step}"
+                )
             else:
                 lines.append(
                     f"  the last checkpoint ({self.metric} {self.last.value:.4g}, step {self.last.step}) "
