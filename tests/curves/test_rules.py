@@ -84,6 +84,14 @@ def test_a_loss_above_guessing_is_unstable():
     assert any("learning rate" in line for line in found.remedies)
 
 
+def test_a_loss_above_guessing_all_along_is_unstable():
+    found = judge(events([0.75, 0.8, 0.85, 0.78, 0.9] * 6, [0.75, 0.72, 0.8], [0.684, 0.6, 0.684]))
+    assert found.state == "unstable" and "median is 0.8" in found.evidence[0]
+    assert judge(events([0.70, 0.69, 0.74, 0.68, 0.7] * 6, [0.7, 0.69, 0.7], [0.684] * 3)).state == "underfitting"
+    unknown = Facts(primary_metric="pearson", eval_examples=408)
+    assert judge(events([0.7] + [0.8] * 29, [0.7, 0.7, 0.7]), unknown).state != "unstable"
+
+
 def test_one_bad_batch_is_averaged_out():
     train = [0.5] * 40
     train[20] = 2.0  # one optimizer step of many

@@ -33,7 +33,7 @@ def verdict(curve: Curve, facts: Facts, limits: Thresholds) -> Verdict:
 
 
 def unstable(curve: Curve, facts: Facts, limits: Thresholds) -> Finding | None:
-    """NaN or infinity, a training loss above guessing, a relapse, or a collapse to the majority class."""
+    """NaN or infinity, a training loss above guessing, once or all along, a relapse, or a collapse."""
     # Gradient norms overflow on purpose under fp16's loss scaling; a correlation of a constant is NaN.
     bad = [(step, key) for step, key in curve.bad if key.endswith("loss")]
     if bad:
@@ -57,6 +57,14 @@ def unstable(curve: Curve, facts: Facts, limits: Thresholds) -> Finding | None:
                 *_norm_evidence(curve),
             )
         lowest = min(lowest, value)
+    middle = sorted(train.values)[len(train) // 2] if len(train) else 0.0
+    # Only where guessing is known: the first window, which takes its place in regression, is one noisy mean.
+    if facts.classes and len(train) >= limits.stuck_windows and middle > limits.stuck_above * chance:
+        return train.steps[0], (
+            f"train/loss stayed above that of guessing ({chance:.3g}): its median is {middle:.3g}, "
+            f"{middle / chance:.2f} times as much",
+            *_norm_evidence(curve),
+        )
     return _collapse(curve, facts, limits, train, chance)
 
 

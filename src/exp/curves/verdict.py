@@ -60,6 +60,10 @@ class Thresholds:
     spike: float = 1.5
     # Share of the chance loss that the training loss climbs back from its lowest window. Ours, as above.
     relapse: float = 0.5
+    # Times the chance loss that the median of the training loss's windows exceeds, over at least `stuck_windows`
+    # of them: not one spike, but a model that is wrong with confidence all along. Ours, as above.
+    stuck_above: float = 1.1
+    stuck_windows: int = 10
     # Generalisation loss in percent. Prechelt 1998, "Early stopping - but when?": GL_5.
     generalisation_loss: float = 5.0
     # One evaluation alone is noise: a single rise has to be this many times larger.
