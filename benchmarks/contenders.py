@@ -41,8 +41,11 @@ def _speed(batch: int, steps: int, seconds: float) -> float:
 
 
 def tutorial(words: Sequence[str], steps: int) -> float:
-    """The course's plain loop: random batches, dynamic padding, unfused AdamW, fp32, no clipping."""
-    from torch.utils.data import DataLoader
+    """The course's plain loop: random batches, dynamic padding, unfused AdamW, fp32, no clipping.
+
+    Its batches are those of our loops with the same seed: on a few dozen steps lengths would decide otherwise.
+    """
+    from torch.utils.data import DataLoader, RandomSampler
     from transformers import DataCollatorWithPadding, get_scheduler
 
     parts = parts_of(config_of(words))
@@ -50,7 +53,8 @@ def tutorial(words: Sequence[str], steps: int) -> float:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device).train()
     rows = [parts.encoded.train[i] for i in range(len(parts.encoded.train))]
-    loader = DataLoader(rows, batch_size=batch, shuffle=True, collate_fn=DataCollatorWithPadding(parts.tokenizer))
+    order = RandomSampler(rows, generator=torch.Generator().manual_seed(parts.settings.data_seed))
+    loader = DataLoader(rows, batch_size=batch, sampler=order, collate_fn=DataCollatorWithPadding(parts.tokenizer))
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5, foreach=False, fused=False)
     scheduler = get_scheduler("linear", optimizer, num_warmup_steps=0, num_training_steps=steps)
     done, begun = 0, 0.0

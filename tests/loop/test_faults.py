@@ -127,16 +127,28 @@ def test_a_rewind_without_a_checkpoint_says_so(tmp_path, poison):
 
 
 def test_a_spike_is_bad_and_a_hard_batch_is_not():
-    judge = BadLoss("skip")
+    judge = BadLoss("skip", "cpu")
     for step in range(60):
         assert judge.judge(torch.tensor(0.5 + 0.1 * (step % 3)), step, 1e-5) == "keep"
     assert judge.judge(torch.tensor(1.0), 61, 1e-5) == "keep"
     assert judge.judge(torch.tensor(30.0), 62, 1e-5) == "skip"
-    assert BadLoss("stop").judge(torch.tensor(30.0), 62, 1e-5) == "keep"
+    assert BadLoss("stop", "cpu").judge(torch.tensor(30.0), 62, 1e-5) == "keep"
+
+
+def test_on_a_gpu_a_bad_loss_is_read_one_step_late_and_before_anything_is_kept():
+    judge = BadLoss("stop", "cuda")
+    assert judge.judge(torch.tensor(1.0), 1, 1e-5) == "keep"
+    assert judge.judge(torch.tensor(math.nan), 2, 2e-5) == "keep"
+    with pytest.raises(ExpError, match=r"nan at step 2 at learning rate 2e-05"):
+        judge.judge(torch.tensor(1.0), 3, 3e-5)
+    assert judge.judge(torch.tensor(math.inf), 4, 4e-5) == "keep"
+    with pytest.raises(ExpError, match="inf at step 4"):
+        judge.settle()
+    judge.settle()  # told once
 
 
 def test_ten_bad_steps_in_a_row_end_the_run_all_the_same():
-    judge = BadLoss("skip")
+    judge = BadLoss("skip", "cpu")
     for step in range(9):
         assert judge.judge(torch.tensor(math.nan), step, 1e-5) == "skip"
     with pytest.raises(ExpError, match="the loss is nan"):

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import logging
+import platform
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -63,7 +66,28 @@ def test_what_is_left_out_is_said(caplog, monkeypatch):
     model = parts_of(config_of()).model
     monkeypatch.setattr("shutil.which", lambda name: None)
     with caplog.at_level(logging.INFO, logger="exp"):
-        Speed(compile=True, pad_to_multiple_of=None, pooled_dropout=False).apply(model, "cpu", 0)
-        Speed(compile=False, pad_to_multiple_of=None, pooled_dropout=True).apply(model, "cuda", 0)
+        Speed(compile=True, pad_to_multiple_of=None, pooled_dropout=False, keep_memory=False).apply(model, "cpu", 0)
+        Speed(compile=False, pad_to_multiple_of=None, pooled_dropout=True, keep_memory=False).apply(model, "cuda", 0)
     assert "compile left out, it needs a C++ compiler" in caplog.text
     assert "pooled_dropout left out" in caplog.text and modules(model, nn.Dropout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc's malloc")
+def test_kept_memory_is_not_mapped_anew():
+    code = """
+import resource, sys, torch
+from torch import nn
+from exp.loop.speed import Speed
+Speed(compile=False, pad_to_multiple_of=None, pooled_dropout=False, keep_memory=sys.argv[1] == "yes").apply(
+    nn.Identity(), "cpu", 0)
+for turn in range(6):
+    if turn == 2:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.zeros(2**24)  # 64 MB: 16384 pages
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    faults = {
+        word: int(subprocess.run([sys.executable, "-c", code, word], capture_output=True, check=True).stdout)
+        for word in ("yes", "no")
+    }
+    assert faults["no"] > 40_000 and faults["yes"] < 1_000

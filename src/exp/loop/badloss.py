@@ -19,20 +19,37 @@ class BadLoss:
     `rewind` besides takes weights and optimizer back to the newest checkpoint, the data going on (the remedy of
     PaLM, Chowdhery et al. 2022, section 5.1). These two also act on a spike: a loss above the mean of the last
     `window` losses by more than `sigmas` standard deviations.
+
+    On a device that computes ahead of the host, `stop` reads a loss one step late, so that no step waits for the
+    one before; `settle` is called before anything of the weights is kept or shown.
     """
 
     window = 50
     sigmas = 8.0  # a batch of 8 hard examples reaches 4 to 5
     patience = 10  # bad steps in a row that end the run all the same
 
-    def __init__(self, action: str) -> None:
+    def __init__(self, action: str, device: str) -> None:
         self.action = action
+        self.late = action == "stop" and device != "cpu"
+        self.unread: tuple[torch.Tensor, int, float] | None = None  # loss, step, rate
         self.losses: deque[float] = deque(maxlen=self.window)
         self.in_a_row = 0
 
     def judge(self, loss: torch.Tensor, step: int, lr: float) -> str:
         """`keep`, `skip` or `rewind`; raises ExpError where the run has to stop."""
-        value = float(loss)
+        if self.late:
+            self.settle()
+            self.unread = (loss.detach(), step, lr)
+            return "keep"
+        return self._judge(float(loss), step, lr)
+
+    def settle(self) -> None:
+        """Reads what was left unread; raises ExpError if it was bad."""
+        if self.unread is not None:
+            (loss, step, lr), self.unread = self.unread, None
+            self._judge(float(loss), step, lr)
+
+    def _judge(self, value: float, step: int, lr: float) -> str:
         if math.isfinite(value) and not (self.action != "stop" and self._spikes(value)):
             if self.action != "stop":
                 self.losses.append(value)

@@ -69,7 +69,7 @@ class Session:
             self.settings.early_stopping_patience,
             self.settings.early_stopping_threshold,
         )
-        self.bad_loss = BadLoss(self.settings.on_bad_loss)
+        self.bad_loss = BadLoss(self.settings.on_bad_loss, device.type)
         self.cost = Cost(parts)
         self.display = Display(self.plan.total_steps)
         self.interrupts = Interrupts()
@@ -192,6 +192,7 @@ class Session:
         }
 
     def _evaluate(self) -> None:
+        self.bad_loss.settle()
         if self.settings.eval_strategy == "no":
             return
         self.cost.pause()
@@ -208,7 +209,8 @@ class Session:
         if isinstance(self.scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
             self.scheduler.step(value)
         self.trial.report(value, self.step)
-        if self.trial.should_prune():
+        # Nothing is left to save after the last step: the trial is complete.
+        if self.step < self.plan.total_steps and self.trial.should_prune():
             self.status, self.reason = "pruned", f"{self.plan.objective}={value:.4g} at step {self.step}"
         elif self.stopping.exhausted:
             self.status = "completed"
@@ -235,6 +237,7 @@ class Session:
     # ---- checkpoints ----
 
     def _save(self, best: bool = False) -> None:
+        self.bad_loss.settle()
         self.cost.pause()
         checkpoints.save(
             self.run.checkpoints,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
+import platform
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +20,7 @@ class Speed:
     compile: bool | str  # true | false | auto: on CUDA alone
     pad_to_multiple_of: int | None  # tokens
     pooled_dropout: bool
+    keep_memory: bool
 
     def apply(self, model: PreTrainedModel, device: str, seed: int) -> None:
         """Changes `model` in place. `seed` fills the pool, so that a resumed run cuts from the same one."""
@@ -33,3 +36,17 @@ class Speed:
                 log.info("speed: compile left out, it needs a C++ compiler (g++) on a CPU")
             else:
                 model.compile(dynamic=True)
+        if self.keep_memory and device == "cpu" and not _keep_freed_memory():
+            log.info("speed: keep_memory left out, it needs glibc")
+
+
+def _keep_freed_memory() -> bool:
+    """Tells glibc's malloc not to hand freed memory back to the kernel, for the rest of the process.
+
+    Large tensors, as an embedding's gradient, are otherwise mapped, zeroed page by page and unmapped at every step.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    m_trim_threshold, m_mmap_max = -1, -4  # malloc.h
+    return bool(mallopt(m_mmap_max, 0)) and bool(mallopt(m_trim_threshold, 2**31 - 1))

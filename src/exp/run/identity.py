@@ -30,14 +30,24 @@ NOT_PART = (
 
 # Options added after the first release, with the default they were introduced with. One that still stands at
 # that default is left out, so that adding an option changes no older hash.
-ADDED: dict[str, Any] = {}
+ADDED: dict[str, Any] = {"distributed._target_": "exp.loop.distributed.Ddp", "distributed.processes": 1}
+
+
+def counts(key: str) -> bool:
+    """Whether a dotted key of the config belongs to the condition.
+
+    Of the group `distributed` the number of processes does, which multiplies the batch, and whether the model is cut,
+    which rounds otherwise; the rest says how bytes travel.
+    """
+    group = key.partition(".")[0]
+    return group not in NOT_PART and (group != "distributed" or key in ADDED)
 
 
 def condition_hash(config: Mapping[str, Any], cache_dir: Path | None = None) -> str:
     """Twelve hex digits over the resolved `config` (plain containers)."""
     kept = {}
     for key, value in sorted(flatten(config)):
-        if key.split(".")[0] in NOT_PART or (key in ADDED and ADDED[key] == value):
+        if not counts(key) or (key in ADDED and ADDED[key] == value):
             continue
         kept[key] = _canonical(key, value, cache_dir)
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:12]
