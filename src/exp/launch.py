@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from exp import exits
 from exp.confdir import conf_dir, groups
 from exp.errors import ExpError
+from exp.loop.interrupts import Interrupted, pass_on
 
 # What a `_target_` may name. A security boundary: a config can come from anywhere, this list only from here.
 WHITELIST = ("exp.*", "hydra_plugins.*", "optuna.samplers.*", "optuna.pruners.*")
@@ -56,7 +57,11 @@ def _compose_and_run(task: TaskFunction, config_name: str) -> None:
             from exp.check import check
 
             check(cfg, HydraConfig.get().runtime.choices)
-        return task(cfg)
+        try:
+            return task(cfg)
+        except Interrupted as error:
+            pass_on(error.reason)
+            raise
 
     entry = hydra.main(config_path=str(conf_dir()), config_name=config_name, execution_whitelist=WHITELIST)(job)
     try:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from exp import trial
 from exp.errors import ExpError
 from exp.logs import TO_FILE_ONLY
 from exp.loop.interrupts import Interrupted
@@ -35,7 +36,7 @@ class Ending:
 def open_run(folder: Path, config: Mapping[str, Any]) -> Run:
     """A new run in a claimed folder; or the one that lies there, its metrics cut back to its newest checkpoint."""
     if not (folder / "run.json").exists():
-        return create(folder, config)
+        return create(folder, config, group_of(config))
     from exp import resume
 
     resume.check_goes_on(folder, config)
@@ -45,14 +46,20 @@ def open_run(folder: Path, config: Mapping[str, Any]) -> Run:
     return run
 
 
+def group_of(config: Mapping[str, Any]) -> str | None:
+    """The study's or table's name inside one, as the trackers have it."""
+    named = (tracker.get("group") for tracker in config["tracker"].values() if isinstance(tracker, Mapping))
+    return trial.study.get() or next((group for group in named if group), None)
+
+
 @contextmanager
 def recorded(run: Run, tracker: Tracker) -> Iterator[Ending]:
     """Starts the tracker; at the end writes the status and finishes the tracker, whatever happened.
 
-    SIGTERM and SIGUSR1 raise Interrupted here; while a loop runs, its session takes them and saves first.
+    SIGTERM, SIGUSR1 and SIGUSR2 raise Interrupted here; while a loop runs, its session takes them and saves first.
     """
     ending = Ending()
-    before = _raise_on(signal.SIGTERM, signal.SIGUSR1)
+    before = _raise_on(signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
     try:
         tracker.start(run)
         yield ending

@@ -26,5 +26,8 @@ class NoTrial:
         return False
 
 
+# The study that a run is a trial of, for its record.
+study: ContextVar[str | None] = ContextVar("study", default=None)
+
 # Hydra hands a job nothing but its config; the sweep's worker sets the live trial around the call.
 current: ContextVar[Trial] = ContextVar("trial", default=NoTrial())  # noqa: B039 (stateless)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import optuna
-from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
@@ -22,6 +22,7 @@ from exp.errors import ExpError
 from . import _frozen, _identity
 from ._ahead import check_ahead, group_names
 from ._direction import check_known, directions, wanted
+from ._launched import Launched
 from ._objective import Objective, read_constraints
 from ._processes import cores
 from ._settings import Settings, read_settings
@@ -47,8 +48,9 @@ def run(
         plan, worker = started.prepare(task)
         _warn(settings, plan)
         board = open_board(plan)
-        launch = None if _local(config) else lambda count: _launched(config, context, worker, count)
-        return tend(board, plan, settings, worker, launch, _identity.command_words(arguments))
+        launched = None if _local(config) else partial(Launched, config, context, worker)
+        crew = launched and (lambda board, say: launched(board, settings.n_jobs, say))
+        return tend(board, plan, settings, worker, crew, _identity.command_words(arguments))
 
 
 class _Start:
@@ -219,17 +221,6 @@ def _make_folder(folder: Path) -> None:
 
 def _local(config: DictConfig) -> bool:
     return config.hydra.runtime.choices.get("hydra/launcher") == "basic"
-
-
-def _launched(config: DictConfig, context: HydraContext, worker: Worker, count: int) -> None:
-    """Hands the worker loop to Hydra's launcher as its task function, and waits for it."""
-    launcher = Plugins.instance().instantiate_launcher(config=config, hydra_context=context, task_function=worker)
-    # Not <n>: that is trial n's folder.
-    jobs = [[f"hydra.sweep.subdir=workers/{index}"] for index in range(count)]
-    if worker.plan.space.fixed:
-        jobs = [[*job, *(f"{key}={value}" for key, value in worker.plan.space.fixed.items())] for job in jobs]
-    for returned in launcher.launch(jobs, initial_job_idx=0):
-        _ = returned.return_value  # raises what the worker raised
 
 
 def _warn(settings: Settings, plan: Plan) -> None:

@@ -32,6 +32,10 @@ class Crew:
     running: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
     deaths: int = 0  # in a row, without a trial told in between
 
+    @property
+    def busy(self) -> int:
+        return len(self.running)
+
     def fill(self, wanted: int) -> None:
         """Starts workers until `wanted` run, at most `size`."""
         for slot in range(self.size):
@@ -79,6 +83,12 @@ class Crew:
                 process.kill()
                 process.wait()
         self.running.clear()
+
+    def leave(self) -> None:
+        """Nothing is left to do: every worker ends by itself."""
+        self.release()
+        for process in self.running.values():
+            process.wait()
 
     def tail(self, slot: int, lines: int = 12) -> str:
         return "\n".join(self._log(slot).read_text(errors="replace").splitlines()[-lines:])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -12,7 +14,8 @@ from optuna.trial import FrozenTrial, TrialState
 from ._slots import GIVEN_BACK, RETRY_OF, counting
 from ._worker import Plan
 
-ROWS = 14  # trials in the live table
+ROWS = 20  # trials in the live table, where the terminal is high enough
+BESIDE = 38  # columns that number, state, value and time of a trial take
 
 
 class Show(Protocol):
@@ -66,7 +69,7 @@ class Lines:
 
 
 class LiveTable:
-    """The newest trials, and best and ETA above them."""
+    """Running, best and newest trials, with counts, best value and ETA above them."""
 
     def __init__(self, plan: Plan) -> None:
         from rich.console import Console
@@ -81,28 +84,81 @@ class LiveTable:
         self.live.update(self._table(trials, workers))
 
     def _table(self, trials: Sequence[FrozenTrial], workers: int) -> Any:
+        """A column a parameter where the terminal is wide enough, else all of them in one."""
+        from rich.measure import Measurement
+
+        best = best_of(trials, self.plan)
+        rows = self._rows(trials, best)
+        names = list(dict.fromkeys(name for trial in rows for name in trial.params))
+        table = self._filled(trials, workers, rows, best, names)
+        endless = self.console.options.update(width=10_000)
+        if Measurement.get(self.console, endless, table).maximum > self.console.width:
+            table = self._filled(trials, workers, rows, best, None)
+        return table
+
+    def _rows(self, trials: Sequence[FrozenTrial], best: FrozenTrial | None) -> list[FrozenTrial]:
+        """As many as the terminal is high: those that run, the best, and the newest of the rest; by number."""
+        room = max(4, min(ROWS, self.console.height - 12))
+        running = [trial for trial in trials if trial.state == TrialState.RUNNING]
+        first = [trial.number for trial in (*running, *([best] if best else []), *reversed(trials))]
+        kept = set(list(dict.fromkeys(first))[:room])
+        return [trial for trial in trials if trial.number in kept]
+
+    def _filled(
+        self,
+        trials: Sequence[FrozenTrial],
+        workers: int,
+        rows: Sequence[FrozenTrial],
+        best: FrozenTrial | None,
+        names: Sequence[str] | None,
+    ) -> Any:
+        from rich import box
         from rich.table import Table
         from rich.text import Text
 
-        best = best_of(trials, self.plan)
-        done = len(counting([t for t in trials if t.state.is_finished()]))
-        title = f"{self.plan.study_name}   {done}/{self.plan.n_trials} trials, {workers} workers"
-        if best is not None:
-            title += f"   best {value_text(best.values)} by trial {best.number}"
-        if (eta := remaining(trials, self.plan.n_trials, workers)) is not None:
-            title += f"   ETA {clock(eta)}"
-        table = Table(title=title, title_justify="left", expand=False)
-        for column in ("trial", "state", " / ".join(self.plan.objective.names) or "value", "parameters", "time"):
-            table.add_column(column, overflow="fold")
+        table = Table(
+            title=self._title(trials, workers, best),
+            title_justify="left",
+            box=box.SIMPLE_HEAD,
+            pad_edge=False,
+            collapse_padding=True,
+            padding=(0, 1),
+        )
+        table.add_column("trial", justify="right", no_wrap=True)
+        table.add_column("state", no_wrap=True)
+        table.add_column(Text("\n".join(folded(name) for name in self.plan.objective.names) or "value"), no_wrap=True)
+        titles = last_words(names or ())
+        for name in names or ():
+            table.add_column(Text(folded(titles[name])), justify="right")
+        if names is None:
+            rest = max(10, self.console.width - BESIDE)
+            table.add_column("parameters", no_wrap=True, overflow="ellipsis", max_width=rest)
+        table.add_column("time", justify="right", no_wrap=True)
         colours = {"complete": "green", "pruned": "yellow", "failed": "red", "running": "cyan"}
-        for trial in trials[-ROWS:]:
+        every = last_words(list(dict.fromkeys(name for trial in rows for name in trial.params)))
+        for trial in rows:
             word = state_word(trial)
-            parameters = ", ".join(f"{name}={short(value)}" for name, value in trial.params.items())
+            if names is None:
+                told = [", ".join(f"{every[name]}={short(value)}" for name, value in trial.params.items())]
+            else:
+                told = [short(trial.params[name]) if name in trial.params else "" for name in names]
             value = value_text(trial.values) or reported(trial)
-            style = "bold" if best is not None and trial.number == best.number else ""
-            row = (str(trial.number), Text(word, colours.get(word, "")), value, parameters, clock(seconds(trial)))
-            table.add_row(*row, style=style)
+            cells = (str(trial.number), Text(word, colours.get(word, "")), value, *told, clock(seconds(trial)))
+            table.add_row(*cells, style="bold" if best is not None and trial.number == best.number else "")
         return table
+
+    def _title(self, trials: Sequence[FrozenTrial], workers: int, best: FrozenTrial | None) -> str:
+        counts = Counter(state_word(trial) for trial in trials)
+        done = len(counting([t for t in trials if t.state.is_finished()]))
+        told = ", ".join(f"{counts[word]} {word}" for word in ("complete", "pruned", "failed", "lost") if counts[word])
+        words = [f"{done}/{self.plan.n_trials} trials" + (f" ({told})" if told else "")]
+        words.append(f"{workers} worker{'s' * (workers != 1)}")
+        if (eta := remaining(trials, self.plan.n_trials, workers)) is not None:
+            words.append(f"ETA {clock(eta)}")
+        title = f"{self.plan.study_name}\n{'   '.join(words)}"
+        if best is not None:
+            title += f"\nbest {value_text(best.values)} by trial {best.number}"
+        return title
 
     def say(self, text: str) -> None:
         self.console.print(text, highlight=False)
@@ -148,11 +204,27 @@ def seconds(trial: FrozenTrial) -> float:
     return max(0.0, end - trial.datetime_start.timestamp())
 
 
+def last_words(names: Sequence[str]) -> dict[str, str]:
+    """optimizer.lr is shown as lr, unless another name ends in lr too."""
+    ends = Counter(name.rpartition(".")[2] for name in names)
+    return {name: end if ends[end := name.rpartition(".")[2]] == 1 else name for name in names}
+
+
+def folded(name: str, width: int = 11) -> str:
+    """per_device_train_batch_size over several lines, broken after its words."""
+    lines = [""]
+    for part in re.findall(r"[^_./]+[_./]?", name):
+        if lines[-1] and len(lines[-1]) + len(part) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
+
+
 def reported(trial: FrozenTrial) -> str:
     if not trial.intermediate_values:
         return ""
     step = max(trial.intermediate_values)
-    return f"{trial.intermediate_values[step]:.4g} at {step}"
+    return f"{trial.intermediate_values[step]:.4g} @{step}"
 
 
 def value_text(values: Sequence[float] | None) -> str:

@@ -2,7 +2,8 @@
 
 A slot is one of `n_trials`. A trial takes one when it is made and keeps it, whether it completes, is pruned or
 fails. Only a trial that a dead worker left gives its slot back: it is marked failed and its parameters wait to be run
-again under a new number. So the count of slots in use is exact whoever dies when.
+again under a new number. So the count of slots in use is exact whoever dies when. A worker that is only asked to end
+puts its trial back, to wait under the same number for whoever goes on with it.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ SKEW = 300.0  # seconds that the clocks of two machines may differ
 GIVEN_BACK = "gave_slot_back"
 RETRY_OF = "retry_of"
 WORKER = "worker"
+INTERRUPTED = "interrupted"  # how often a trial's run was asked to end, saved, and was put back
 
 
 def machine() -> str:
@@ -127,6 +129,19 @@ class Board:
 
         return self.patiently(work)
 
+    def put_back(self, trial_id: int, worker: str) -> None:
+        """A trial whose run was interrupted and has saved: whoever takes it next goes on with it, under its number."""
+
+        def work() -> None:
+            with self.lock:
+                storage = self.study._storage
+                now = storage.get_trial(trial_id)
+                if now.state == TrialState.RUNNING and now.user_attrs.get(WORKER) == worker:
+                    storage.set_trial_user_attr(trial_id, INTERRUPTED, now.user_attrs.get(INTERRUPTED, 0) + 1)
+                    storage.set_trial_state_values(trial_id, TrialState.WAITING)
+
+        self.patiently(work)
+
     def recover(self) -> list[int]:
         """Gives back the slots of dead workers' trials; their numbers."""
 
@@ -154,8 +169,9 @@ class Board:
         if worker is None:
             return False  # it is set under the lock that we hold now, so its maker died in between
         beat = beats.get(beat_key(worker))
-        if beat is None:
-            return False
+        return beat is not None and self.beats_on(worker, beat)
+
+    def beats_on(self, worker: str, beat: dict[str, Any]) -> bool:
         if beat["machine"] == machine():
             return process(int(beat["process"].partition(":")[0])) == beat["process"]
         if time.time() - beat["time"] > self.stale_after + SKEW:
@@ -209,6 +225,8 @@ class Heart:
         self.every = every
         self.ended = threading.Event()
         self.record = {"machine": machine(), "host": platform.node(), "process": process(os.getpid())}
+        if "SLURM_JOB_ID" in os.environ:
+            self.record["slurm"] = os.environ["SLURM_JOB_ID"]
         self.study = optuna.load_study(study_name=study, storage=open_storage(storage, folder))
         self.thread = threading.Thread(target=self._beat, daemon=True)
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -39,7 +40,7 @@ def tend(
     plan: Plan,
     settings: Settings,
     worker: Worker,
-    launch: Callable[[int], None] | None,
+    launched: Callable[[Board, Callable[[str], None]], Workers] | None,
     command: str,
 ) -> None:
     """Raises ExpError where trials fail as they must not; exits with 130 after Ctrl-C."""
@@ -53,10 +54,9 @@ def tend(
                 worker()
                 show.update(board.trials(), 1)
                 problem = failing(board.trials(), plan)
-            elif launch is not None:
-                problem = _by_launcher(board, plan, settings, launch, show)
             else:
-                problem = _by_processes(board, plan, settings, worker, show, wishes)
+                crew = launched(board, show.say) if launched else _crew(plan, settings, worker, show)
+                problem = _keep_going(board, plan, settings, crew, show, wishes)
     finally:
         show.close()
     report(board, plan, worker, command, settings.pictures)
@@ -67,37 +67,42 @@ def tend(
         raise SystemExit(INTERRUPTED)
 
 
-def _by_launcher(
-    board: Board, plan: Plan, settings: Settings, launch: Callable[[int], None], show: Show
-) -> ExpError | None:
-    while (problem := failing(board.trials(), plan)) is None:
-        trials = board.trials()
-        show.update(trials, settings.n_jobs)
-        if reached(trials, plan.n_trials):
-            break
-        if claimable(trials, plan.n_trials) > 0:
-            launch(min(settings.n_jobs, claimable(trials, plan.n_trials)))
-        else:  # others are at the last trials
-            time.sleep(POLL)
-        board.recover()
-    show.update(board.trials(), settings.n_jobs)
-    return problem
+class Workers(Protocol):
+    """Processes of our own, or what a launcher runs elsewhere."""
+
+    @property
+    def busy(self) -> int:
+        """How many run, or wait in a queue."""
+        ...
+
+    def fill(self, wanted: int) -> None: ...
+
+    def reap(self, trials_done: int, trials_done_before: int) -> bool: ...
+
+    def release(self) -> None: ...
+
+    def stop(self, seconds: float) -> None: ...
+
+    def leave(self) -> None: ...
 
 
-def _by_processes(
-    board: Board, plan: Plan, settings: Settings, worker: Worker, show: Show, wishes: Wishes
-) -> ExpError | None:
+def _crew(plan: Plan, settings: Settings, worker: Worker, show: Show) -> Crew:
     pickled = plan.folder / "workers" / "worker.pkl"
     write_worker(worker, pickled)
     threads = settings.threads or max(1, cores() // settings.n_jobs)
-    crew = Crew(pickled, pickled.parent, settings.n_jobs, threads, gpus(), show.say)
+    return Crew(pickled, pickled.parent, settings.n_jobs, threads, gpus(), show.say)
+
+
+def _keep_going(
+    board: Board, plan: Plan, settings: Settings, crew: Workers, show: Show, wishes: Wishes
+) -> ExpError | None:
     problem: ExpError | None = None
     done_before, released, looked = 0, False, time.monotonic()
     try:
         while True:
             trials = board.trials()
             done = sum(trial.state.is_finished() for trial in trials)
-            show.update(trials, len(crew.running))
+            show.update(trials, crew.busy)
             died = crew.reap(done, done_before)
             done_before = done
             if died or time.monotonic() - looked > settings.beat_every:
@@ -114,7 +119,7 @@ def _by_processes(
                 if not released:
                     crew.release()
                     released = True
-                if not crew.running:
+                if not crew.busy:
                     break
             elif free := claimable(trials, plan.n_trials):
                 crew.fill(free + sum(trial.state == TrialState.RUNNING for trial in trials))
@@ -123,9 +128,7 @@ def _by_processes(
         if wishes.stop or not reached(board.trials(), plan.n_trials):
             crew.stop(GRACE)
             board.recover()
-        crew.release()
-        for process in crew.running.values():
-            process.wait()
+        crew.leave()
     return problem
 
 

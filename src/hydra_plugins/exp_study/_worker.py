@@ -26,10 +26,12 @@ from omegaconf import DictConfig, open_dict
 from optuna.trial import TrialState
 
 from exp import trial as current_trial
+from exp.run.result import read_result
 
 from ._failing import SAME, failing
 from ._live import LiveTrial
 from ._objective import Objective
+from ._slots import INTERRUPTED as INTERRUPTED_ATTR
 from ._slots import Board, Heart, commit_now
 from ._space import Space
 from ._storage import ClaimLock, open_storage, patiently, quiet
@@ -69,16 +71,18 @@ class Worker:
     context: HydraContext
     task: TaskFunction
     name: str
+    leash: str | None = None  # the coordinator that launched it, elsewhere; it says in the storage when to stop
 
     def __call__(self, cfg: Any = None) -> int:
         """The number of trials that it ran."""
         plan = self.plan
+        _take_own_gpu()
         name = f"{self.name}-{platform.node()}-{os.getpid()}"
         commit = commit_now()
         with quiet(), Heart(plan.storage, plan.folder, plan.study_name, name, plan.beat_every):
             board = open_board(plan)
             errors: list[str | None] = []
-            while not _told_to_stop() and failing(board.trials(), plan) is None:
+            while not self._told_to_stop(board) and failing(board.trials(), plan) is None:
                 trial_id = board.claim(name)
                 if trial_id is None:
                     break
@@ -86,6 +90,18 @@ class Worker:
                 if len(errors) == SAME and errors[0] is not None and len(set(errors)) == 1:
                     break  # the coordinator decides whether another worker is to try
         return len(errors)
+
+    def _told_to_stop(self, board: Board) -> bool:
+        """A coordinator beside us holds the other end of standard input, and closes it to stop us, or by dying."""
+        if self.leash is not None and stop_key(self.leash) in board.patiently(lambda: board.study.user_attrs):
+            return True
+        if os.environ.get("EXP_STUDY_LEASH") != "stdin":
+            return False
+        ready, _, _ = select.select([sys.stdin], [], [], 0)
+        return bool(ready) and not os.read(sys.stdin.fileno(), 1)
+
+    def _metrics(self, number: int) -> Path:
+        return self.plan.folder / str(number) / "metrics.jsonl"
 
     def _run(self, board: Board, trial_id: int, name: str, commit: str | None) -> str | None:
         """Why the trial failed; None where it did not."""
@@ -102,6 +118,8 @@ class Worker:
             state = TrialState.PRUNED if pruned else TrialState.COMPLETE
         except SystemExit as error:
             if error.code == INTERRUPTED:
+                board.put_back(trial_id, name)
+                print(f"trial {number} was interrupted and has saved; it waits to be gone on with", flush=True)
                 raise
             values, state = None, TrialState.FAIL
             attrs["error"] = f"SystemExit: {error.code}"
@@ -123,7 +141,7 @@ class Worker:
         """Objective values, whether the trial was pruned, and the seconds inside the task."""
         plan = self.plan
         if not plan.seeds:
-            live = LiveTrial(trial, board.patiently, prunes=len(plan.objective.directions) == 1)
+            live = LiveTrial(trial, board.patiently, len(plan.objective.directions) == 1, self._metrics(trial.number))
             job, seconds = self._job(overrides, trial.number, None, live)
             folder = Path(job.hydra_cfg.hydra.runtime.output_dir)  # type: ignore[union-attr]
             self._constrain(board, trial, [folder], live.pruned)
@@ -131,10 +149,16 @@ class Worker:
         rows: list[list[float]] = []
         folders, total = [], 0.0
         for index, seed in enumerate(plan.seeds):
-            job, seconds = self._job([*overrides, f"seed={seed}"], trial.number, seed, current_trial.NoTrial())
-            total += seconds
-            folders.append(Path(job.hydra_cfg.hydra.runtime.output_dir))  # type: ignore[union-attr]
-            rows.append(plan.objective.values(folders[-1], job.return_value))
+            done = plan.folder / str(trial.number) / f"seed_{seed}"
+            returned = None
+            # An interrupted trial goes on after the seeds that it had finished.
+            if INTERRUPTED_ATTR not in trial.user_attrs or read_result(done / "result.json") is None:
+                job, seconds = self._job([*overrides, f"seed={seed}"], trial.number, seed, current_trial.NoTrial())
+                total += seconds
+                done = Path(job.hydra_cfg.hydra.runtime.output_dir)  # type: ignore[union-attr]
+                returned = job.return_value
+            folders.append(done)
+            rows.append(plan.objective.values(done, returned))
             if len(plan.objective.directions) == 1:
                 value = rows[-1][0]
                 board.patiently(lambda value=value, index=index: trial.report(value, index))  # type: ignore[misc]
@@ -180,7 +204,7 @@ class Worker:
             finally:
                 seconds = time.perf_counter() - begun
 
-        token = current_trial.current.set(live)
+        token, study = current_trial.current.set(live), current_trial.study.set(self.plan.study_name)
         try:
             job = run_job(
                 hydra_context=self.context,
@@ -191,6 +215,7 @@ class Worker:
             )
         finally:
             current_trial.current.reset(token)
+            current_trial.study.reset(study)
         if job.status != JobStatus.COMPLETED:
             raise job._return_value
         return job, seconds
@@ -252,12 +277,15 @@ def _mix(*parts: Any) -> int:
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:4], "big") >> 1
 
 
-def _told_to_stop() -> bool:
-    """The coordinator holds the other end of standard input; it closes it to stop us, or by dying."""
-    if os.environ.get("EXP_STUDY_LEASH") != "stdin":
-        return False
-    ready, _, _ = select.select([sys.stdin], [], [], 0)
-    return bool(ready) and not os.read(sys.stdin.fileno(), 1)
+def stop_key(leash: str) -> str:
+    return f"stop {leash}"
+
+
+def _take_own_gpu() -> None:
+    """One of the node's GPUs, where SLURM starts several workers on a node and shows all of them to each."""
+    mine, seen = os.environ.get("SLURM_LOCALID"), os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    if mine is not None and len(seen) > 1:
+        os.environ["CUDA_VISIBLE_DEVICES"] = seen[int(mine) % len(seen)]
 
 
 def _free_memory() -> None:
