@@ -95,7 +95,7 @@ class Launched:
         self.board.patiently(lambda: self.board.study.set_user_attr(stop_key(self.leash), True))
 
     def stop(self, seconds: float) -> None:
-        """SLURM's jobs are ended, and their runs save; other launchers' workers end with this process, or after a trial."""
+        """SLURM's jobs are ended, and their runs save; other launchers' workers end with this process or a trial."""
         self.release()
         jobs = sorted({beat["slurm"] for beat in self._beats().values() if "slurm" in beat})
         if jobs and shutil.which("scancel"):
