@@ -80,10 +80,10 @@ from torch import nn
 from exp.loop.speed import Speed
 Speed(compile=False, pad_to_multiple_of=None, pooled_dropout=False, keep_memory=sys.argv[1] == "yes").apply(
     nn.Identity(), "cpu", 0)
-for turn in range(6):
-    if turn == 2:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    torch.zeros(2**24)  # 64 MB: 16384 pages
+torch.ones(2**25)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for turn in range(4):
+    torch.ones(2**24)  # 64 MB: 16384 pages
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
     faults = {
