@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.utils import instantiate
 
+from exp import ranks
 from exp.hub import Hub
 from exp.loop.base import Loop, Parts
 from exp.loop.plan import plan
 from exp.loop.settings import Settings
 from exp.loop.watch import Watch
-from exp.tracker.base import Fanout, Tracker
+from exp.ranks.together import Together
+from exp.tracker.base import Fanout, NullTracker, Tracker
 from exp.tracker.jsonl import JsonlTracker
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from exp.data.base import RawData
     from exp.data.encode import Encoded
+    from exp.loop.world import World
 
 Stamps = tuple[tuple[str, int, int], ...]  # path, bytes, time of the last change in ns
 
@@ -37,7 +40,9 @@ def build_settings(config: Mapping[str, Any]) -> Settings:
 
 
 def build_tracker(config: Mapping[str, Any]) -> Tracker:
-    """metrics.jsonl first: it is there when another one fails."""
+    """metrics.jsonl first: it is there when another one fails. One process of a run tracks it."""
+    if not ranks.current.get().place.first:
+        return NullTracker()
     return Watch(Fanout([JsonlTracker(), *(_make(one) for one in config["tracker"].values())]))
 
 
@@ -47,6 +52,18 @@ def build_loop(config: Mapping[str, Any]) -> Loop:
 
 def build_hub(config: Mapping[str, Any]) -> Hub:
     return _make(config["hub"])
+
+
+def build_world(config: Mapping[str, Any]) -> World:
+    """Raises ExpError for what the processes that were started cannot do."""
+    from exp.loop import distributed, world
+
+    together = ranks.current.get()
+    if together.place.size == 1 and "distributed" not in config:  # a run that is older than the group
+        return world.ALONE
+    option = _make(config["distributed"])
+    distributed.check(config["distributed"], together.place.size, goes_on=True)
+    return world.Many(together, option) if isinstance(together, Together) else world.ALONE
 
 
 def build_data(config: Mapping[str, Any]) -> RawData:
@@ -99,14 +116,18 @@ def build(config: Mapping[str, Any]) -> Parts:
     from exp.metrics.names import produced
 
     settings = build_settings(config)
+    world, together = build_world(config), ranks.current.get()
     precision = mixed_precision(config)
-    data = build_data(config)
-    steps = plan(settings, len(data.train), produced(data.metrics), list(data.evals))
+    with together.first_here("data"):
+        data = build_data(config)
+    processes = config["distributed"]["processes"] if "distributed" in config else 1
+    steps = plan(settings, len(data.train), produced(data.metrics), list(data.evals), processes)
     scheduler = _make(config["scheduler"])
     scheduler(torch.optim.SGD([torch.zeros(1)], lr=1.0), steps.total_steps, steps.greater_is_better)  # warmup fits
 
     source, adapter = _make(config["model"]), _make(config["adapter"])
-    tokenizer, encoded = build_tokens(config)
+    with together.first_here("tokens"):
+        tokenizer, encoded = build_tokens(config)
     set_seed(settings.init_seed)  # before the head is drawn
     model = source.model(data, tokenizer, **adapter.load_kwargs())
     model = adapter.apply(model, steps.total_steps)
@@ -127,6 +148,7 @@ def build(config: Mapping[str, Any]) -> Parts:
         mixed_precision=precision,
         settings=settings,
         plan=steps,
+        world=world,
     )
 
 

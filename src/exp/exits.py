@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from exp import ranks
 from exp.errors import ExpError
 
 BAD_INPUT = 2
@@ -29,4 +30,6 @@ def plain_exits() -> Iterator[None]:
 
 
 def complain(error: ExpError) -> None:
-    print(f"exp: {error}", file=sys.stderr)
+    """Once for all processes of a run."""
+    if ranks.current.get().says(str(error)):
+        print(f"exp: {error}", file=sys.stderr, flush=True)

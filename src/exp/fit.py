@@ -27,7 +27,9 @@ def fit(config: Mapping[str, Any], run: Run, tracker: Tracker, trial: Trial) -> 
         parts = build(config)
         outputs.describe(parts, run)
         try:
-            return parts, build_loop(config).fit(parts, run, tracker, trial)
+            result = build_loop(config).fit(parts, run, tracker, trial)
+            parts.world.leave()
+            return parts, result
         except Exception as error:
             smaller = _half_the_batch(config, error)
             if smaller is None:

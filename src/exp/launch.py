@@ -19,9 +19,10 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from exp import exits
+from exp import exits, ranks
 from exp.confdir import conf_dir, groups
 from exp.errors import ExpError
+from exp.launchers import check_launcher, told
 from exp.loop.interrupts import Interrupted, pass_on
 
 # What a `_target_` may name. A security boundary: a config can come from anywhere, this list only from here.
@@ -36,9 +37,11 @@ def main(task: TaskFunction, config_name: str = "train") -> None:
     the traceback of bad input as well.
     """
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
-        _compose_and_run(task, config_name)
+        with ranks.joined():
+            _compose_and_run(task, config_name)
         return
-    with exits.plain_exits(), _hydra_raises():
+    # The inner one ends a run of several processes, which then still agree on who speaks.
+    with exits.plain_exits(), ranks.joined(), exits.plain_exits(), _hydra_raises():
         _compose_and_run(task, config_name)
 
 
@@ -72,6 +75,11 @@ def _compose_and_run(task: TaskFunction, config_name: str) -> None:
             raise
         words = [word for word in given[1:] if not word.startswith("-")]
         raise explained(error, config_name, words) from error
+    except Exception as error:
+        refused = told(error)
+        if refused is None:
+            raise
+        raise refused from error
     finally:
         sys.argv = given
 
@@ -96,8 +104,9 @@ def resume_argv(argv: Sequence[str]) -> list[str]:
     """`resume=<run folder or checkpoint>` becomes the saved config and the same folder; else `argv` stays."""
     resume = next((word.partition("=")[2] for word in argv if word.startswith("resume=")), "").strip("'\"")
     if resume == "auto":
-        folder = _newest_interrupted(argv)
-        return list(argv) if folder is None else resume_argv(["resume=" + quoted(folder), *_without_resume(argv)])
+        # One process looks: a moment later the run counts as running.
+        found = ranks.current.get().decide("resume", lambda: str(_newest_interrupted(argv) or ""))
+        return resume_argv(["resume=" + quoted(Path(found)), *_without_resume(argv)]) if found else list(argv)
     if resume in ("", "null"):
         return list(argv)
     folder = run_folder_of(Path(resume))
@@ -177,17 +186,22 @@ class Claim(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         with _ends_here():
             _check(config)
-            folder, movable = _folder(config, "run")
-            if config.hydra.output_subdir is not None:
-                _set_folder(config, "run", claim(folder, movable))
-            elif (folder / "run.json").exists():  # a run that goes on
-                from exp.resume import check_goes_on
-
-                check_goes_on(folder, _plain(config))
+            _check_processes(config)
+            folder = Path(ranks.current.get().decide("folder", lambda: str(_claimed(config))))
+            _set_folder(config, "run", folder)
+            if not ranks.current.get().place.first:
+                with read_write(config.hydra), open_dict(config.hydra):
+                    config.hydra.output_subdir = None  # the first process writes .hydra
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         with _ends_here():
             _check(config)
+            if ranks.current.get().place.size > 1:
+                raise ExpError(
+                    "--multirun starts processes of its own, and torchrun or accelerate launch has started several: "
+                    "train one run with them, or leave the launcher out"
+                )
+            check_launcher(config)
             folder, movable = _folder(config, "sweep")
             if config.hydra.runtime.choices.get("hydra/sweeper") == "study":
                 return  # it names its folder itself, and goes on in it with any number of workers
@@ -202,6 +216,31 @@ class Claim(Callback):
         if [path.name for path in folder.glob("*")] == ["multirun.yaml"]:
             (folder / "multirun.yaml").unlink()
             folder.rmdir()
+
+
+def _check_processes(config: DictConfig) -> None:
+    """As many as the config says, and all with the same config."""
+    from exp.loop.distributed import check
+    from exp.resume import check_same
+
+    together = ranks.current.get()
+    if "distributed" in config:  # a run that goes on may be older than the group
+        check(config.distributed, together.place.size, goes_on=config.hydra.output_subdir is None)
+        with read_write(config), open_dict(config):
+            # A resume under another launcher reads what this one started.
+            config.distributed.processes = int(config.distributed.processes)
+    check_same(together.collect("config", _plain(config)))
+
+
+def _claimed(config: DictConfig) -> Path:
+    folder, movable = _folder(config, "run")
+    if config.hydra.output_subdir is not None:
+        return claim(folder, movable)
+    if (folder / "run.json").exists():  # a run that goes on
+        from exp.resume import check_goes_on
+
+        check_goes_on(folder, _plain(config))
+    return folder
 
 
 def claim(folder: Path, movable: bool) -> Path:

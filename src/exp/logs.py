@@ -30,17 +30,17 @@ def _for_the_screen(record: logging.LogRecord) -> bool:
 
 
 @contextmanager
-def logged_to(path: Path) -> Iterator[None]:
-    """Everything from INFO up into `path`; what exp says, and every warning, to stderr as well."""
+def logged_to(path: Path, screen: bool = True) -> Iterator[None]:
+    """Everything from INFO up into `path`; what exp says, and every warning, to the screen (stderr) as well."""
     file = logging.FileHandler(path, encoding="utf-8")
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    screen = _BesideBar(sys.stderr)
-    screen.setFormatter(logging.Formatter("%(message)s"))
-    screen.addFilter(_for_the_screen)
+    shown = _BesideBar(sys.stderr)
+    shown.setFormatter(logging.Formatter("%(message)s"))
+    shown.addFilter(_for_the_screen)
     # Said whenever bitsandbytes is installed, whether it is used or not.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     root = logging.getLogger()
-    level, handlers = root.level, (file, screen)
+    level, handlers = root.level, (file, shown) if screen else (file,)
     root.setLevel(logging.INFO)
     logging.captureWarnings(True)
     for handler in handlers:

@@ -12,12 +12,14 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from exp import trial
+from exp import ranks, trial
 from exp.errors import ExpError
-from exp.logs import TO_FILE_ONLY
+from exp.logs import TO_FILE_ONLY, logged_to
 from exp.loop.interrupts import Interrupted
 from exp.run.files import disk_trouble
 from exp.run.folder import Run, create, reopen
+from exp.run.lock import locked
+from exp.shared_fate import log_name, shared_fate
 
 if TYPE_CHECKING:
     from exp.tracker.base import Tracker
@@ -53,6 +55,23 @@ def group_of(config: Mapping[str, Any]) -> str | None:
 
 
 @contextmanager
+def opened(folder: Path, config: Mapping[str, Any]) -> Iterator[Run]:
+    """The run in `folder`, locked and logged. One process keeps its record; the others have a log of their own."""
+    together = ranks.current.get()
+    rank = together.place.rank
+    if together.place.first:
+        with locked(folder), logged_to(folder / log_name(rank)):
+            run = open_run(folder, config)
+            together.decide("run", lambda: [run.id, run.condition])
+            yield run
+        return
+    folder.mkdir(parents=True, exist_ok=True)  # perhaps on another host
+    with logged_to(folder / log_name(rank), screen=False):
+        identity, condition = together.decide("run", list)
+        yield Run(folder, identity, condition, config["seed"], config, kept=False)
+
+
+@contextmanager
 def recorded(run: Run, tracker: Tracker) -> Iterator[Ending]:
     """Starts the tracker; at the end writes the status and finishes the tracker, whatever happened.
 
@@ -62,7 +81,8 @@ def recorded(run: Run, tracker: Tracker) -> Iterator[Ending]:
     before = _raise_on(signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
     try:
         tracker.start(run)
-        yield ending
+        with shared_fate(run, tracker):
+            yield ending
     except (Interrupted, KeyboardInterrupt) as error:
         ending.status, ending.reason = "interrupted", getattr(error, "reason", "SIGINT")
         raise

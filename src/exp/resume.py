@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from exp.errors import ExpError
 from exp.run.events import read_events
 from exp.run.files import write_atomic
 from exp.run.folder import Run, read_config, read_record
-from exp.run.identity import condition_hash, flatten
+from exp.run.identity import condition_hash, counts, flatten
 from exp.run.lock import is_locked
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,8 @@ OPEN_ENDED = ("constant", "constant_with_warmup", "inverse_sqrt", "reduce_on_pla
 def check_goes_on(folder: Path, config: Mapping[str, Any]) -> None:
     """Raises ExpError where `config` is not that of the run in `folder`, or where the run is complete."""
     record, saved = read_record(folder), read_config(folder)
+    if "distributed" in record["config"]:  # the file may say that the launcher decides, the record says what it did
+        saved["distributed"] = record["config"]["distributed"]
     changed = changes(saved, config)
     longer = _longer(changed)
     if record["status"] == "completed" and not longer:
@@ -50,10 +52,25 @@ def changes(saved: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, tu
     """Dotted keys whose value differs, with (old, new); keys in FREE are left out."""
     old, new = dict(flatten(saved)), dict(flatten(config))
     return {
-        key: (old.get(key), new.get(key))
-        for key in {*old, *new}
-        if key.split(".")[0] not in FREE and old.get(key) != new.get(key)
+        key: (old.get(key), new.get(key)) for key in {*old, *new} if not _free(key) and old.get(key) != new.get(key)
     }
+
+
+def _free(key: str) -> bool:
+    group = key.split(".")[0]
+    return group in FREE or (group == "distributed" and not counts(key))
+
+
+def check_same(configs: Sequence[Mapping[str, Any]]) -> None:
+    """Raises ExpError where the processes of one run were started with different words."""
+    for rank, config in enumerate(configs[1:], start=1):
+        changed = changes(configs[0], config)
+        if changed:
+            key, (first, other) = sorted(changed.items())[0]
+            raise ExpError(
+                f"the processes of this run have different configs: {key} is {first} in process 0 and {other} in "
+                f"process {rank}. Start all with the same words"
+            )
 
 
 def _longer(changed: Mapping[str, tuple[Any, Any]]) -> set[str]:

@@ -65,6 +65,7 @@ def check_rules(config: Mapping[str, Any], choices: Mapping[str, Any]) -> None:
     _warmup(config)
     _extras(choices)
     _precision(config, choices)
+    _processes(config)
     _accelerate_variables(config, choices)
     _files(config)
 
@@ -160,6 +161,17 @@ def _precision(config: Mapping[str, Any], choices: Mapping[str, Any]) -> None:
             "precision=fp16 cannot train on a CPU: it needs loss scaling, which only GPUs support. "
             "Use precision=bf16 or precision=fp32, or precision=auto to let the machine decide"
         )
+
+
+def _processes(config: Mapping[str, Any]) -> None:
+    if (value_of(config, "distributed.processes") or 1) > 1 and config["auto_find_batch_size"]:
+        raise ExpError(
+            "auto_find_batch_size=true works in one process: with several, the others wait for the one that ran out of "
+            "memory. Set per_device_train_batch_size yourself"
+        )
+    recomputed = value_of(config, "distributed.activation_checkpointing")
+    if recomputed and config["gradient_checkpointing"]:
+        raise ExpError("distributed.activation_checkpointing and gradient_checkpointing do the same; set one of them")
 
 
 def _mixed(config: Mapping[str, Any], choices: Mapping[str, Any]) -> str | None:

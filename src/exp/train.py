@@ -25,22 +25,21 @@ def train(cfg: DictConfig) -> float:
     from exp.curves import summary as curves
     from exp.curves.verdict import Thresholds
     from exp.fit import fit
-    from exp.logs import logged_to
     from exp.loop import card, outputs
     from exp.loop.interrupts import Interrupted
-    from exp.record import open_run, recorded
-    from exp.run.lock import locked
+    from exp.record import opened, recorded
     from exp.run.result import write_result
 
     folder = Path(HydraConfig.get().runtime.output_dir)
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
-    with locked(folder), logged_to(folder / "train.log"):
-        run = open_run(folder, config)
+    with opened(folder, config) as run:
         tracker = build_tracker(config)
         with recorded(run, tracker) as ending:
             parts, result = fit(config, run, tracker, trial.current.get())
             if result.status == "interrupted":
                 raise Interrupted(result.reason)
+            if not run.kept:  # of several processes the first one writes what follows
+                return result.objective["value"]
             outputs.save_model(parts, run, result)
             write_result(run.result_path, result)
             ending.status, ending.reason = result.status, result.reason

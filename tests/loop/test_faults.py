@@ -158,7 +158,7 @@ def test_ten_bad_steps_in_a_row_end_the_run_all_the_same():
 def saved(folder, step, best=False):
     model = torch.nn.Linear(3, 2)
     torch.nn.init.constant_(model.weight, step)
-    return checkpoints.save(folder, {"step": step}, model, {"optimizer": {}}, best), model
+    return checkpoints.save(folder, {"step": step}, checkpoints.weights_of(model), {"optimizer": {}}, best), model
 
 
 def test_a_damaged_checkpoint_is_passed_over_by_name(tmp_path, caplog):

@@ -12,12 +12,14 @@ from accelerate.state import AcceleratorState
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import TrainerState
 
-from exp.loop import checkpoint as checkpoints
-from exp.loop.batching import EpochBatches, train_loader
+from exp.loop import saving, sharding
+from exp.loop.batching import EpochBatches, epoch_batches, train_loader
 from exp.loop.clipping import clip
 from exp.loop.session import Session
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch.utils.data import DataLoader
 
     from exp.loop.base import Parts
@@ -32,15 +34,34 @@ log = logging.getLogger(__name__)
 class SharedTrainer(Trainer):
     """Trainer as it is, but for what has to agree with loop=accelerate."""
 
-    parts: Parts
     loader: DataLoader
     session: Session
+    batches: Iterator[list[int]]  # of the epoch at work, from where it is
     grad_norm: torch.Tensor | float = 0.0
     loss: torch.Tensor | None = None
+
+    def __init__(self, parts: Parts, **arguments: Any) -> None:
+        """Trainer makes its accelerator in here, and that one depends on the other processes."""
+        self.parts, self.world = parts, parts.world
+        super().__init__(**arguments)
 
     def get_train_dataloader(self) -> DataLoader:
         """Our order of examples, a function of seed and epoch; Trainer's draws from the global generator."""
         return self.loader
+
+    def _build_accelerator_args(self, **kwargs: Any) -> dict[str, Any]:
+        """As in loop=accelerate; Trainer would walk the graph for unused parameters at every step."""
+        return {**super()._build_accelerator_args(**kwargs), **self.world.arguments()}
+
+    def create_accelerator_and_postprocess(self) -> None:
+        """Sharding works on a CPU too, which Accelerate does not know."""
+        super().create_accelerator_and_postprocess()
+        sharding.allow_on_cpu(self.accelerator, self.world.arguments().get("fsdp_plugin"))
+        self.is_fsdp_enabled = self.accelerator.is_fsdp2
+
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """The mean over all processes' examples, not that over processes: their shares of a batch may differ."""
+        return self.world.weigh(super().compute_loss(model, inputs, *args, **kwargs), next(self.batches))
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
         """Sums the micro-batches' losses of one optimizer step; Trainer keeps only a sum since the last log."""
@@ -95,6 +116,7 @@ class Steps(TrainerCallback):
         self.order.set_epoch(epoch)
         accumulation = self.session.settings.gradient_accumulation_steps
         self.batches = list(self.order)[within * accumulation :]
+        self.trainer.batches = iter(self.batches)
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         assert self.session is not None and self.trainer.loss is not None
@@ -109,9 +131,9 @@ class Steps(TrainerCallback):
         assert self.session is not None and self.trainer.loss is not None
         size = self.session.settings.gradient_accumulation_steps
         group, self.batches = self.batches[:size], self.batches[size:]
-        loss, self.trainer.loss = self.trainer.loss, None
+        self.trainer.loss = None
         seen = [i for chosen in group for i in chosen]
-        control.should_training_stop = self.session.step_end(loss, self.trainer.grad_norm, self.lr, seen)
+        control.should_training_stop = self.session.step_end(self.trainer.grad_norm, self.lr, seen)
 
 
 def fit(parts: Parts, run: Run, tracker: Tracker, trial: Trial) -> Result:
@@ -140,6 +162,7 @@ def fit(parts: Parts, run: Run, tracker: Tracker, trial: Trial) -> Result:
     optimizer = parts.optimizer(parts.model)
     scheduler = parts.scheduler(optimizer, plan.total_steps, plan.greater_is_better)
     trainer = SharedTrainer(
+        parts,
         model=parts.model,
         args=arguments,
         train_dataset=parts.encoded.train,
@@ -147,12 +170,12 @@ def fit(parts: Parts, run: Run, tracker: Tracker, trial: Trial) -> Result:
         processing_class=None,
         optimizers=(optimizer, scheduler),
     )
-    trainer.parts = parts
     trainer.remove_callback(PrinterCallback)
     # Trainer guesses this from the model's signature; for a classifier it is wrong, and loss and gradient come out
     # gradient_accumulation_steps times too large (transformers 5.23).
     trainer.model_accepts_loss_kwargs = False
-    trainer.loader = train_loader(parts)
+    order = epoch_batches(parts)
+    trainer.loader = train_loader(parts, order)
 
     def make_session(model: Any) -> Session:
         return Session(
@@ -167,9 +190,9 @@ def fit(parts: Parts, run: Run, tracker: Tracker, trial: Trial) -> Result:
             device=trainer.args.device,
         )
 
-    steps = Steps(trainer, trainer.loader.batch_sampler, make_session)
+    steps = Steps(trainer, order, make_session)
     trainer.add_callback(steps)
-    found = checkpoints.newest_good(run.checkpoints)
+    found = saving.newest(run.checkpoints, parts.world)
     try:
         with TemporaryDirectory() as scratch:
             if found is None:

@@ -6,6 +6,7 @@ its `accumulate()` divides a short last group by the full count.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -20,21 +21,20 @@ if TYPE_CHECKING:
 class AccelerateLoop:
     def fit(self, parts: Parts, run: Run, tracker: Tracker, trial: Trial) -> Result:
         import torch
-        from accelerate import Accelerator
         from accelerate.state import AcceleratorState
 
-        from exp.loop.batching import train_loader
+        from exp.loop.batching import epoch_batches
         from exp.loop.clipping import clip
         from exp.loop.session import Session
+        from exp.loop.world import accelerator_of
 
-        settings, plan = parts.settings, parts.plan
+        settings, plan, world = parts.settings, parts.plan, parts.world
         AcceleratorState._reset_state()  # the run before in this process may have had another precision
-        accelerator = Accelerator(mixed_precision=parts.mixed_precision)
+        accelerator = accelerator_of(world, parts.mixed_precision)
         model, optimizer = accelerator.prepare(parts.model, parts.optimizer(parts.model))
         scheduler = parts.scheduler(optimizer.optimizer, plan.total_steps, plan.greater_is_better)
         plateau = isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
-        loader = train_loader(parts)
-        order = loader.batch_sampler
+        order = epoch_batches(parts)
         accumulation = settings.gradient_accumulation_steps
         session = Session(
             parts,
@@ -61,12 +61,14 @@ class AccelerateLoop:
                 indices = iter(list(order)[first:])
                 while group := list(islice(indices, accumulation)):
                     loss = torch.zeros((), device=accelerator.device)
-                    for chosen in group:
-                        batch = parts.collator([parts.encoded.train[i] for i in chosen])
+                    for number, chosen in enumerate(group, start=1):
+                        batch = parts.collator([parts.encoded.train[i] for i in world.share(chosen)])
                         batch = {key: value.to(accelerator.device) for key, value in batch.items()}
-                        # A mean over the group, by its real size: the last one of an epoch may be shorter.
-                        micro_loss = model(**batch).loss / len(group)
-                        accelerator.backward(micro_loss)
+                        # Gradients meet those of other processes once a step, in its last backward pass.
+                        with nullcontext() if number == len(group) else accelerator.no_sync(model):
+                            # A mean over the group, by its real size: the last one of an epoch may be shorter.
+                            micro_loss = world.weigh(model(**batch).loss, chosen) / len(group)
+                            accelerator.backward(micro_loss)
                         loss += micro_loss.detach()
                     grad_norm = clip(accelerator, model, settings.max_grad_norm, session.logs_next())
                     lr = max(parameters["lr"] for parameters in optimizer.param_groups)
@@ -76,7 +78,7 @@ class AccelerateLoop:
                     if not (plateau or accelerator.optimizer_step_was_skipped):  # fp16 skips a step that overflowed
                         scheduler.step()
                     optimizer.zero_grad()
-                    over = session.step_end(loss, grad_norm, lr, [i for chosen in group for i in chosen])
+                    over = session.step_end(grad_norm, lr, [i for chosen in group for i in chosen])
                     if over:
                         break
             return session.finish()

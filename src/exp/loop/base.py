@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from exp.data.encode import Encoded
     from exp.loop.plan import Plan
     from exp.loop.settings import Settings
+    from exp.loop.world import World
     from exp.metrics.metric import Scores
     from exp.model.base import Adapter
     from exp.run.folder import Run
@@ -40,6 +41,7 @@ class Parts:
     mixed_precision: str  # "no" | "bf16" | "fp16": Accelerate's words
     settings: Settings
     plan: Plan
+    world: World
 
 
 class Loop(Protocol):

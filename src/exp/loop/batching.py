@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Sampler
 
 if TYPE_CHECKING:
     from exp.loop.base import Parts
+    from exp.loop.world import World
 
 
 class EpochBatches(Sampler[list[int]]):
@@ -61,17 +62,30 @@ def _chunks(items: list[int], size: int) -> list[list[int]]:
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
-def train_loader(parts: Parts) -> DataLoader:
-    """Batches of one epoch; its batch sampler has `set_epoch`."""
+class Shares(Sampler[list[int]]):
+    """Of each batch of `order` the examples of this process."""
+
+    def __init__(self, order: EpochBatches, world: World) -> None:
+        self.order, self.world = order, world
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return map(self.world.share, self.order)
+
+
+def epoch_batches(parts: Parts) -> EpochBatches:
+    """The micro-batches of all processes together."""
     settings = parts.settings
+    return EpochBatches(parts.encoded.train.lengths, parts.plan.batch_size, settings.data_seed, settings.batching)
+
+
+def train_loader(parts: Parts, order: EpochBatches) -> DataLoader:
+    """This process's examples of one epoch, in the order of `order`, whose `set_epoch` it follows."""
     return DataLoader(
         parts.encoded.train,  # type: ignore[arg-type]
-        batch_sampler=EpochBatches(
-            parts.encoded.train.lengths,
-            settings.per_device_train_batch_size,
-            settings.data_seed,
-            settings.batching,
-        ),
+        batch_sampler=Shares(order, parts.world),
         collate_fn=parts.collator,
         # DataLoader draws a base seed for its workers from here; the global generator belongs to dropout.
         generator=torch.Generator(),

@@ -12,7 +12,7 @@ from typing import Any
 from exp.loop.recorded import of_saved_weights
 from exp.run.events import read_events
 from exp.run.folder import read_record
-from exp.run.identity import NOT_PART, flatten
+from exp.run.identity import ADDED, NOT_PART, counts, flatten
 from exp.run.result import Result, read_result
 from exp.run.secrets import redacted
 
@@ -145,6 +145,8 @@ def _recipe(config: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     """Groups and root settings, without what is no part of a recipe."""
     left_out = {*NO_RECIPE, *NOT_PART} - {"seed", "init_seed", "data_seed", "dropout_seed"}
     for key, value in flatten(config):
+        if key.split(".")[0] == "distributed" and (not counts(key) or value == ADDED[key]):
+            continue
         if key.split(".")[0] not in left_out and value is not None and not key.endswith("_partial_"):
             yield key.removesuffix("._target_"), value
 

@@ -2,7 +2,7 @@
 
     checkpoints/step-000459/
         weights.safetensors    parameters and buffers; only the trained ones where the rest is frozen
-        training.pt            optimizer, scheduler, scaler and random states, read with weights_only=True
+        training.pt            optimizer, scheduler, scaler, random states of all processes; read with weights_only=True
         state.json             step, position, best value, early stopping, size of metrics.jsonl
         manifest.json          size and sha256 of the three
     checkpoints/latest, best   links
@@ -29,6 +29,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from exp.errors import ExpError
+from exp.loop.sharding import like
 from exp.run.files import disk_trouble
 
 log = logging.getLogger(__name__)
@@ -58,17 +59,21 @@ class Checkpoint:
         return None
 
 
+def name_of(step: int) -> str:
+    return f"step-{step:06d}"
+
+
 def save(
-    folder: Path, state: dict[str, Any], model: torch.nn.Module, training: dict[str, Any], best: bool
+    folder: Path, state: dict[str, Any], weights: dict[str, torch.Tensor], training: dict[str, Any], best: bool
 ) -> Checkpoint:
     """Writes checkpoints/step-<state["step"]>; `training` holds state dicts (tensors and plain values)."""
-    final = folder / f"step-{state['step']:06d}"
+    final = folder / name_of(state["step"])
     scratch = folder / f".writing-{final.name}"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     try:
-        save_file(_weights(model), scratch / WEIGHTS)
-        torch.save({**training, "random": random_states()}, scratch / TRAINING)
+        save_file(weights, scratch / WEIGHTS)
+        torch.save(training, scratch / TRAINING)
         (scratch / STATE).write_text(json.dumps(state))
         manifest = {}
         for name in (WEIGHTS, TRAINING, STATE):
@@ -131,13 +136,13 @@ def load_weights(checkpoint: Checkpoint, model: torch.nn.Module) -> None:
         weights = load_file(checkpoint.path / WEIGHTS)
     except SafetensorError as error:
         raise ExpError(f"{checkpoint.path / WEIGHTS} cannot be read: {error}") from error
-    own = model.state_dict()
+    own = model.state_dict()  # of a model that is cut over processes the shapes are whole
     strange = [key for key, value in weights.items() if key not in own or own[key].shape != value.shape]
-    absent = set(_weights(model)) - set(weights)
+    absent = set(weights_of(model)) - set(weights)
     if strange or absent:
         which = sorted(strange or absent)[0]
         raise ExpError(f"{checkpoint.path} is a checkpoint of another model: {which} does not fit this one")
-    model.load_state_dict(weights, strict=False)
+    model.load_state_dict({key: like(value, own[key]) for key, value in weights.items()}, strict=False)
 
 
 def load_training(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -168,15 +173,16 @@ def restore_random_states(states: dict[str, Any]) -> None:
         torch.cuda.set_rng_state_all(states["cuda"])
 
 
-def _weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+def weights_of(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     """Trained parameters and all buffers; each shared tensor once, because safetensors refuses twins."""
     frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
     seen: set[int] = set()
     chosen = {}
     for name, tensor in model.state_dict().items():
-        if name in frozen or (tensor.numel() and tensor.data_ptr() in seen):
+        place = getattr(tensor, "_local_tensor", tensor).data_ptr()  # a slice's, where the model is cut
+        if name in frozen or (tensor.numel() and place in seen):
             continue
-        seen.add(tensor.data_ptr())
+        seen.add(place)
         chosen[name] = tensor.contiguous()
     return chosen
 

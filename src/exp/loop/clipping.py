@@ -20,7 +20,7 @@ def clip(accelerator: Accelerator, model: torch.nn.Module, max_norm: float, want
     """
     if max_norm == 0 and not wanted:
         return math.nan
-    if accelerator.scaler is not None or accelerator.num_processes > 1:  # unscaling and sharding are Accelerate's
+    if accelerator.scaler is not None or accelerator.is_fsdp2:  # unscaling and sharding are Accelerate's
         return accelerator.clip_grad_norm_(model.parameters(), max_norm or math.inf)
     trained = [parameter for parameter in model.parameters() if parameter.grad is not None]
     norm = get_total_norm([parameter.grad for parameter in trained if parameter.grad is not None])

@@ -31,7 +31,8 @@ def describe(parts: Parts, run: Run) -> None:
     total = sum(p.numel() for p in model.parameters())
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
     precision = {"no": "fp32"}.get(parts.mixed_precision, parts.mixed_precision)
-    batch = settings.per_device_train_batch_size * settings.gradient_accumulation_steps
+    batch = plan.batch_size * settings.gradient_accumulation_steps
+    processes = f"{parts.world.size} processes, each " if parts.world.size > 1 else ""
     log.info(
         "%s on %s: %s of %s parameters trained, %d steps of %d examples (%s epochs of %d), %s on %s",
         model.config.model_type,
@@ -43,12 +44,13 @@ def describe(parts: Parts, run: Run) -> None:
         f"{plan.total_steps / plan.steps_per_epoch:g}",
         len(parts.encoded.train),
         precision,
-        device,
+        f"{processes}{device}",
     )
     log.info("run %s, condition %s, seed %d: %s", run.id, run.condition, run.seed, run.folder)
     run.update(
         data=data_facts(parts.data, parts),
         model={"type": model.config.model_type, "parameters": total, "trained_parameters": trained},
+        processes=parts.world.size,
         plan={"total_steps": plan.total_steps, "steps_per_epoch": plan.steps_per_epoch},
     )
 

@@ -13,6 +13,7 @@ from exp.metrics.names import spec
 
 @dataclass(frozen=True)
 class Plan:
+    batch_size: int  # examples of a micro-batch, over all processes
     batches_per_epoch: int  # micro-batches, the last one may be smaller
     steps_per_epoch: int  # optimizer steps, the last group of micro-batches may be shorter
     total_steps: int
@@ -21,9 +22,12 @@ class Plan:
     greater_is_better: bool
 
 
-def plan(settings: Settings, examples: int, metrics: Sequence[str], suffixes: Sequence[str]) -> Plan:
+def plan(
+    settings: Settings, examples: int, metrics: Sequence[str], suffixes: Sequence[str], processes: int = 1
+) -> Plan:
     """`metrics` are the names that an evaluation computes; `suffixes` tell the evaluation sets apart."""
-    batches = math.ceil(examples / settings.per_device_train_batch_size)
+    batch_size = settings.per_device_train_batch_size * processes
+    batches = math.ceil(examples / batch_size)
     steps = math.ceil(batches / settings.gradient_accumulation_steps)
     total = settings.max_steps if settings.max_steps > 0 else math.ceil(settings.num_train_epochs * steps)
     if total < 1:
@@ -32,7 +36,7 @@ def plan(settings: Settings, examples: int, metrics: Sequence[str], suffixes: Se
     greater = settings.greater_is_better
     if greater is None:
         greater = spec(objective.rpartition("/")[2]).greater_is_better
-    return Plan(batches, steps, total, math.ceil(total / steps), objective, greater)
+    return Plan(batch_size, batches, steps, total, math.ceil(total / steps), objective, greater)
 
 
 def epoch_of(step: int, plan: Plan) -> float:

@@ -6,14 +6,12 @@ A loop does the arithmetic of a step and calls, in this order: `begin` once, the
 
 from __future__ import annotations
 
-import logging
 import math
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from exp.loop import checkpoint as checkpoints
-from exp.loop import outputs
+from exp.loop import outputs, saving, sharding
 from exp.loop.badloss import BadLoss
 from exp.loop.cost import Cost
 from exp.loop.display import Display
@@ -22,7 +20,6 @@ from exp.loop.interrupts import Interrupts
 from exp.loop.plan import epoch_of, eval_key
 from exp.loop.records import Records
 from exp.loop.stopping import Stopping
-from exp.model.adapter_state import extra_state, restore_extra_state
 from exp.run.result import Result
 
 if TYPE_CHECKING:
@@ -33,8 +30,6 @@ if TYPE_CHECKING:
     from exp.run.folder import Run
     from exp.tracker.base import Tracker
     from exp.trial import Trial
-
-log = logging.getLogger(__name__)
 
 
 class Session:
@@ -54,12 +49,13 @@ class Session:
         device: torch.device,
     ) -> None:
         self.parts, self.run, self.tracker, self.trial = parts, run, tracker, trial
-        self.settings, self.plan = parts.settings, parts.plan
+        self.settings, self.plan, self.world = parts.settings, parts.plan, parts.world
         self.model, self.optimizer, self.scheduler, self.scaler = model, optimizer, scheduler, scaler
         self.device = device
         self.step = 0
         self.status = "running"
         self.reason: str | None = None
+        self.loss = torch.zeros(())  # of the step at work, over all processes
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=_float64_device(device))
         self.loss_count = 0
         self.records = Records(self.plan.objective, self.plan.greater_is_better)
@@ -79,41 +75,40 @@ class Session:
     def begin(self) -> int:
         """Restores the newest checkpoint or seeds dropout. Returns the optimizer steps already done."""
         self.interrupts.__enter__()
-        found = checkpoints.newest_good(self.run.checkpoints)
-        if found is None:
-            torch.manual_seed(self.settings.dropout_seed)
-        else:
-            self._restore(found)
-        self.display.begin(self.step)
+        saving.begin(self)
+        if self.world.rank == 0:
+            self.display.begin(self.step)
         self.cost.begin()
         return self.step
 
     def before_update(self, loss: torch.Tensor) -> None:
         """`loss`: mean over the step's micro-batches. A bad one is refused here, while the weights are still good."""
-        answer = self.bad_loss.judge(loss, self.step + 1, self._lr())
+        self.loss = self.world.mean(loss.detach(), self.interrupts.received)
+        answer = self.bad_loss.judge(self.loss, self.step + 1, self._lr())
         if answer == "keep":
             return
         self.optimizer.zero_grad(set_to_none=True)  # without gradients the optimizer leaves weights and state alone
         if answer == "rewind":
-            self._rewind()
+            saving.rewind(self)
 
-    def step_end(self, loss: torch.Tensor, grad_norm: torch.Tensor | float, lr: float, examples: list[int]) -> bool:
-        """After the update; `lr` is the rate it used, `examples` the indices it saw. True: the run is over."""
+    def step_end(self, grad_norm: torch.Tensor | float, lr: float, examples: list[int]) -> bool:
+        """After the update; `lr` is the rate it used, `examples` what all processes saw. True: the run is over."""
         self.cost.step(examples)
         self.step += 1
-        self.loss_sum += loss.detach().to(self.loss_sum.dtype)
+        self.loss_sum += self.loss.to(self.loss_sum.dtype)
         self.loss_count += 1
         last = self.step >= self.plan.total_steps
         self.evaluations = {}
-        self.display.step(self.step, loss, lr)
+        self.display.step(self.step, self.loss, lr)
         if self._due(self.settings.logging_strategy, self.settings.logging_steps, last):
             self._log_training(grad_norm, lr)
         if last or self._due(self.settings.eval_strategy, self._eval_steps, last):
             self._evaluate()
         if self._due(self.settings.save_strategy, self.settings.save_steps, last):
             self._save()
-        if self.interrupts.received and not last and self.status == "running":
-            self.status, self.reason = "interrupted", self.interrupts.received
+        stop = self.world.stop(self.interrupts.received)
+        if stop and not last and self.status == "running":
+            self.status, self.reason = "interrupted", stop
             self._save()
         self.cost.resume()
         return last or self.status != "running"
@@ -122,12 +117,14 @@ class Session:
         """Puts the best weights back where that was asked; the model then holds what is to be saved."""
         if self.status == "running":
             self.status = "completed"
-        if self.settings.load_best_model_at_end and self.status in ("completed", "pruned"):
-            self._load_best()
+        over = self.status in ("completed", "pruned")
+        if self.settings.load_best_model_at_end and over and saving.load_best(self):
+            self.evaluations = {}
         self.display.close()
         self.interrupts.__exit__(None, None, None)
-        if self.status in ("completed", "pruned"):
+        if over:
             self._write_predictions()
+            sharding.unshard(self.parts.model)
         objective = self.records.best.get(self.plan.objective) or {"value": math.nan, "step": 0}
         return Result(
             status=self.status,
@@ -187,6 +184,7 @@ class Session:
                 self.settings.per_device_eval_batch_size,
                 self.parts.metric(),
                 self.device,
+                self.world,
             )
             for suffix, split in sets.items()
         }
@@ -210,7 +208,7 @@ class Session:
             self.scheduler.step(value)
         self.trial.report(value, self.step)
         # Nothing is left to save after the last step: the trial is complete.
-        if self.step < self.plan.total_steps and self.trial.should_prune():
+        if self.step < self.plan.total_steps and self.world.from_first(self.trial.should_prune()):
             self.status, self.reason = "pruned", f"{self.plan.objective}={value:.4g} at step {self.step}"
         elif self.stopping.exhausted:
             self.status = "completed"
@@ -223,87 +221,25 @@ class Session:
 
     def _write_predictions(self) -> None:
         """Of the final weights, whatever the evaluation strategy was."""
-        data, sets = self.parts.data, self.parts.encoded
+        sets = self.parts.encoded
         for suffix, found in (self.evaluations or self._pass_over_sets(sets.evals)).items():
             name = f"eval_{suffix}" if suffix else "eval"
-            outputs.write_predictions(self.run, name, sets.evals[suffix], found, data)
+            self._write(name, sets.evals[suffix], found)
         if self.settings.do_predict:
             for suffix, found in self._pass_over_sets(sets.tests).items():
                 name = f"test_{suffix}" if suffix else "test"
-                outputs.write_predictions(self.run, name, sets.tests[suffix], found, data)
+                self._write(name, sets.tests[suffix], found)
                 if found.labels is not None:
                     self._publish({f"{name}/{key}": value for key, value in found.metrics.items()})
 
-    # ---- checkpoints ----
+    def _write(self, name: str, split: TokenDataset, found: Evaluation) -> None:
+        if self.world.rank == 0:
+            outputs.write_predictions(self.run, name, split, found, self.parts.data)
 
     def _save(self, best: bool = False) -> None:
         self.bad_loss.settle()
         self.cost.pause()
-        checkpoints.save(
-            self.run.checkpoints,
-            self._state(),
-            checkpoints.bare(self.model),
-            {
-                "optimizer": self.optimizer.state_dict(),
-                "scheduler": self.scheduler.state_dict(),
-                "scaler": None if self.scaler is None else self.scaler.state_dict(),
-                "loss_sum": self.loss_sum.cpu(),
-                "adapter": extra_state(checkpoints.bare(self.model)),  # type: ignore[arg-type]
-            },
-            best=best or self.stopping.best_step == self.step,
-        )
-        checkpoints.prune(self.run.checkpoints, self.settings.save_total_limit)
-
-    def _state(self) -> dict[str, Any]:
-        return {
-            "step": self.step,
-            "loss_count": self.loss_count,
-            "best": self.records.best,
-            "last": self.records.last,
-            "stopping": [self.stopping.best, self.stopping.best_step, self.stopping.waited],
-            "bad_loss": self.bad_loss.state(),
-            "cost": self.cost.state(),
-            "metrics_bytes": self.run.metrics_path.stat().st_size if self.run.metrics_path.exists() else 0,
-        }
-
-    def _restore(self, found: checkpoints.Checkpoint) -> None:
-        state, training = found.state(), self._restore_weights(found)
-        self.scheduler.load_state_dict(training["scheduler"])
-        if self.scaler is not None and training["scaler"] is not None:
-            self.scaler.load_state_dict(training["scaler"])
-        self.loss_sum.copy_(training["loss_sum"])
-        self.step, self.loss_count = state["step"], state["loss_count"]
-        self.records.best, self.records.last = state["best"], state["last"]
-        self.stopping.best, self.stopping.best_step, self.stopping.waited = state["stopping"]
-        self.bad_loss.restore(state["bad_loss"])
-        self.cost.restore(state["cost"])
-        checkpoints.restore_random_states(training["random"])
-        log.info("resumed from %s: step %d of %d", found.path, self.step, self.plan.total_steps)
-
-    def _restore_weights(self, found: checkpoints.Checkpoint) -> dict[str, Any]:
-        checkpoints.load_weights(found, checkpoints.bare(self.model))
-        training = checkpoints.load_training(found)
-        self.optimizer.load_state_dict(training["optimizer"])
-        restore_extra_state(checkpoints.bare(self.model), training["adapter"])  # type: ignore[arg-type]
-        return training
-
-    def _rewind(self) -> None:
-        found = checkpoints.newest_good(self.run.checkpoints)
-        if found is None:
-            raise self.bad_loss.error(self.step + 1, "on_bad_loss=rewind found no checkpoint to go back to")
-        self._restore_weights(found)
-        log.warning("weights and optimizer are back at step %d; the data goes on", found.step)
-
-    def _load_best(self) -> None:
-        best = self.run.checkpoints / "best"
-        if not best.exists() or self.stopping.best_step == self.step:
-            return
-        assert self.stopping.best_step is not None
-        checkpoints.load_weights(
-            checkpoints.Checkpoint(best.resolve(), self.stopping.best_step), checkpoints.bare(self.model)
-        )
-        self.evaluations = {}
-        log.info("loaded the best weights, of step %d", self.stopping.best_step)
+        saving.save(self, best=best or self.stopping.best_step == self.step)
 
     def _lr(self) -> float:
         return max(group["lr"] for group in self.optimizer.param_groups)

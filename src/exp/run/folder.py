@@ -33,6 +33,7 @@ class Run:
     condition: str
     seed: int
     config: Mapping[str, Any]
+    kept: bool = True  # False: another process keeps the record, this one reads
 
     @property
     def metrics_path(self) -> Path:
@@ -56,6 +57,8 @@ class Run:
 
     def update(self, **fields: Any) -> None:
         """Merges `fields` into run.json."""
+        if not self.kept:
+            return
         write_json(self.folder / "run.json", {**read_record(self.folder), **fields})
 
     def finish(self, status: str, reason: str | None = None) -> None:

@@ -14,7 +14,7 @@ from exp.analysis.record import RunData
 from exp.analysis.tables import compose
 from exp.analysis.tables.schema import Column, PaperTable, Row, label
 from exp.errors import ExpError, nearest
-from exp.run.identity import ADDED, NOT_PART
+from exp.run.identity import ADDED, counts
 
 # found: a finished run; failed: one that failed, and is not tried again by itself; waiting: for the weights of another.
 STATES = ("found", "failed", "running", "missing", "waiting")
@@ -245,7 +245,7 @@ def _check_record(job: Job, run: RunData) -> None:
 
 def _counts(key: str) -> bool:
     # Two paths with the same contents are one condition.
-    return key.split(".")[0] not in NOT_PART and not key.rpartition(".")[2].endswith(("path", "_file"))
+    return counts(key) and not key.rpartition(".")[2].endswith(("path", "_file"))
 
 
 def _differs(key: str, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> bool:

@@ -1,0 +1,90 @@
+"""Whole tensors of a model that FSDP2 has cut over the processes, and slices of whole ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+def allow_on_cpu(accelerator: Accelerator, plugin: Any) -> None:
+    """Accelerate 1.15 shards on GPUs only, and on a CPU silently takes DDP; its FSDP2 code works there as well."""
+    from accelerate.state import AcceleratorState
+    from accelerate.utils import DistributedType
+
+    if plugin is None or accelerator.distributed_type != DistributedType.MULTI_CPU:
+        return
+    if accelerator.mixed_precision != "no":
+        plugin.set_mixed_precision(accelerator.mixed_precision)
+    AcceleratorState._shared_state.update(distributed_type=DistributedType.FSDP, fsdp_plugin=plugin)
+
+
+def is_cut(value: Any) -> bool:
+    """Whether it is a DTensor; importing the class takes a while, and one process has none."""
+    return hasattr(value, "full_tensor")
+
+
+def whole(value: Any, keep: bool = True) -> Any:
+    """`value` with every slice replaced by its whole tensor on the CPU; all processes have to call this.
+
+    `keep=False` takes part in it and throws the tensors away, one after the other.
+    """
+    if is_cut(value):
+        full = value.full_tensor()
+        return full.cpu() if keep else None
+    if isinstance(value, Mapping):
+        return {key: whole(item, keep) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [whole(item, keep) for item in value]
+    return value
+
+
+def like(value: torch.Tensor, own: Any) -> torch.Tensor:
+    """The slice of a whole tensor that belongs where `own` is; `value` itself where nothing is cut."""
+    if not is_cut(own):
+        return value
+    from torch.distributed.tensor import distribute_tensor
+
+    # Every process has read the whole tensor from the checkpoint, so nothing is sent.
+    return distribute_tensor(value.to(own.device), own.device_mesh, own.placements, src_data_rank=None)
+
+
+def optimizer_like(state: dict[str, Any], optimizer: Any) -> dict[str, Any]:
+    """An optimizer's state dict, its tensors cut as the parameters that they belong to."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    if not any(is_cut(parameter) for parameter in parameters):
+        return state
+    cut = {
+        number: {
+            key: like(value, parameters[number])
+            if isinstance(value, torch.Tensor) and value.shape == parameters[number].shape
+            else value
+            for key, value in entry.items()
+        }
+        for number, entry in state["state"].items()
+    }
+    return {**state, "state": cut}
+
+
+def unshard(model: nn.Module) -> None:
+    """Makes `model` an ordinary one again, with whole weights on the CPU, to be saved and read; all have to call it."""
+    if not any(is_cut(parameter) for parameter in model.parameters()):
+        return
+    made: dict[int, nn.Parameter] = {}  # a tied weight stays one
+    for module in model.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            if is_cut(parameter):
+                if id(parameter) not in made:
+                    full = parameter.detach().full_tensor().cpu()
+                    made[id(parameter)] = nn.Parameter(full, requires_grad=parameter.requires_grad)
+                module._parameters[name] = made[id(parameter)]
+        kind = type(module)
+        if kind.__name__.startswith("FSDP"):  # fully_shard has put a class of its own before the model's
+            module.__class__ = kind.__mro__[2]
+            module._forward_pre_hooks.clear()
+            module._forward_hooks.clear()
