@@ -14,6 +14,7 @@ from yaml import YAMLError
 
 from exp.confdir import conf_dir, groups
 from exp.errors import ExpError, nearest
+from exp.launchers import package_missing
 
 COMPOSING = (HydraException, OmegaConfBaseException, YAMLError)
 
@@ -62,6 +63,8 @@ def _no_such_option(error: MissingConfigException) -> ExpError:
     group, _, option = (error.missing_cfg_file or "").rpartition("/")
     if not group or error.options is None:
         return ExpError(str(error).splitlines()[0])
+    if group == "hydra/launcher" and (missing := package_missing(option)) is not None:
+        return missing
     known = [name for name in error.options if not name.startswith("_")]
     if not known:
         return ExpError(f"{group}={option}: no such option; the group {group} has none")

@@ -21,6 +21,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from exp.errors import ExpError
+from exp.launchers import gist
 
 from ._slots import Board, beat_key
 from ._worker import Worker, stop_key
@@ -83,7 +84,7 @@ class Launched:
                 continue
             died = True
             self.deaths = 1 if trials_done > trials_done_before else self.deaths + 1
-            why = _reason(call.error) if call.error else "no sign of life, and its job is gone"
+            why = gist(call.error) if call.error else "no sign of life, and its job is gone"
             begun = trials_done or self._beats()
             if isinstance(call.error, ExpError) or not begun or self.deaths > GIVE_UP * self.size:
                 raise ExpError(f"hydra/launcher={self._option}: workers die without finishing a trial. {why}")
@@ -168,10 +169,3 @@ def _in_queue(job: str | None) -> bool:
     asked = subprocess.run(["squeue", "-h", "-j", job, "-o", "%T"], capture_output=True, text=True)
     # CANCELLED and the like stay listed for some minutes.
     return any(state in ("PENDING", "RUNNING", "COMPLETING", "REQUEUED", "SUSPENDED") for state in asked.stdout.split())
-
-
-def _reason(error: BaseException) -> str:
-    """The line that says most: a remote error's text ends with the error itself, after its traceback."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip(" -")]
-    named = [line for line in lines if "rror" in line.partition(" ")[0]]
-    return (named or lines or [type(error).__name__])[-1][:400]

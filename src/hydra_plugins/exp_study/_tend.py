@@ -13,9 +13,10 @@ from typing import Protocol
 from optuna.trial import FrozenTrial, TrialState
 
 from exp.errors import ExpError
+from exp.launchers import gpus
 
 from ._failing import failing
-from ._processes import Crew, cores, gpus, write_worker
+from ._processes import Crew, cores, write_worker
 from ._report import report
 from ._settings import Settings
 from ._show import Show, make_show

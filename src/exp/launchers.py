@@ -1,0 +1,118 @@
+"""What a launcher needs before a sweep begins: its package, its engine, and hardware that exists. Light: no engine is
+imported, except to ask a Ray cluster what it has."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from exp.errors import ExpError
+
+# What an option's name begins with -> (package, our extra).
+PACKAGES = {
+    "submitit": ("hydra-submitit-launcher", "submitit"),
+    "slurm": ("hydra-submitit-launcher", "submitit"),
+    "ray": ("hydra-ray-launcher", "ray"),
+    "joblib": ("hydra-joblib-launcher", "joblib"),
+}
+
+
+def package_missing(option: str) -> ExpError | None:
+    """For an option of the group hydra/launcher that Hydra does not find: which package would bring it."""
+    for start, (package, extra) in PACKAGES.items():
+        if option.startswith(start):
+            return ExpError(
+                f"hydra/launcher={option} needs the package {package}, which is not installed: "
+                f"pip install 'exp[{extra}]'"
+            )
+    return None
+
+
+def check_launcher(config: DictConfig) -> None:
+    """Raises ExpError where the sweep in `config` could not start a single job."""
+    option = str(config.hydra.runtime.choices.get("hydra/launcher"))
+    launcher: Any = OmegaConf.to_container(config.hydra.launcher, resolve=True)
+    target = str(launcher.get("_target_", ""))
+    if target.endswith(".SlurmLauncher") and shutil.which("sbatch") is None:
+        raise ExpError(
+            f"hydra/launcher={option} submits jobs to SLURM, and there is no sbatch on this machine. Start it on a "
+            f"login node of the cluster; to run it here, leave the launcher out or take hydra/launcher=submitit_local"
+        )
+    if "submitit" in target:
+        tasks = (launcher.get("tasks_per_node") or 1) * (launcher.get("nodes") or 1)
+        if tasks > 1 and config.hydra.runtime.choices.get("hydra/sweeper") != "study":
+            raise ExpError(
+                f"hydra/launcher={option} with {tasks} tasks a job would train every run {tasks} times in one folder: "
+                f"set hydra.launcher.tasks_per_node=1, or search with hydra/sweeper=study, whose workers share a node"
+            )
+    if target.endswith(".RayLauncher"):
+        _check_ray(option, launcher["ray"])
+
+
+def told(error: BaseException) -> ExpError | None:
+    """What an engine said no with, in one line; None for any other error."""
+    engine = type(error).__module__.partition(".")[0]
+    if engine not in ("submitit", "ray"):
+        return None
+    return ExpError(f"hydra/launcher: {engine} says: {gist(error)}")
+
+
+def gist(error: BaseException) -> str:
+    """The line that says most: a remote error's text ends with the error itself, after its traceback."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip(" -")]
+    named = [line for line in lines if "rror" in line.partition(" ")[0]]
+    return (named or lines or [type(error).__name__])[-1][:400]
+
+
+def gpus() -> list[str]:
+    """Ids of the GPUs that this process may use, without importing torch."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is not None:
+        return [item for item in given.split(",") if item.strip()]
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [str(index) for index, line in enumerate(listed.stdout.splitlines()) if line.startswith("GPU")]
+
+
+def _check_ray(option: str, settings: dict[str, Any]) -> None:
+    """A task that asks for more than any node has would wait for ever."""
+    asked = {name: settings["remote"].get(f"num_{name}s") or 0 for name in ("cpu", "gpu")}
+    address = settings["init"].get("address") or os.environ.get("RAY_ADDRESS")
+    where = f"the Ray cluster at {address}" if address else "this machine"
+    nodes = _nodes(option, settings["init"], where) if address else [_here(settings["init"], asked)]
+    if not any(all(node[name] >= asked[name] for name in asked) for node in nodes):
+        most = {name: max((node[name] for node in nodes), default=0) for name in asked}
+        raise ExpError(
+            f"hydra/launcher={option}: a task asks for {asked['cpu']:g} CPUs and {asked['gpu']:g} GPUs, and no node of "
+            f"{where} has them (at most {most['cpu']:g} and {most['gpu']:g}), so it would wait for ever: lower "
+            f"hydra.launcher.ray.remote.num_cpus and num_gpus, or add a node first"
+        )
+
+
+def _here(init: dict[str, Any], asked: dict[str, float]) -> dict[str, float]:
+    cpus, given = init.get("num_cpus"), init.get("num_gpus")
+    return {
+        "cpu": (os.cpu_count() or 1) if cpus is None else cpus,
+        "gpu": given if given is not None else len(gpus()) if asked["gpu"] else 0,
+    }
+
+
+def _nodes(option: str, init: dict[str, Any], where: str) -> list[dict[str, float]]:
+    import ray
+
+    try:
+        if not ray.is_initialized():  # the launcher takes this connection
+            ray.init(**init)
+    except Exception as error:
+        raise ExpError(
+            f"hydra/launcher={option}: cannot reach {where} ({gist(error)}). Set hydra.launcher.ray.init.address to "
+            f"its head, or take hydra/launcher=ray for a Ray on this machine"
+        ) from error
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [{"cpu": node.get("CPU", 0), "gpu": node.get("GPU", 0)} for node in alive]

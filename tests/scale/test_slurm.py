@@ -1,0 +1,134 @@
+"""SLURM for real, a cluster of one node: sweeps, a study's workers, jobs that are cancelled and requeued."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import TrialState
+
+from exp.run.events import read_events
+from tests.hydra_plugins.conftest import load
+
+from .conftest import Slurm, record, start, until
+
+JOB = ["hydra/launcher=slurm_cpu", "hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=1"]
+LONG = ["experiment=debug", "max_steps=800", "logging_steps=100", "eval_strategy=steps", "eval_steps=100"]
+STUDY = ["hydra/sweeper=study", "optimizer.lr=tag(log,interval(1e-4,1e-2))", "hydra.sweeper.study_name=s",
+         "hydra.sweeper.beat_every=2", "hydra.sweeper.stale_after=10", "hydra.sweeper.pictures=false"]  # fmt: skip
+
+
+def running(folder: Path) -> dict[int, str]:
+    """The SLURM job of each trial that has evaluated its run for a first time."""
+    if not (folder / "journal.log").exists():
+        return {}
+    study = load(folder)
+    jobs = {name: beat["slurm"] for name, beat in study.user_attrs.items() if name.startswith("worker ")}
+    return {
+        trial.number: jobs[f"worker {trial.user_attrs['worker']}"]
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        if "worker" in trial.user_attrs and len(read_events(folder / str(trial.number) / "metrics.jsonl")) > 1
+    }
+
+
+def steps(folder: Path) -> list[int]:
+    return [event.step for event in read_events(folder / "metrics.jsonl") if "eval/accuracy" in event.metrics]
+
+
+def test_a_plain_sweep_is_a_job_a_run(slurm: Slurm, entry: Any, tmp_path: Path) -> None:
+    done = entry("train", "--multirun", "experiment=debug", "seed=1,2", "hydra.sweep.dir=sweep", *JOB)
+    assert done.returncode == 0, done.stdout + done.stderr
+    records = [record(tmp_path / "sweep" / str(number)) for number in (0, 1)]
+    assert [found["status"] for found in records] == ["completed"] * 2
+    assert [found["seed"] for found in records] == [1, 2]
+
+
+def test_a_study_ends_whole_with_a_cancelled_and_a_requeued_job(slurm: Slurm, tmp_path: Path) -> None:
+    words = [*LONG, *STUDY, *JOB, "hydra.sweeper.n_trials=4", "hydra.sweeper.n_jobs=2"]
+    coordinator = start("train", "--multirun", *words, cwd=tmp_path)
+    folder = tmp_path / "multirun" / "s"
+    hit = until(lambda: found if len(found := running(folder)) == 2 else None)
+    (cancelled, first), (requeued, second) = hit.items()
+    slurm.ask("scancel", first)
+    slurm.ask("scancel", "--signal=USR1", second)
+    slurm.begin_now(second)
+    until(lambda: slurm.jobs().get(second) == "RUNNING" or coordinator.poll() is not None)
+    output, _ = coordinator.communicate(timeout=300)
+    assert coordinator.returncode == 0, output
+    trials = load(folder).trials
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 4  # none lost, none under a second number
+    assert {n for n in range(4) if trials[n].user_attrs.get("interrupted")} == {cancelled, requeued}
+    for number in range(4):
+        assert steps(folder / str(number)) == list(range(100, 801, 100))  # gone on with, not begun again
+        assert sorted(trials[number].intermediate_values) == list(range(1, 9))
+        assert record(folder / str(number))["status"] == "completed"
+    assert "resumed from" in (folder / str(requeued) / "train.log").read_text()
+    log = (folder / ".submitit" / second / f"{second}_0_log.out").read_text()
+    assert log.count("Starting with") == 2  # SLURM started the job a second time
+    until(lambda: not slurm.jobs(), 60)
+
+
+def test_two_workers_on_a_node(slurm: Slurm, entry: Any, tmp_path: Path) -> None:
+    """A job that holds a whole node runs a worker for each of its tasks."""
+    done = entry("train", "--multirun", "experiment=debug", *STUDY, *JOB, "hydra.launcher.tasks_per_node=2",
+                 "hydra.sweeper.n_trials=4", "hydra.sweeper.n_jobs=1")  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    trials = load(tmp_path / "multirun" / "s").trials
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 4
+    assert len({trial.user_attrs["worker"] for trial in trials}) == 2
+
+
+def test_ctrl_c_twice_ends_the_jobs(slurm: Slurm, tmp_path: Path) -> None:
+    words = [*LONG, *STUDY, *JOB, "hydra.sweeper.n_trials=4", "hydra.sweeper.n_jobs=1"]
+    coordinator = start("train", "--multirun", *words, cwd=tmp_path)
+    folder = tmp_path / "multirun" / "s"
+    until(lambda: running(folder))
+    coordinator.send_signal(signal.SIGINT)
+    until(lambda: any(name.startswith("stop ") for name in load(folder).user_attrs))
+    coordinator.send_signal(signal.SIGINT)
+    output, _ = coordinator.communicate(timeout=60)
+    assert coordinator.returncode == 130, output
+    until(lambda: not slurm.jobs(), 60)
+    (trial,) = until(lambda: [t for t in load(folder).trials if t.state == TrialState.WAITING], 30)
+    assert trial.user_attrs["interrupted"] == 1  # the same command goes on with it
+    assert record(folder / "0")["status"] == "interrupted"
+
+
+SCRIPT = """#!/bin/bash
+#SBATCH --signal=USR1@60 --requeue --open-mode=append --output={folder}/job.log
+srun {python} -m exp.train {words} resume=auto
+code=$?
+[ $code -eq 75 ] && scontrol requeue $SLURM_JOB_ID
+exit $code
+"""
+
+
+def test_a_single_run_that_is_requeued_goes_on(slurm: Slurm, tmp_path: Path) -> None:
+    script = tmp_path / "job.sh"
+    script.write_text(SCRIPT.format(folder=tmp_path, python=sys.executable, words=" ".join(LONG)))
+    job = slurm.ask("sbatch", "--parsable", "--mem=1G", str(script), cwd=tmp_path).strip()
+    (folder,) = until(
+        lambda: [path.parent for path in tmp_path.glob("outputs/*/*/metrics.jsonl") if steps(path.parent)]
+    )
+    slurm.ask("scancel", "--signal=USR1", job)
+    slurm.begin_now(job)
+    assert record(folder)["status"] == "interrupted"
+    until(lambda: job not in slurm.jobs())
+    assert [path.parent for path in tmp_path.glob("outputs/*/*/run.json")] == [folder]
+    assert record(folder)["status"] == "completed", (tmp_path / "job.log").read_text()
+    assert steps(folder) == list(range(100, 801, 100))
+
+
+def test_what_slurm_cannot_give_is_one_message(slurm: Slurm, entry: Any, tmp_path: Path) -> None:
+    for words in (["seed=1,2"], [*STUDY, "hydra.sweeper.n_jobs=2"]):
+        done: subprocess.CompletedProcess[str] = entry(
+            "train", "--multirun", "experiment=debug", *words, *JOB, "hydra.launcher.gpus_per_node=8"
+        )
+        assert done.returncode == 2, done.stdout + done.stderr
+        (line,) = [line for line in done.stderr.splitlines() if line.startswith("exp: ")]
+        assert "hydra/launcher=slurm_cpu" in line and "not available" in line
+        assert "Traceback" not in done.stderr
+    assert not slurm.jobs()
