@@ -42,23 +42,21 @@ def test_seeds_are_averaged_and_only_what_differs_is_shown(grid, capsys):
     head = out.splitlines()[1]
     assert "optimizer.lr" in head and "weight_decay" not in head and "seed" not in head
     first, second = out.splitlines()[2:4]  # best first
-    assert "0.0001" in first and "0.8400 ± 0.0100 @200" in first and "0.8152 to 0.8648" in first
-    assert "5e-05" in second and "0.8200 ± 0.0100 @200" in second and "0.8100 ± 0.0100 @300" in second
+    assert "1e-4" in first and "0.8400 ± 0.0100 @200" in first and "0.8152 to 0.8648" in first
+    assert "5e-5" in second and "0.8200 ± 0.0100 @200" in second and "0.8100 ± 0.0100 @300" in second
 
 
 def test_differences_to_a_baseline_by_seed(grid, capsys):
     _, out, _ = told(capsys, grid, "--baseline", "optimizer.lr=5e-5")
     first = out.splitlines()[2]
-    assert "+0.0200 [+0.0200, +0.0200] n=3" in first
-    assert first.split()[-2:] == ["0.25", "0.25"]  # 2 / 2^3
+    assert "+0.0200 [+0.0200, +0.0200]  0.25    0.25" in first  # 2 / 2^3
     assert "n is too small: 3 pairs give no p below 0.25" in out and "takes 6 seeds" in out
 
 
 def test_holm_is_over_all_conditions(tmp_path, capsys):
     root = synthetic.grid(tmp_path / "r", seeds=range(1, 8), rates=(5e-5, 1e-4, 2e-4))
     _, out, _ = told(capsys, root, "--baseline", "optimizer.lr=5e-5")
-    rows = [line.split()[-2:] for line in out.splitlines()[2:5]]
-    assert rows[0] == ["0.0156", "0.0312"]  # 2 / 2^7, and twice that
+    assert "]  0.0156  0.0312 " in out.splitlines()[2]  # 2 / 2^7, and twice that
     assert "too small" not in out
 
 
@@ -74,7 +72,7 @@ def test_failed_running_and_nan_are_shown_for_what_they_are(grid, capsys):
     synthetic.write(grid / "p", seed=5, status="running")
     synthetic.write(grid / "n", seed=6, accuracy=(math.nan, math.nan))
     _, out, _ = told(capsys, grid)
-    line = next(line for line in out.splitlines() if "5e-05" in line)
+    line = next(line for line in out.splitlines() if " 5e-5 " in line)
     assert "4 completed, 1 failed, 1 running" in line
     assert "0.8200 ± 0.0100" in line  # neither the failed, nor the running, nor the NaN run is in the mean
     assert "seed 4 failed (out of memory)" in out
@@ -112,7 +110,7 @@ def test_filter_sort_columns_precision(grid, capsys):
     _, out, _ = told(capsys, grid, "--sort", "optimizer.lr", "--columns", "optimizer.lr,n,accuracy,train_seconds")
     lines = out.splitlines()
     assert lines[1].split() == ["optimizer.lr", "n", "best", "eval/accuracy", "train_seconds"]
-    assert [line.split()[0] for line in lines[2:4]] == ["5e-05", "0.0001"]
+    assert [line.split()[0] for line in lines[2:4]] == ["5e-5", "1e-4"]
     assert lines[2].split()[-1] == "12"  # mean of 11, 12, 13 seconds
     _, out, _ = told(capsys, grid, "--columns", "condition,verdict")
     assert out.count("3 converged") == 2
@@ -166,15 +164,40 @@ def test_files(grid, tmp_path, capsys):
     assert r"\toprule" in latex and r"a\textbar{}b\_\&\%\textless{}i\textgreater{}" in latex
 
 
+def test_a_narrow_terminal_leaves_columns_out_and_names_them(grid, capsys):
+    options = ["--baseline", "optimizer.lr=5e-5", "--width"]
+    _, out, _ = told(capsys, grid, *options, "120")
+    lines = out.splitlines()
+    assert max(map(len, lines)) <= 120 and "…" not in out
+    assert lines[1].split()[-3:] == ["p", "p", "Holm"] and "0.8400 ± 0.0100 @200" in lines[2]
+    _, out, _ = told(capsys, grid, *options, "72")
+    lines = out.splitlines()
+    assert max(map(len, lines)) <= 72 and "…" not in out and "1e-4" in lines[2]
+    assert "0.8152 to 0.8648" in lines[2]  # narrow enough to stay where the difference is not
+    told_of = " ".join(line.strip() for line in lines[4:])
+    assert "not shown for want of room: Δ eval/accuracy, p, p Holm, last eval/accuracy" in told_of
+
+
+def test_latex_is_short_enough_for_a_paper(grid, tmp_path, capsys):
+    synthetic.write(grid / "x", seed=1, loop___target_="exp.loop.accelerate.AccelerateLoop", metrics=("accuracy", "f1"))
+    told(capsys, grid, "--baseline", "optimizer.lr=5e-5,loop=trainer", "--latex", tmp_path / "t.tex")
+    text = (tmp_path / "t.tex").read_text()
+    head = next(line for line in text.splitlines() if line.startswith("lr &"))
+    assert head == r"lr & loop & $n$ & accuracy & f1 & $\Delta$ accuracy & $p$ \\"
+    assert r"$10^{-4}$ & trainer & 3 & \textbf{0.8400 $\pm$ 0.0100}" in text
+    assert "@" not in text.partition("%")[0]  # steps are of no use in a paper
+    assert r"difference to optimizer.lr=$5\times10^{-5}$ loop=trainer" in text
+
+
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 @pytest.mark.slow
-def test_latex_compiles(grid, tmp_path, capsys):
-    told(capsys, grid, "--latex", tmp_path / "table.tex")
-    document = r"\documentclass{article}\usepackage[landscape]{geometry}\usepackage{booktabs}\begin{document}"
-    (tmp_path / "d.tex").write_text(document + r"\tiny\input{table.tex}\end{document}")
+def test_latex_fits_the_page(grid, tmp_path, capsys):
+    told(capsys, grid, "--baseline", "optimizer.lr=5e-5", "--latex", tmp_path / "table.tex")
+    document = r"\documentclass{article}\usepackage{booktabs}\begin{document}\input{table.tex}\end{document}"
+    (tmp_path / "d.tex").write_text(document)
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "d.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-2000:]
+    assert done.returncode == 0 and "Overfull" not in done.stdout, done.stdout[-2000:]
 
 
 def test_nothing_heavy_is_imported(grid):

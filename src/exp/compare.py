@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from exp.analysis import formats, table
+from exp.analysis import formats, latex, table
 from exp.analysis.collect import collect
 from exp.analysis.comparison import Comparison
 from exp.analysis.grouping import compare
@@ -56,10 +56,11 @@ def _print(tables: list[table.Table], comparison: Comparison, width: int | None)
 
 def _write(options: argparse.Namespace, tables: list[table.Table], comparison: Comparison) -> list[str]:
     written = []
+    columns = options.columns.split(",") if options.columns else None
     texts = (
         (options.md, lambda: formats.markdown(tables)),
         (options.csv, lambda: formats.csv_text(comparison)),
-        (options.latex, lambda: formats.latex(tables)),
+        (options.latex, lambda: latex.latex(comparison.tasks, options.precision, columns)),
     )
     try:
         for path, text in texts:

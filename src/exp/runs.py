@@ -11,8 +11,7 @@ from pathlib import Path
 from exp.analysis import archive
 from exp.analysis.collect import Collection, collect
 from exp.analysis.record import RunData, read_run
-from exp.analysis.table import plain
-from exp.analysis.where import keep
+from exp.analysis.where import keep, plain
 from exp.errors import ExpError
 from exp.run.folder import read_record
 

@@ -14,8 +14,9 @@ from exp.analysis.collect import collect
 from exp.analysis.grouping import compare
 from exp.analysis.report.confusion import confusion
 from exp.analysis.report.page import page
-from exp.analysis.report.payload import payload, short_keys, telling
+from exp.analysis.report.payload import payload, telling
 from exp.analysis.report.series import LONGEST, thinned
+from exp.analysis.table import short_keys
 from exp.curves.curve import Series
 from exp.curves.verdict import Thresholds
 from exp.errors import ExpError
@@ -59,7 +60,7 @@ def test_a_page_holds_everything_and_loads_nothing(tmp_path):
     assert "default-src 'none'" in policy and "'unsafe-inline' " not in policy.partition("style-src")[0]
     [task] = data_of(html)["tasks"]
     assert [len(condition["runs"]) for condition in task["conditions"]] == [3, 3]
-    assert task["conditions"][0]["label"] == "lr=0.0001"  # the better one
+    assert task["conditions"][0]["label"] == "lr=1e-4"  # the better one
     assert task["runs"][0]["config"]["optimizer.lr"] == 1e-4 and task["common"]["num_train_epochs"] == 3
 
 

@@ -1,31 +1,19 @@
-"""Tables written down: Markdown, LaTeX, CSV, and the terminal."""
+"""Tables written down: Markdown, CSV, and the terminal."""
 
 from __future__ import annotations
 
 import csv
 import io
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from exp.analysis.comparison import ABSENT, Comparison
-from exp.analysis.table import Table, plain
+from exp.analysis.table import Column, Table
+from exp.analysis.where import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-LATEX = {
-    "\\": r"\textbackslash{}",
-    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "±": r"$\pm$",
-    "Δ": r"$\Delta$",
-    "–": "--",
-    '"': "''",
-}
+    from rich.table import Table as RichTable
 
 
 def markdown(tables: list[Table]) -> str:
@@ -40,37 +28,6 @@ def markdown(tables: list[Table]) -> str:
         if table.notes:
             lines += ["", *(f"- {_md(note)}" for note in table.notes)]
         parts.append("\n".join(lines) + "\n")
-    return "\n".join(parts)
-
-
-def latex(tables: list[Table]) -> str:
-    r"""Table environments with booktabs; the document needs \usepackage{booktabs} and nothing else."""
-    parts = []
-    for table in tables:
-        align = "".join("l" if column.kind == "text" else "r" for column in table.columns)
-        body = []
-        for row, cells in enumerate(table.rows):
-            shown = [rf"\textbf{{{_tex(c)}}}" if (row, at) in table.strong else _tex(c) for at, c in enumerate(cells)]
-            body.append(" & ".join(shown) + r" \\")
-        parts.append(
-            "\n".join(
-                [
-                    r"\begin{table}[t]",
-                    r"\centering",
-                    rf"\caption{{{_tex(table.title)}. Mean $\pm$ standard deviation over seeds; @: step.}}",
-                    rf"\begin{{tabular}}{{{align}}}",
-                    r"\toprule",
-                    " & ".join(_tex(column.title) for column in table.columns) + r" \\",
-                    r"\midrule",
-                    *body,
-                    r"\bottomrule",
-                    r"\end{tabular}",
-                    r"\end{table}",
-                    *(f"% {note}" for note in (" ".join(note.split()) for note in table.notes)),
-                ]
-            )
-            + "\n"
-        )
     return "\n".join(parts)
 
 
@@ -111,18 +68,12 @@ def csv_text(comparison: Comparison) -> str:
 
 
 def show(tables: list[Table], comparison: Comparison, console: Console) -> None:
-    from rich.markup import escape
-    from rich.table import Table as RichTable
-
     for table in tables:
-        rich = RichTable(title=escape(table.title), title_justify="left", box=None, pad_edge=False, header_style="bold")
-        for column in table.columns:
-            rich.add_column(escape(column.title), justify="left" if column.kind == "text" else "right")
-        for row, cells in enumerate(table.rows):
-            rich.add_row(
-                *(f"[bold]{escape(c)}[/]" if (row, at) in table.strong else escape(c) for at, c in enumerate(cells))
-            )
+        rich, left_out = _fitting(table, console)
         console.print(rich)
+        if left_out:
+            what = f"not shown for want of room: {', '.join(left_out)}; --columns chooses, files have all"
+            console.print(f"  {what}", style="dim", markup=False, highlight=False)
         for note in table.notes:
             console.print(f"  {note}", style="dim", markup=False, highlight=False)
         console.print()
@@ -132,13 +83,57 @@ def show(tables: list[Table], comparison: Comparison, console: Console) -> None:
         console.print(f"and {len(comparison.problems) - 20} more that could not be read", style="yellow")
 
 
+def _fitting(table: Table, console: Console) -> tuple[RichTable, list[str]]:
+    """The table without its least important columns, as far as the console's width asks; and their titles."""
+    from rich.measure import Measurement
+
+    kept = list(range(len(table.columns)))
+    endless = console.options.update(width=100_000)
+    least_first = sorted((at for at in kept if _weight(table.columns[at], table) is not None), reverse=True)
+    least_first.sort(key=lambda at: _weight(table.columns[at], table) or 0)  # stable: of equals the last one first
+    left_out: list[int] = []
+
+    def fits(columns: list[int]) -> bool:
+        return Measurement.get(console, endless, _rich(table, columns)).maximum <= console.width
+
+    while least_first and not fits(kept):
+        left_out.append(least_first.pop(0))
+        kept.remove(left_out[-1])
+    for at in reversed(left_out[:]):  # a narrow one may have made room for nothing, where a wide one went later
+        alone = table.columns[at].key in ("p", "holm") and not any(table.columns[i].key == "difference" for i in kept)
+        if not alone and fits(sorted([*kept, at])):
+            kept = sorted([*kept, at])
+            left_out.remove(at)
+    return _rich(table, kept), [table.columns[at].title for at in sorted(left_out)]
+
+
+def _weight(column: Column, table: Table) -> int | None:
+    """How long a column stays; None: always. What ranks goes last, and a p value without Holm never stands alone."""
+    word = column.key.partition(" ")[0]
+    if word == "best":
+        first = next(other for other in table.columns if other.key.startswith("best "))
+        return None if column is first else 0
+    return {"last": 1, "p": 2, "interval": 3, "holm": 4, "difference": 5, "condition": 6}.get(word)
+
+
+def _rich(table: Table, kept: list[int]) -> RichTable:
+    from rich.markup import escape
+    from rich.table import Table as RichTable
+
+    rich = RichTable(title=escape(table.title), title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for at in kept:
+        column = table.columns[at]
+        justify: Literal["left", "right"] = "left" if column.kind == "text" else "right"
+        rich.add_column(escape(column.title), justify=justify, overflow="fold")
+    for row, cells in enumerate(table.rows):
+        shown = (f"[bold]{escape(cells[at])}[/]" if (row, at) in table.strong else escape(cells[at]) for at in kept)
+        rich.add_row(*shown)
+    return rich
+
+
 def _number(value: float) -> object:
     return "" if math.isnan(value) else value
 
 
 def _md(text: str) -> str:
     return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").split())
-
-
-def _tex(text: str) -> str:
-    return "".join(LATEX.get(sign, sign) for sign in text)

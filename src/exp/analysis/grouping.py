@@ -15,10 +15,10 @@ from exp.analysis.collect import Collection
 from exp.analysis.comparison import ABSENT, COUNTED, Comparison, Condition, Measured, Task
 from exp.analysis.record import RunData, full_name
 from exp.analysis.stats import summarize
-from exp.analysis.where import MISSING, keep, short_target, value_of
+from exp.analysis.where import MISSING, keep, plain, short_target, value_of
 from exp.curves.curve import lower_is_better
 from exp.errors import ExpError, nearest
-from exp.run.identity import NOT_PART
+from exp.run.identity import ADDED, counts
 
 NOT_QUALITY = ("runtime", "seconds", "per_second", "examples", "steps")
 
@@ -91,11 +91,12 @@ def _data_config(run: RunData) -> str:
 def differing(runs: Iterable[RunData]) -> tuple[str, ...]:
     """Config keys whose value is not the same everywhere; seeds, trackers and paths of output are no part."""
     configs = [run.config for run in runs]
-    keys = {key: None for config in configs for key in config if key.split(".")[0] not in NOT_PART}
+    keys = {key: None for config in configs for key in config if counts(key)}
     found = []
     for key in keys:
-        first = configs[0].get(key, MISSING)
-        if any(config.get(key, MISSING) != first for config in configs[1:]):
+        absent = ADDED.get(key, MISSING)  # a run that is older than the key
+        first = configs[0].get(key, absent)
+        if any(config.get(key, absent) != first for config in configs[1:]):
             found.append(key)
     return tuple(found)
 
@@ -104,7 +105,7 @@ def _condition(id: str, runs: list[RunData], keys: tuple[str, ...], metrics: tup
     runs = sorted(runs, key=lambda run: (run.seed is None, run.seed, run.id))
     counted = [run for run in runs if run.status in COUNTED]
     varies = {key: shown_value(key, runs[0].config.get(key, ABSENT)) for key in keys}
-    label = " ".join(f"{key_title(key)}={value}" for key, value in varies.items() if value != ABSENT) or id
+    label = " ".join(f"{key_title(key)}={plain(value)}" for key, value in varies.items() if value != ABSENT) or id
     notes = [note for run in runs for note in run.notes]
     seeds = Counter(run.seed for run in counted)
     again = [seed for seed, count in seeds.items() if count > 1]
@@ -170,7 +171,7 @@ def key_title(key: str) -> str:
 
 
 def shown_value(key: str, value: Any) -> Any:
-    return short_target(value) if key.endswith("_target_") else value
+    return short_target(key, value) if key.endswith("_target_") else value
 
 
 def _is_quality(key: str) -> bool:

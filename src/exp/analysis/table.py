@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from exp.analysis.comparison import ABSENT, Condition, Task
 from exp.analysis.grouping import key_title
-from exp.analysis.where import MISSING, value_of
+from exp.analysis.where import MISSING, plain, value_of
 from exp.curves.curve import lower_is_better
 from exp.curves.verdict import Thresholds
 from exp.errors import ExpError, nearest
 
 NOTHING = "–"
+SHORT_HASH = 8  # digits of a condition's hash; 4 and more are understood by --baseline and exp.runs find
+LONGEST_NAME = 70  # characters of a condition's label in a note
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,8 @@ def make(task: Task, precision: int, columns: list[str] | None) -> Table:
     known = _columns(task, precision)
     if columns is None:
         extra = ("interval ", "last ", "cost.", "verdict")
-        picked = [column for column in known if not column.key.startswith(extra)]
-        main = [f"interval {task.metric}", f"last {task.metric}"]
-        picked += [column for column in known if column.key in main]
-        picked.sort(key=known.index)
+        main = (f"interval {task.metric}", f"last {task.metric}")
+        picked = [column for column in known if not column.key.startswith(extra) or column.key in main]
         if all(not condition.failed for condition in task.conditions):
             picked = [column for column in picked if column.key != "failed"]
     else:
@@ -57,9 +57,10 @@ def make(task: Task, precision: int, columns: list[str] | None) -> Table:
     title += f" by {task.metric}" if task.metric else ""
     notes = list(task.notes)
     for condition in task.conditions:
-        notes += [f"{_name(condition)}: {note}" for note in (*condition.notes, *_reasons(condition))]
+        notes += [f"{name_of(condition)}: {note}" for note in (*condition.notes, *_reasons(condition))]
     if task.baseline:
-        notes.append(f"baseline: {task.baseline}; differences by seed, two-sided sign-flip test, Holm over the table")
+        base = next(condition for condition in task.conditions if condition.id == task.baseline)
+        notes.append(f"baseline: {name_of(base)}; differences by seed, two-sided sign-flip test, Holm over the table")
     return Table(title, tuple(picked), rows, _strong(task, picked), tuple(notes))
 
 
@@ -70,17 +71,14 @@ def _columns(task: Task, precision: int) -> list[Column]:
     if any(set(condition.statuses) - {"completed"} for condition in task.conditions):
         found.append(Column("status", "status", "text"))
     for key in task.metrics:
-        found += [
-            Column(f"best {key}", f"best {key}", "value"),
-            Column(f"interval {key}", "95% interval", "value"),
-            Column(f"last {key}", f"last {key}", "value"),
-        ]
-    if task.baseline:
-        found += [
-            Column("difference", f"Δ {task.metric}", "value"),
-            Column("p", "p", "number"),
-            Column("holm", "p Holm", "number"),
-        ]
+        found += [Column(f"best {key}", f"best {key}", "value"), Column(f"interval {key}", "95% interval", "value")]
+        if task.baseline and key == task.metric:
+            found += [
+                Column("difference", f"Δ {key}", "value"),
+                Column("p", "p", "number"),
+                Column("holm", "p Holm", "number"),
+            ]
+        found.append(Column(f"last {key}", f"last {key}", "value"))
     found.append(Column("verdict", "verdict", "text"))
     costs = sorted({key for c in task.conditions for run in c.counted for key in run.cost})
     return found + [Column(f"cost.{key}", key, "number") for key in costs]
@@ -103,7 +101,7 @@ def _cell(condition: Condition, key: str, task: Task, precision: int) -> str:
     if word in ("best", "last", "interval") and rest:
         return _measured(condition, word, rest, precision)
     if key == "condition":
-        return condition.id
+        return condition.id[:SHORT_HASH]
     if key == "n":
         return str(len(condition.counted))
     if key == "failed":
@@ -149,7 +147,8 @@ def _difference(condition: Condition, key: str, task: Task, precision: int) -> s
     if key == "holm":
         return f"{told.holm:.3g}"
     interval = "" if math.isnan(told.low) else f" [{told.low:+.{precision}f}, {told.high:+.{precision}f}]"
-    return f"{told.mean:+.{precision}f}{interval} n={told.n}"
+    pairs = "" if told.n == len(condition.counted) else f" n={told.n}"  # not every seed has its pair
+    return f"{told.mean:+.{precision}f}{interval}{pairs}"
 
 
 def _strong(task: Task, columns: list[Column]) -> frozenset[tuple[int, int]]:
@@ -183,8 +182,9 @@ def _reasons(condition: Condition) -> list[str]:
     return told[:3] + ([f"and {len(told) - 3} more"] if len(told) > 3 else [])
 
 
-def _name(condition: Condition) -> str:
-    return condition.id
+def name_of(condition: Condition) -> str:
+    """What tells it from the others, or its hash where that is long."""
+    return condition.label if len(condition.label) <= LONGEST_NAME else condition.id[:SHORT_HASH]
 
 
 def _short(text: str) -> str:
@@ -192,11 +192,8 @@ def _short(text: str) -> str:
     return line if len(line) <= 80 else line[:77] + "..."
 
 
-def plain(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:g}"
-    if value is None:
-        return "null"
-    if isinstance(value, list):
-        return "[" + ", ".join(plain(item) for item in value) + "]"
-    return str(value)
+def short_keys(keys: Sequence[str]) -> dict[str, str]:
+    """optimizer.lr is shown as lr, unless another key ends in lr too."""
+    plain = {key: key.removesuffix("._target_") for key in keys}
+    ends = Counter(name.rpartition(".")[2] for name in plain.values())
+    return {key: last if ends[last := name.rpartition(".")[2]] == 1 else name for key, name in plain.items()}

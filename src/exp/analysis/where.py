@@ -40,13 +40,29 @@ def value_of(run: RunData, key: str) -> Any:
         if name in run.best:
             return run.best[name].value
     if f"{key}._target_" in run.config:
-        return short_target(run.config[f"{key}._target_"])
+        return short_target(f"{key}._target_", run.config[f"{key}._target_"])
     return MISSING
 
 
-def short_target(value: Any) -> str:
-    """exp.loop.trainer.TrainerLoop -> TrainerLoop"""
-    return str(value).rpartition(".")[2]
+def short_target(key: str, value: Any) -> str:
+    """loop._target_=exp.loop.trainer.TrainerLoop -> trainer, as the command line says it; else the last name."""
+    name = str(value).rpartition(".")[2]
+    group = key.split(".")[0].capitalize()
+    return name.removesuffix(group).lower() if name.endswith(group) and name != group else name
+
+
+def plain(value: Any) -> str:
+    """As people write it: 1e-4, null, [0.9, 0.98]."""
+    if isinstance(value, float):
+        if 0 < abs(value) < 1e-3:
+            digits, _, power = f"{value:.5e}".partition("e")
+            return f"{digits.rstrip('0').rstrip('.')}e{int(power)}"
+        return f"{value:g}"
+    if value is None:
+        return "null"
+    if isinstance(value, list):
+        return "[" + ", ".join(plain(item) for item in value) + "]"
+    return str(value)
 
 
 def _passes(text: str, runs: list[RunData]) -> Callable[[RunData], bool]:
@@ -69,8 +85,8 @@ def _passes(text: str, runs: list[RunData]) -> Callable[[RunData], bool]:
             if bound is None:
                 raise ExpError(f"the filter {text!r} compares with {raw!r}, which is no number")
             return number is not None and COMPARE[sign](number, bound)
-        # loop=trainer is what the command line said; the config knows loop._target_: ...TrainerLoop.
-        same = _equal(value, raw) or (key not in run.config and str(value).lower() in (raw, f"{raw}{key}".lower()))
+        # model=pretrained is what the command line said; the config knows model._target_: ...Pretrained.
+        same = _equal(value, raw) or (key not in run.config and str(value).lower() == raw.lower())
         return same == (sign != "!=")
 
     return passes

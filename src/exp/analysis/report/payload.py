@@ -23,6 +23,7 @@ from exp.analysis.grouping import shown_value
 from exp.analysis.record import RunData
 from exp.analysis.report.confusion import confusion
 from exp.analysis.report.series import Grids, clock, drawn, rounded
+from exp.analysis.where import plain
 from exp.curves.curve import Curve, lower_is_better
 from exp.curves.rules import verdict
 from exp.curves.verdict import BROKEN, REMEDIES, STATES, TITLES, Thresholds, Verdict
@@ -48,7 +49,7 @@ def _task(task: Task, limits: Thresholds) -> dict[str, Any]:
     names = _names(runs)
     curves = [run.curve() for run in runs]
     verdicts = [verdict(curve, run.facts(), limits) for run, curve in zip(runs, curves, strict=True)]
-    titles = short_keys(task.keys)
+    titles = table.short_keys(task.keys)
     grids = Grids()
     told_by = telling(task.keys, [condition.varies for condition in task.conditions])
     labels = [_label(condition, {key: titles[key] for key in told_by}) for condition in task.conditions]
@@ -157,7 +158,7 @@ def _run_cells(run: RunData, name: str, label: str, judged: Verdict, task: Task)
 
 def _label(condition: Condition, titles: dict[str, str]) -> str:
     values = {key: condition.varies[key] for key in titles if condition.varies[key] != ABSENT}
-    return " ".join(f"{titles[key]}={table.plain(value)}" for key, value in values.items()) or condition.id
+    return " ".join(f"{titles[key]}={plain(value)}" for key, value in values.items()) or condition.id
 
 
 def telling(keys: Sequence[str], conditions: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -184,13 +185,6 @@ def _independent(task: Task) -> list[str]:
         values = [str(condition.varies[key]) for condition in task.conditions]
         kept.setdefault(tuple(values.index(value) for value in values), key)
     return list(kept.values())
-
-
-def short_keys(keys: Sequence[str]) -> dict[str, str]:
-    """optimizer.lr is shown as lr, unless another key ends in lr too."""
-    plain = {key: key.removesuffix("._target_") for key in keys}
-    ends = Counter(name.rpartition(".")[2] for name in plain.values())
-    return {key: last if ends[last := name.rpartition(".")[2]] == 1 else name for key, name in plain.items()}
 
 
 def _names(runs: Sequence[RunData]) -> list[str]:

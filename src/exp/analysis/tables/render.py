@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from exp.analysis import formats
+from exp.analysis.latex import escaped as tex
 from exp.analysis.table import Column, Table
 from exp.analysis.tables.results import CellResult
 from exp.analysis.tables.schema import PaperTable
@@ -167,10 +168,6 @@ def latex(table: PaperTable, found: Sequence[CellResult], notes: Sequence[str]) 
         *(f"% {' '.join(note.split())}" for note in notes),
     ]
     return "\n".join(lines) + "\n"
-
-
-def tex(text: str) -> str:
-    return "".join(formats.LATEX.get(sign, sign) for sign in text)
 
 
 def show(
