@@ -247,7 +247,7 @@ def test_resume_becomes_the_saved_config_and_folder(
 
 
 def test_resume_auto_finds_the_interrupted_run(launched: Launch) -> None:
-    words = ["hydra.run.dir=outputs/${now:%Y-%m-%d-%f}", "seed=7"]
+    words = ["hydra.run.dir=outputs/${now:%Y-%m-%d-%f}", "seed=7", "optimizer=sgd"]  # a choice of parts is said again
     folders = []
     for status, more in (("completed", []), ("interrupted", []), ("interrupted", ["data_seed=8"])):
         [(cfg, folder)] = launched(*words, *more)

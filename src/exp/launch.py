@@ -106,7 +106,7 @@ def resume_argv(argv: Sequence[str]) -> list[str]:
     if resume == "auto":
         # One process looks: a moment later the run counts as running.
         found = ranks.current.get().decide("resume", lambda: str(_newest_interrupted(argv) or ""))
-        return resume_argv(["resume=" + quoted(Path(found)), *_without_resume(argv)]) if found else list(argv)
+        return resume_argv(["resume=" + quoted(Path(found)), *_without_choices(argv)]) if found else list(argv)
     if resume in ("", "null"):
         return list(argv)
     folder = run_folder_of(Path(resume))
@@ -146,8 +146,9 @@ def _newest_interrupted(argv: Sequence[str]) -> Path | None:
         return interrupted_run(_plain(cfg), root) if root.is_dir() else None
 
 
-def _without_resume(argv: Sequence[str]) -> list[str]:
-    return [word for word in argv if not word.startswith("resume=")]
+def _without_choices(argv: Sequence[str]) -> list[str]:
+    """Without the words that chose the run's parts, which the saved config holds, and without resume."""
+    return [word for word in argv if word.partition("=")[0].lstrip("+~") not in {"resume", *groups()}]
 
 
 def _plain(cfg: DictConfig) -> dict[str, Any]:
