@@ -37,6 +37,15 @@ def test_list_and_filter(home, capsys):
     assert capsys.readouterr().out.splitlines() == [str(home / "b")]
 
 
+def test_list_says_what_tells_runs_apart(home, capsys):
+    synthetic.write(home / "c", seed=1, optimizer__lr=1e-3)
+    synthetic.write(home / "d", seed=1, optimizer__lr=1e-3, loop___target_="exp.loop.accelerate.AccelerateLoop")
+    assert main(["list"]) == 0
+    lines = {line.split()[-1]: line for line in capsys.readouterr().out.splitlines()}
+    assert "lr=5e-5 loop=trainer" in lines["outputs/a"] and "lr=0.001 loop=accelerate" in lines["outputs/d"]
+    assert "weight_decay" not in lines["outputs/a"] and "seed" not in lines["outputs/a"]
+
+
 def test_show_and_find(home, capsys):
     run_id = synthetic.write(home / "c", seed=3, optimizer__lr=1e-3).id
     assert main(["show", run_id]) == 0

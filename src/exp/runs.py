@@ -10,11 +10,15 @@ from pathlib import Path
 
 from exp.analysis import archive
 from exp.analysis.collect import Collection, collect
+from exp.analysis.grouping import differing, shown_value, telling
 from exp.analysis.record import RunData, read_run
+from exp.analysis.table import SHORT_HASH, short_keys
 from exp.analysis.where import keep, plain
 from exp.errors import ExpError
 from exp.run.folder import read_record
 
+MOST_COMPARED = 300  # conditions: finding out what tells them apart takes time in proportion to their square
+MOST_TOLD = 5  # options of a run in one line of the list
 HOMES = ("outputs", "multirun")  # where conf/train.yaml puts runs
 
 
@@ -41,15 +45,34 @@ def list_runs(options: argparse.Namespace) -> int:
         print("\n".join(run.source for run in runs))
         return 0
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("created", "id", "condition", "seed", "task", "status", "best", "folder"):
-        table.add_column(title, overflow="fold" if title == "folder" else "ellipsis", no_wrap=title != "folder")
-    for run in runs:
-        cells = (run.id, run.condition, str(run.seed), run.task, run.status, _best(run), _near(run.source))
-        table.add_row(_minute(run.created), *map(escape, cells))
+    for title in ("created", "id", "condition", "seed", "task", "what differs", "status", "best", "folder"):
+        folds = title in ("folder", "what differs")
+        table.add_column(title, overflow="fold" if folds else "ellipsis", no_wrap=not folds)
+    for run, what in zip(runs, _what_differs(runs), strict=True):
+        cells = (run.id, run.condition[:SHORT_HASH], str(run.seed), run.task, what, run.status, _best(run))
+        table.add_row(_minute(run.created), *map(escape, (*cells, _near(run.source))))
     Console(width=None if sys.stdout.isatty() else 10_000).print(table)
     for problem in found.problems:
         print(f"not listed: {problem.source}: {problem.why}")
     return 0
+
+
+def _what_differs(runs: list[RunData]) -> list[str]:
+    """Of each run the few options that tell its condition from the others here."""
+    configs = {run.condition: run for run in runs}
+    if not 2 <= len(configs) <= MOST_COMPARED:
+        return [""] * len(runs)
+    keys = differing(configs.values())
+    varies = {name: {key: run.config.get(key) for key in keys} for name, run in configs.items()}
+    told = telling(keys, list(varies.values()))[:MOST_TOLD]
+    titles = short_keys(told)
+    texts = {
+        name: " ".join(
+            f"{titles[key]}={plain(shown_value(key, values[key]))}" for key in told if values[key] is not None
+        )
+        for name, values in varies.items()
+    }
+    return [texts[run.condition] for run in runs]
 
 
 def show(options: argparse.Namespace) -> int:

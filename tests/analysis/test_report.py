@@ -11,10 +11,10 @@ from tests.analysis.synthetic import grid, write
 
 from exp.analysis import report
 from exp.analysis.collect import collect
-from exp.analysis.grouping import compare
+from exp.analysis.grouping import compare, telling
 from exp.analysis.report.confusion import confusion
 from exp.analysis.report.page import page
-from exp.analysis.report.payload import payload, telling
+from exp.analysis.report.payload import payload
 from exp.analysis.report.series import LONGEST, thinned
 from exp.analysis.table import short_keys
 from exp.curves.curve import Series

@@ -18,8 +18,8 @@ from exp.errors import ExpError
 
 OFFLINE = """
 import json, sys, wandb
-folder, id, part, condition = sys.argv[1:]
-run = wandb.init(mode="offline", project="p", group="g", id=id, dir=folder,
+folder, id, part, condition, job = sys.argv[1:]
+run = wandb.init(mode="offline", project="p", group="g", id=id, dir=folder, job_type=job or None,
     config={"optimizer": {"lr": 1e-4}, "seed": 3, "data": {"name": "mrpc"}, "condition": condition},
     settings=wandb.Settings(silent=True, console="off"))
 for i in json.loads(part):
@@ -41,10 +41,10 @@ def sibling(name):
     return module
 
 
-def write_offline(folder, id, part, condition="c0ffee"):
+def write_offline(folder, id, part, condition="c0ffee", job=""):
     folder.mkdir(parents=True, exist_ok=True)
     quiet = os.environ | {"WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false"}
-    code = [sys.executable, "-c", OFFLINE, str(folder), id, json.dumps(part), condition]
+    code = [sys.executable, "-c", OFFLINE, str(folder), id, json.dumps(part), condition, job]
     subprocess.run(code, check=True, env=quiet, capture_output=True)
 
 
@@ -52,6 +52,7 @@ def write_offline(folder, id, part, condition="c0ffee"):
 def test_an_offline_run_is_read_and_a_resumed_one_is_one_run(tmp_path):
     write_offline(tmp_path / "a", "abc", [1, 2, 3, 4])
     write_offline(tmp_path / "b", "abc", [5])
+    write_offline(tmp_path / "summary", "xyz", [1], job="study")  # what a sweep writes about its runs is none
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "run-broken.wandb").write_bytes(b"not a log")
     found = collect([str(tmp_path)])
@@ -93,6 +94,7 @@ def server(monkeypatch):
         "r3": run(1, 0.85, rate=1e-4, condition="bbbb"),
         "r4": run(3, 0.9, state="crashed"),
         "r5": run(1, 0.1, group="other"),
+        "r6": run(1, 0.99) | {"job": "comparison"},  # a table about runs
     }
     made = sibling("wandb_server").Server(runs)
     monkeypatch.setenv("WANDB_BASE_URL", made.url)

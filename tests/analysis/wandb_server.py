@@ -62,7 +62,8 @@ class Server:
         run = self.runs[name]
         user = {"name": "me", "username": "me"}
         config = json.dumps({key: {"value": value} for key, value in run["config"].items()})
-        fixed = {"sweepName": None, "jobType": None, "commit": None, "readOnly": False, "user": user, "tags": []}
+        fixed = {"sweepName": None, "commit": None, "readOnly": False, "user": user, "tags": []}
+        fixed["jobType"] = run.get("job")
         times = {"createdAt": "2026-11-20T00:00:00Z", "heartbeatAt": "2026-11-20T00:00:00Z"}
         return {
             "id": name, "name": name, "displayName": name, "projectId": "12", "internalId": "5", "notes": "",

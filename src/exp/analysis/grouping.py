@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from statistics import median
@@ -99,6 +99,23 @@ def differing(runs: Iterable[RunData]) -> tuple[str, ...]:
         if any(config.get(key, absent) != first for config in configs[1:]):
             found.append(key)
     return tuple(found)
+
+
+def telling(keys: Sequence[str], conditions: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A few of the keys that tell the conditions apart as well as all of them do; each time the one that helps most."""
+    chosen: list[str] = []
+    apart = 1
+    while True:
+        counts = {key: _apart([*chosen, key], conditions) for key in keys if key not in chosen}
+        best = max(counts, key=lambda key: counts[key], default=None)  # of equals the first
+        if best is None or counts[best] <= apart:
+            return [key for key in keys if key in chosen]
+        chosen.append(best)
+        apart = counts[best]
+
+
+def _apart(keys: Sequence[str], conditions: Sequence[Mapping[str, Any]]) -> int:
+    return len({tuple(str(varies[key]) for key in keys) for varies in conditions})
 
 
 def _condition(id: str, runs: list[RunData], keys: tuple[str, ...], metrics: tuple[str, ...]) -> Condition:

@@ -173,11 +173,11 @@ def _strong(task: Task, columns: list[Column]) -> frozenset[tuple[int, int]]:
 
 
 def _reasons(condition: Condition) -> list[str]:
-    """Why runs are not in the mean, three at most."""
+    """Why runs are not in the mean, three at most; a study prunes on purpose, and the status says it."""
     told = [
         f"seed {run.seed} {run.status}" + (f" ({_short(run.reason)})" if run.reason else "")
         for run in condition.runs
-        if run.status not in ("completed", "running")
+        if run.status not in ("completed", "running", "pruned")
     ]
     return told[:3] + ([f"and {len(told) - 3} more"] if len(told) > 3 else [])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exp.analysis.collect import Collection, Problem
 from exp.analysis.record import RunData
-from exp.analysis.wandb_run import to_run, unpacked
+from exp.analysis.wandb_run import ABOUT_RUNS, to_run, unpacked
 from exp.errors import ExpError
 
 PAGE = 1000  # history rows a request; W&B's own default
@@ -22,6 +22,8 @@ def read_project(source: str, found: Collection) -> None:
         api = wandb.Api(timeout=60)
         asked = api.runs(f"{entity}/{project}", filters={"group": group} if group else None, lazy=False)
         for run in asked:
+            if run.job_type in ABOUT_RUNS:
+                continue
             name = f"wandb:{entity}/{project}/{run.id}"
             try:
                 found.runs.append(_run(run, name))

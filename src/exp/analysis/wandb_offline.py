@@ -10,7 +10,7 @@ from typing import Any
 
 from exp.analysis.collect import Collection, Problem
 from exp.analysis.record import RunData
-from exp.analysis.wandb_run import to_run, unpacked
+from exp.analysis.wandb_run import ABOUT_RUNS, to_run, unpacked
 
 
 def read_offline(files: list[Path], found: Collection) -> None:
@@ -22,7 +22,8 @@ def read_offline(files: list[Path], found: Collection) -> None:
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             found.problems.append(Problem(str(file), f"cannot be read ({error})"))
             continue
-        parts.setdefault(part["id"], []).append(part)
+        if part["job_type"] not in ABOUT_RUNS:
+            parts.setdefault(part["id"], []).append(part)
     for id, logs in parts.items():
         found.runs.append(_joined(id, sorted(logs, key=lambda log: log["created"] or "")))
 
@@ -38,7 +39,7 @@ def read_log(file: Path) -> dict[str, Any]:
     )
     log: dict[str, Any] = {
         "file": str(file.resolve()), "id": None, "config": {}, "summary": {}, "rows": [],
-        "group": None, "created": None, "exit": None,
+        "group": None, "job_type": None, "created": None, "exit": None,
     }  # fmt: skip
     for line in done.stdout.splitlines():
         try:
@@ -49,6 +50,7 @@ def read_log(file: Path) -> dict[str, Any]:
         body = record.get(kind) or {}
         if kind == "run":
             log.update(id=body.get("run_id"), group=body.get("run_group"), created=body.get("start_time"))
+            log["job_type"] = body.get("job_type")
             _update(log["config"], body.get("config"))
         elif kind in ("config", "summary"):
             _update(log[kind], body)

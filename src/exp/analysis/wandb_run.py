@@ -21,6 +21,8 @@ STATES = {
     "preempted": "interrupted",
     "preempting": "interrupted",
 }
+# Job types of the runs that exp writes about other runs; they hold tables and pictures, no training.
+ABOUT_RUNS = ("study", "comparison")
 # Added by the tracker to the config that was composed.
 ADDED = ("condition", "folder", "commit", "_wandb")
 

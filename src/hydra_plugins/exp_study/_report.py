@@ -8,7 +8,7 @@ import shlex
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from omegaconf import OmegaConf
@@ -20,6 +20,11 @@ from exp.run.identity import flatten
 from ._show import best_of, seconds, state_word, value_text
 from ._slots import Board, counting
 from ._worker import Plan, Worker
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_NAMED = 12  # trials in a picture's legend
 
 
 def report(board: Board, plan: Plan, worker: Worker, command: str, pictures: bool) -> None:
@@ -211,6 +216,8 @@ def draw(study: optuna.Study, plan: Plan) -> list[str]:
                 getattr(drawings, f"plot_{name}")(study, **options)
                 wide = 3.6 * len(plan.space.params) if name == "slice" else 10
                 pyplot.gcf().set_size_inches(max(10, wide), 5.5)
+                if name == "intermediate_values":
+                    _name_axes(pyplot.gca(), label.get("target_name"))
                 pyplot.savefig(folder / f"{name}.png", dpi=110, bbox_inches="tight")
                 drawn.append(name)
             except (ValueError, RuntimeError):  # too few trials for this drawing
@@ -219,6 +226,15 @@ def draw(study: optuna.Study, plan: Plan) -> list[str]:
                 pyplot.close("all")
             _draw_html(study, folder, name, options)
     return drawn
+
+
+def _name_axes(axes: Axes, value: str | None) -> None:
+    """Optuna calls them step and intermediate value; and a legend of forty trials would be the larger picture."""
+    axes.set_xlabel("evaluation")
+    axes.set_ylabel(value or "value")
+    legend = axes.get_legend()
+    if legend is not None and len(legend.get_texts()) > MOST_NAMED:
+        legend.remove()
 
 
 def _draw_html(study: optuna.Study, folder: Path, name: str, options: dict[str, Any]) -> None:

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from exp.analysis import table
 from exp.analysis.comparison import ABSENT, Comparison, Condition, Task
-from exp.analysis.grouping import shown_value
+from exp.analysis.grouping import shown_value, telling
 from exp.analysis.record import RunData
 from exp.analysis.report.confusion import confusion
 from exp.analysis.report.series import Grids, clock, drawn, rounded
@@ -159,23 +159,6 @@ def _run_cells(run: RunData, name: str, label: str, judged: Verdict, task: Task)
 def _label(condition: Condition, titles: dict[str, str]) -> str:
     values = {key: condition.varies[key] for key in titles if condition.varies[key] != ABSENT}
     return " ".join(f"{titles[key]}={plain(value)}" for key, value in values.items()) or condition.id
-
-
-def telling(keys: Sequence[str], conditions: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A few of the keys that tell the conditions apart as well as all of them do; each time the one that helps most."""
-    chosen: list[str] = []
-    apart = 1
-    while True:
-        counts = {key: _apart([*chosen, key], conditions) for key in keys if key not in chosen}
-        best = max(counts, key=lambda key: counts[key], default=None)  # of equals the first
-        if best is None or counts[best] <= apart:
-            return [key for key in keys if key in chosen]
-        chosen.append(best)
-        apart = counts[best]
-
-
-def _apart(keys: Sequence[str], conditions: Sequence[Mapping[str, Any]]) -> int:
-    return len({tuple(str(varies[key]) for key in keys) for varies in conditions})
 
 
 def _independent(task: Task) -> list[str]:
