@@ -143,8 +143,15 @@ class LiveTable:
             else:
                 told = [short(trial.params[name]) if name in trial.params else "" for name in names]
             value = value_text(trial.values) or reported(trial)
-            cells = (str(trial.number), Text(word, colours.get(word, "")), value, *told, clock(seconds(trial)))
-            table.add_row(*cells, style="bold" if best is not None and trial.number == best.number else "")
+            state = Text(word, colours.get(word, ""))
+            end = [*told, clock(seconds(trial))]
+            table.add_row(
+                str(trial.number),
+                state,
+                value,
+                *end,
+                style="bold" if best is not None and trial.number == best.number else "",
+            )
         return table
 
     def _title(self, trials: Sequence[FrozenTrial], workers: int, best: FrozenTrial | None) -> str:
