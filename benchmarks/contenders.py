@@ -1,11 +1,10 @@
-"""The loops that are timed: a tutorial's, stock Trainer's, and ours. Each returns samples a second."""
+"""The loops that are timed: a tutorial's, stock Trainer's, and ours. Each calls `turn` after every `chunk` steps."""
 
 from __future__ import annotations
 
 import tempfile
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from exp.run.folder import create
 from exp.tracker.base import NullTracker
 from exp.trial import NoTrial
 
-SKIPPED = 5  # steps before the clock starts
+Turn = Callable[[], None]
 
 
 def config_of(words: Sequence[str]) -> dict[str, Any]:
@@ -36,11 +35,7 @@ def parts_of(config: Mapping[str, Any]) -> Parts:
         return build(config)
 
 
-def _speed(batch: int, steps: int, seconds: float) -> float:
-    return batch * (steps - SKIPPED) / seconds
-
-
-def tutorial(words: Sequence[str], steps: int) -> float:
+def tutorial(words: Sequence[str], steps: int, chunk: int, turn: Turn) -> None:
     """The course's plain loop: random batches, dynamic padding, unfused AdamW, fp32, no clipping.
 
     Its batches are those of our loops with the same seed: on a few dozen steps lengths would decide otherwise.
@@ -57,8 +52,8 @@ def tutorial(words: Sequence[str], steps: int) -> float:
     loader = DataLoader(rows, batch_size=batch, sampler=order, collate_fn=DataCollatorWithPadding(parts.tokenizer))
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5, foreach=False, fused=False)
     scheduler = get_scheduler("linear", optimizer, num_warmup_steps=0, num_training_steps=steps)
-    done, begun = 0, 0.0
-    while True:
+    done = 0
+    while done < steps:
         for row in loader:
             loss = model(**{key: value.to(device) for key, value in row.items()}).loss
             loss.backward()
@@ -66,67 +61,83 @@ def tutorial(words: Sequence[str], steps: int) -> float:
             scheduler.step()
             optimizer.zero_grad()
             done += 1
-            if done == SKIPPED:
-                _wait()
-                begun = time.perf_counter()
+            if done % chunk == 0:
+                turn()
             if done == steps:
-                _wait()
-                return _speed(batch, steps, time.perf_counter() - begun)
+                break
 
 
-def stock_trainer(words: Sequence[str], steps: int, pad_to: int | None = None) -> float:
+def stock_trainer(words: Sequence[str], steps: int, chunk: int, turn: Turn, pad_to: int | None = None) -> None:
     """transformers.Trainer with default arguments; `pad_to` pads every example to that length, as run_glue does."""
     from transformers import DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
 
     parts = parts_of(config_of(words))
-    batch = parts.settings.per_device_train_batch_size
-    moments: list[float] = []
 
-    class Clock(TrainerCallback):
+    class Turns(TrainerCallback):
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            if state.global_step in (SKIPPED, steps):
-                _wait()
-                moments.append(time.perf_counter())
+            if state.global_step % chunk == 0:
+                turn()
 
     padding: dict[str, Any] = {"padding": "max_length", "max_length": pad_to} if pad_to else {}
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(
+        Trainer(
             model=parts.model,
             args=TrainingArguments(
-                folder, max_steps=steps, per_device_train_batch_size=batch, disable_tqdm=True, save_strategy="no"
+                folder,
+                max_steps=steps,
+                per_device_train_batch_size=parts.settings.per_device_train_batch_size,
+                disable_tqdm=True,
+                save_strategy="no",
+                log_level="error",
             ),
             train_dataset=parts.encoded.train,
             data_collator=DataCollatorWithPadding(parts.tokenizer, **padding),
-            callbacks=[Clock()],
-        )
-        trainer.train()
-    return _speed(batch, steps, moments[1] - moments[0])
+            callbacks=[Turns()],
+        ).train()
 
 
 @dataclass
-class Stopwatch(NullTracker):
-    """The moments at which steps were logged."""
+class Turns(NullTracker):
+    """A tracker whose every log of the training is a turn."""
 
-    moments: dict[int, float] = field(default_factory=dict)
+    turn: Turn
 
     def log(self, metrics: Any, *, step: int, epoch: float) -> None:
-        _wait()
-        self.moments.setdefault(step, time.perf_counter())
+        if "train/loss" in metrics:
+            self.turn()
 
 
-def ours(words: Sequence[str], steps: int) -> float:
-    """One of our loops, logging and all; the last evaluation is left out."""
-    config = config_of([*words, f"max_steps={steps}", "eval_strategy=no", f"logging_steps={SKIPPED}"])
-    watch = Stopwatch()
+def ours(words: Sequence[str], steps: int, chunk: int, turn: Turn) -> None:
+    """One of our loops, logging and all; there is no evaluation."""
+    config = config_of([*words, f"max_steps={steps}", "eval_strategy=no", f"logging_steps={chunk}"])
     with tempfile.TemporaryDirectory() as folder:
         run = create(Path(folder), config)
         parts = parts_of(config)
         with execution_whitelist(WHITELIST):
             loop = build_loop(config)
-        loop.fit(parts, run, watch, NoTrial())
-    return _speed(parts.settings.per_device_train_batch_size, steps, watch.moments[steps] - watch.moments[SKIPPED])
+        loop.fit(parts, run, Turns(turn), NoTrial())
 
 
-def _wait() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+CONTENDERS: dict[str, Callable[..., None]] = {
+    "tutorial": tutorial,
+    "Trainer": stock_trainer,
+    "Trainer padded to 128": lambda *given: stock_trainer(*given, pad_to=128),
+    "loop=accelerate": lambda words, *given: ours([*words, "loop=accelerate"], *given),
+    "loop=trainer": lambda words, *given: ours([*words, "loop=trainer"], *given),
+    "speed=fast": lambda words, *given: ours([*words, "loop=accelerate", "speed=fast"], *given),
+    "speed=fast, loop=trainer": lambda words, *given: ours([*words, "loop=trainer", "speed=fast"], *given),
+}
+# speed=fast with one technique taken away: its share.
+FAST = ["loop=accelerate", "speed=fast"]
+LESS = {
+    "without bf16": "precision=fp32",
+    "without length_grouped": "batching=random",
+    "without pooled_dropout": "speed.pooled_dropout=false",
+    "without keep_memory": "speed.keep_memory=false",
+    "without fused": "optimizer.fused=false",
+    "without pad_to_multiple_of": "speed.pad_to_multiple_of=null",
+    "with compile": "speed.compile=true",
+}
+CONTENDERS |= {
+    name: lambda words, *given, word=word: ours([*words, *FAST, word], *given) for name, word in LESS.items()
+}

@@ -1,51 +1,38 @@
-"""Peak memory of each loop in a process of its own.
+"""Peak memory of training, each loop in a process of its own: resident memory, or the GPU's where there is one.
 
-python -m benchmarks.memory --glue <GLUE folder>
+python -m benchmarks.memory --glue <GLUE's MRPC>             # without --glue: bert_tiny on the embedded data
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
-from functools import partial
+import tempfile
 from pathlib import Path
 
-from benchmarks.harness import alternate, report, show
+from benchmarks.harness import report, show
+from benchmarks.step_time import words_of
+from benchmarks.turns import take_turns
 
-CODE = """
-import resource, sys, tempfile
-from pathlib import Path
-from benchmarks.step_time import contenders, words_of
-model, glue, name, steps = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
-with tempfile.TemporaryDirectory() as folder:
-    words = words_of(model, Path(glue) if glue else None, 8, Path(folder))
-    contenders(words, steps, [name])[name]()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-"""
 NAMES = ["tutorial", "Trainer", "loop=accelerate", "loop=trainer", "speed=fast"]
-
-
-def peak(model: str, glue: str, name: str, steps: int) -> float:
-    """Megabytes."""
-    done = subprocess.run(
-        [sys.executable, "-c", CODE, model, glue, name, str(steps)], capture_output=True, text=True, check=True
-    )
-    return int(done.stdout.split()[-1]) / 1024
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
-    parser.add_argument("--glue", type=Path, default=None)
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--only", nargs="+", default=NAMES)
+    parser.add_argument("--glue", type=Path)
+    parser.add_argument("--models", nargs="+")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=100, help="long enough to meet long batches")
     asked = parser.parse_args()
     lines: list[str] = []
     data = {}
-    for model in ["minilm"] if asked.glue else ["bert_tiny"]:
-        runs = {name: partial(peak, model, str(asked.glue or ""), name, asked.steps) for name in asked.only}
-        data[model] = alternate(runs, rounds=2, warmup=0)
-        lines += show(f"Peak memory, {model}", data[model], "MB", asked.only[0])
+    with tempfile.TemporaryDirectory() as folder:
+        for model in asked.models or (["minilm"] if asked.glue else ["bert_tiny"]):
+            words = words_of(model, asked.glue, asked.batch, Path(folder))
+            # One after the other: the machine need not hold all of them.
+            peaks = {name: take_turns([name], words, asked.steps // 2, 1)[1][name] / 1e6 for name in NAMES}
+            title = f"{model}, batch {asked.batch}, peak memory of {asked.steps} steps"
+            lines += show(title, {name: [peak] for name, peak in peaks.items()}, "MB", NAMES[0])
+            data[model] = peaks
     report("memory", lines, {"megabytes": data})
 
 

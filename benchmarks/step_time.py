@@ -1,7 +1,8 @@
-"""Training steps: a tutorial's loop, stock Trainer, Trainer padded to 128, and ours, in turn.
+"""Training steps: a tutorial's loop, stock Trainer, Trainer padded to 128, and ours, in turns.
 
-python -m benchmarks.step_time --glue <GLUE folder>          # MiniLM and BERT-base shape on MRPC, bert_tiny
+python -m benchmarks.step_time --glue <GLUE's MRPC>          # MiniLM and BERT-base shape on MRPC, bert_tiny
 python -m benchmarks.step_time --models bert_tiny            # needs no data
+python -m benchmarks.step_time --glue <GLUE's MRPC> --shares # speed=fast with one technique taken away
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import importlib.util
 import tempfile
 from pathlib import Path
 
-from benchmarks.contenders import ours, stock_trainer, tutorial
-from benchmarks.harness import alternate, report, show
+from benchmarks.harness import report, show
+from benchmarks.turns import take_turns
 
 RECIPE = ["max_grad_norm=0", "optimizer=adamw", "scheduler=linear", "scheduler.warmup_ratio=0", "optimizer.lr=5e-5"]
+LOOPS = ["tutorial", "Trainer", "Trainer padded to 128", "loop=accelerate", "loop=trainer", "speed=fast"]
 
 
 def minilm() -> Path:
@@ -43,37 +45,30 @@ def words_of(model: str, glue: Path | None, batch: int, folder: Path) -> list[st
     return [*words, "data=mrpc", f"data.path={glue}", "model=pretrained", f"model.path={path}"]
 
 
-def contenders(words: list[str], steps: int, only: list[str] | None):
-    every = {
-        "tutorial": lambda: tutorial(words, steps),
-        "Trainer": lambda: stock_trainer(words, steps),
-        "Trainer padded to 128": lambda: stock_trainer(words, steps, pad_to=128),
-        "loop=accelerate": lambda: ours([*words, "loop=accelerate"], steps),
-        "loop=trainer": lambda: ours([*words, "loop=trainer"], steps),
-        "speed=fast": lambda: ours([*words, "loop=accelerate", "speed=fast"], steps),
-    }
-    return {name: run for name, run in every.items() if only is None or name in only}
-
-
 def main() -> None:
+    from benchmarks.contenders import LESS
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--glue", type=Path)
     parser.add_argument("--models", nargs="+", default=["minilm", "bert_base", "bert_tiny"])
-    parser.add_argument("--steps", type=int, default=100)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--warmup", type=int, default=1, help="rounds that do not count")
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--only", nargs="+", help="contenders, by name")
+    parser.add_argument("--chunk", type=int, default=5, help="steps a turn; the first turn does not count")
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--only", nargs="+", default=LOOPS, help="contenders, by name; the first is the base")
+    parser.add_argument("--shares", action="store_true", help="speed=fast against itself without one technique")
     asked = parser.parse_args()
+    names = ["speed=fast", *LESS] if asked.shares else asked.only
     lines: list[str] = []
     data = {}
     with tempfile.TemporaryDirectory() as folder:
         for model in asked.models:
             words = words_of(model, asked.glue, asked.batch, Path(folder))
-            values = alternate(contenders(words, asked.steps, asked.only), asked.rounds, asked.warmup)
-            title = f"{model}, batch {asked.batch}, {asked.steps} steps, {asked.rounds} rounds"
-            lines += show(title, values, "samples/s", next(iter(values)))
-            data[model] = values
+            seconds, _ = take_turns(names, words, asked.chunk, asked.rounds)
+            examples = asked.batch * asked.chunk
+            speeds = {name: [examples / value for value in values] for name, values in seconds.items()}
+            title = f"{model}, batch {asked.batch}, {asked.rounds} turns of {asked.chunk} steps"
+            lines += show(title, speeds, "samples/s", names[0])
+            data[model] = speeds
     report("step_time", lines, {"samples_per_second": data})
 
 
