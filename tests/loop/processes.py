@@ -57,7 +57,7 @@ def run(folder: Path, words: list[str], trial: Any = None) -> tuple[Result, Reco
 
 
 class PruneAt:
-    """Prunes at the second evaluation; only the first process's word counts."""
+    """Prunes at the first evaluation; only the first process's word counts."""
 
     def __init__(self, rank: int) -> None:
         self.rank, self.seen = rank, 0
@@ -66,7 +66,7 @@ class PruneAt:
         self.seen += 1
 
     def should_prune(self) -> bool:
-        return self.rank == 0 and self.seen == 2
+        return self.rank == 0 and self.seen == 1
 
 
 def main(folder: Path) -> None:

@@ -51,12 +51,12 @@ class SharedTrainer(Trainer):
 
     def _build_accelerator_args(self, **kwargs: Any) -> dict[str, Any]:
         """As in loop=accelerate; Trainer would walk the graph for unused parameters at every step."""
-        return {**super()._build_accelerator_args(**kwargs), **self.world.arguments()}
+        return {**super()._build_accelerator_args(**kwargs), **self.world.arguments(self.parts.model)}
 
     def create_accelerator_and_postprocess(self) -> None:
         """Sharding works on a CPU too, which Accelerate does not know."""
         super().create_accelerator_and_postprocess()
-        sharding.allow_on_cpu(self.accelerator, self.world.arguments().get("fsdp_plugin"))
+        sharding.allow_on_cpu(self.accelerator, self.world.arguments(self.parts.model).get("fsdp_plugin"))
         self.is_fsdp_enabled = self.accelerator.is_fsdp2
 
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -168,8 +168,8 @@ def fit(parts: Parts, run: Run, tracker: Tracker, trial: Trial) -> Result:
         train_dataset=parts.encoded.train,
         data_collator=parts.collator,
         processing_class=None,
-        optimizers=(optimizer, scheduler),
     )
+    trainer.optimizer, trainer.lr_scheduler = optimizer, scheduler  # as arguments Trainer refuses them under FSDP
     trainer.remove_callback(PrinterCallback)
     # Trainer guesses this from the model's signature; for a classifier it is wrong, and loss and gradient come out
     # gradient_accumulation_steps times too large (transformers 5.23).

@@ -30,7 +30,7 @@ class AccelerateLoop:
 
         settings, plan, world = parts.settings, parts.plan, parts.world
         AcceleratorState._reset_state()  # the run before in this process may have had another precision
-        accelerator = accelerator_of(world, parts.mixed_precision)
+        accelerator = accelerator_of(world, parts.model, parts.mixed_precision)
         model, optimizer = accelerator.prepare(parts.model, parts.optimizer(parts.model))
         scheduler = parts.scheduler(optimizer.optimizer, plan.total_steps, plan.greater_is_better)
         plateau = isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)

@@ -5,16 +5,25 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from exp.errors import ExpError, nearest
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 WRAPS = {"transformer": "transformer_based_wrap", "size": "size_based_wrap", "none": "no_wrap"}
 STATE_DICTS = ("full", "sharded")
 
 
 def check(node: Mapping[str, Any], started: int, goes_on: bool) -> None:
-    """`node` of the config against the processes that were `started`; a resumed run may be given another number."""
+    """`node` of the config, and against the processes that were `started`; a resumed run may be given another number.
+
+    Raises ExpError.
+    """
+    kind = KINDS.get(node["_target_"].rpartition(".")[2])
+    if kind is not None:
+        kind(**{key: value for key, value in node.items() if key != "_target_"})
     processes = node["processes"]
     if node["_target_"].endswith("Fsdp") and started == 1:
         raise ExpError(
@@ -47,7 +56,7 @@ class Ddp:
         if self.bucket_cap_mb < 1:
             raise ExpError(f"distributed.bucket_cap_mb={self.bucket_cap_mb} must be 1 or more")
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self, model: PreTrainedModel) -> dict[str, Any]:
         """For accelerate.Accelerator."""
         from accelerate import DistributedDataParallelKwargs
 
@@ -83,7 +92,7 @@ class Fsdp:
         if self.wrap_classes is not None and self.wrap != "transformer":
             raise ExpError("distributed.wrap_classes goes with distributed.wrap=transformer")
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self, model: PreTrainedModel) -> dict[str, Any]:
         """For accelerate.Accelerator."""
         from accelerate.utils import FullyShardedDataParallelPlugin
 
@@ -91,7 +100,7 @@ class Fsdp:
             fsdp_version=2,
             reshard_after_forward=self.reshard_after_forward,
             auto_wrap_policy=WRAPS[self.wrap],
-            transformer_cls_names_to_wrap=self.wrap_classes,
+            transformer_cls_names_to_wrap=self.wrap_classes or _layers(model),
             min_num_params=self.min_params if self.wrap == "size" else None,
             cpu_offload=self.cpu_offload,
             activation_checkpointing=self.activation_checkpointing,
@@ -99,6 +108,20 @@ class Fsdp:
             state_dict_type=f"{self.state_dict_type.upper()}_STATE_DICT",
         )
         return {"fsdp_plugin": plugin}
+
+
+KINDS = {"Ddp": Ddp, "Fsdp": Fsdp}
+
+
+def _layers(model: PreTrainedModel) -> list[str] | None:
+    """The classes that `model` does not want cut, without the one that holds the token embeddings.
+
+    Accelerate 1.15 makes a unit of these itself, and a module in two units is an error in torch 2.13.
+    """
+    embeddings = model.get_input_embeddings()
+    around = {type(module).__name__ for module in model.modules() if embeddings in list(module.modules())}
+    named = getattr(model, "_no_split_modules", None) or []
+    return [name for name in named if name not in around] or None
 
 
 def _check_times(processes: int, timeout: float, lost_after: float) -> None:

@@ -73,18 +73,18 @@ def optimizer_like(state: dict[str, Any], optimizer: Any) -> dict[str, Any]:
 
 def unshard(model: nn.Module) -> None:
     """Makes `model` an ordinary one again, with whole weights on the CPU, to be saved and read; all have to call it."""
-    if not any(is_cut(parameter) for parameter in model.parameters()):
-        return
+    cut = [module for module in model.modules() if hasattr(module, "reshard")]
+    for module in cut:
+        module.reshard()  # what the last forward pass has left whole
     made: dict[int, nn.Parameter] = {}  # a tied weight stays one
-    for module in model.modules():
+    for module in model.modules() if cut else ():
         for name, parameter in list(module.named_parameters(recurse=False)):
             if is_cut(parameter):
                 if id(parameter) not in made:
                     full = parameter.detach().full_tensor().cpu()
                     made[id(parameter)] = nn.Parameter(full, requires_grad=parameter.requires_grad)
                 module._parameters[name] = made[id(parameter)]
-        kind = type(module)
-        if kind.__name__.startswith("FSDP"):  # fully_shard has put a class of its own before the model's
-            module.__class__ = kind.__mro__[2]
-            module._forward_pre_hooks.clear()
-            module._forward_hooks.clear()
+    for module in cut:
+        module.__class__ = type(module).__mro__[2]  # fully_shard has put a class of its own before the model's
+        for hooks in ("_forward_pre_hooks", "_forward_hooks", "_state_dict_pre_hooks", "_load_state_dict_pre_hooks"):
+            getattr(module, hooks).clear()

@@ -19,6 +19,7 @@ from exp.loop.interrupts import Interrupts
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+    from transformers import PreTrainedModel
 
     from exp.loop.distributed import Ddp, Fsdp
     from exp.ranks.together import Together
@@ -31,7 +32,7 @@ class World(Protocol):
     rank: int
     size: int
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self, model: PreTrainedModel) -> dict[str, Any]:
         """For accelerate.Accelerator."""
         ...
 
@@ -67,7 +68,7 @@ class World(Protocol):
 class Alone:
     rank, size = 0, 1
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self, model: PreTrainedModel) -> dict[str, Any]:
         return {}
 
     def share(self, batch: list[int]) -> list[int]:
@@ -116,8 +117,8 @@ class Many:
                 timeout=timedelta(seconds=option.timeout),
             )
 
-    def arguments(self) -> dict[str, Any]:
-        return {"cpu": self.device.type == "cpu", **self.option.arguments()}
+    def arguments(self, model: PreTrainedModel) -> dict[str, Any]:
+        return {"cpu": self.device.type == "cpu", **self.option.arguments(model)}
 
     def share(self, batch: list[int]) -> list[int]:
         return batch[self.rank :: self.size] or batch[:1]
@@ -172,10 +173,10 @@ def _device(together: Together) -> torch.device:
     return device
 
 
-def accelerator_of(world: World, mixed_precision: str) -> Accelerator:
+def accelerator_of(world: World, model: PreTrainedModel, mixed_precision: str) -> Accelerator:
     from accelerate import Accelerator
 
-    arguments = world.arguments()
+    arguments = world.arguments(model)
     made = Accelerator(mixed_precision=mixed_precision, **arguments)
     sharding.allow_on_cpu(made, arguments.get("fsdp_plugin"))
     return made

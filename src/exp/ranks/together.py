@@ -120,6 +120,11 @@ def _store(place: Place, seconds: float) -> Store:
                 f"port {os.environ['MASTER_PORT']} (MASTER_PORT) is taken by another program: choose another one, "
                 f"with torchrun: --standalone, or --master-port"
             ) from None
+        if place.first:
+            raise ExpError(
+                f"no rendezvous: process 0 of {place.size} waited at {address} and the others have not come within "
+                f"{seconds:g} s: start each with the same MASTER_ADDR, MASTER_PORT and WORLD_SIZE and a RANK of its own"
+            ) from None
         raise ExpError(
             f"no rendezvous: process {place.rank} of {place.size} found nobody at {address} within {seconds:g} s "
             f"(MASTER_ADDR, MASTER_PORT). The first process has to run there, and the network has to let it through"
