@@ -70,7 +70,8 @@ class Slurm:
     def jobs(self) -> dict[str, str]:
         """State by id, of those that are not over."""
         lines = [line.split() for line in self.ask("squeue", "-h", "-o", "%i %T").splitlines()]
-        return {job: state for job, state in lines if state in ("PENDING", "RUNNING")}
+        over = ("COMPLETED", "CANCELLED", "FAILED", "TIMEOUT")
+        return {job: state for job, state in lines if state not in over}
 
     def begin_now(self, job: str) -> None:
         """A requeued job waits for two minutes; here it need not."""

@@ -87,7 +87,8 @@ class Launched:
             why = gist(call.error) if call.error else "no sign of life, and its job is gone"
             begun = trials_done or self._beats()
             if isinstance(call.error, ExpError) or not begun or self.deaths > GIVE_UP * self.size:
-                raise ExpError(f"hydra/launcher={self._option}: workers die without finishing a trial. {why}")
+                what = "workers die without finishing a trial" if begun else "no worker began"
+                raise ExpError(f"hydra/launcher={self._option}: {what}: {why}")
             self.say(f"worker {slot} ended: {why}")
         return died
 
