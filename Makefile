@@ -2,17 +2,19 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-EXTRAS ?= dev,bnb,trackio,dashboard,report,joblib,submitit
+EXTRAS ?= dev,bnb,trackio,dashboard,report,joblib,submitit,postgres
 comma := ,
 STAMP := .venv/.setup-$(subst $(comma),-,$(EXTRAS))
 # One math thread a process: with two test workers on two cores more threads only get in each other's way.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 ARGS ?=
+# Engines that the tests of scale start for themselves.
+DEBIAN := slurm-wlm munge postgresql iproute2
 
-.PHONY: setup train table test check bench clean help
+.PHONY: setup train table test test-scale check bench clean help
 
 help: ## this list
-	@sed -nE 's/^([a-z]+):.*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
 
 setup: $(STAMP) ## make .venv and install exp with the locked versions
 
@@ -30,6 +32,12 @@ table: setup ## the offline demo table, from nothing; another with ARGS="table=h
 
 test: setup ## every test, two workers; some with ARGS="tests/test_check.py -x"
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+test-scale: ## SLURM, Ray, PostgreSQL and two hosts for real; as root on Debian it installs them, each skip names its reason
+	-test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null || dpkg -s $(DEBIAN) >/dev/null 2>&1 \
+		|| { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(DEBIAN); }
+	$(MAKE) setup EXTRAS=$(EXTRAS),ray
+	$(ONE_THREAD) $(BIN)/python -m pytest -m scale $(or $(ARGS),tests/scale)
 
 check: setup ## format, lint, types, import layers
 	$(BIN)/ruff format --check .

@@ -15,6 +15,8 @@ from typing import Any
 import optuna
 import pytest
 
+from tests.postgres import postgres  # noqa: F401 (a fixture)
+
 STUB = Path(__file__).parent / "stub"
 CONF = Path(__file__).parents[2] / "conf"
 Sweep = Callable[..., subprocess.CompletedProcess[str]]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import optuna
@@ -17,6 +16,7 @@ from optuna.trial import TrialState
 
 from hydra_plugins.exp_study._slots import counting
 from hydra_plugins.exp_study._storage import with_driver
+from tests.postgres import Postgres
 
 from .conftest import Sweep, command, environment, load
 
@@ -189,37 +189,8 @@ def test_half_a_line_in_the_journal_is_mended(sweep: Sweep, tmp_path: Path) -> N
     assert len(load(tmp_path / "multirun" / "s").trials) == 3
 
 
-@pytest.fixture
-def postgres(tmp_path: Path) -> Iterator[tuple[str, Callable[[str], None]]]:
-    """A server of its own under its own user; its URL, and a function that starts or stops it."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
-    if not found or os.getuid() != 0 or shutil.which("runuser") is None:
-        pytest.skip("needs Debian's postgresql (apt-get install postgresql) and root to run it as its own user")
-    pytest.importorskip("psycopg2", reason="needs the postgres extra")
-    home = Path("/tmp") / f"exp-postgres-{os.getpid()}"
-    home.mkdir()
-    shutil.chown(home, "postgres", "postgres")
-
-    def as_server(*words: str) -> None:
-        subprocess.run(["runuser", "-u", "postgres", "--", *words], check=True, capture_output=True, cwd="/")
-
-    def control(action: str) -> None:
-        as_server(str(found[-1]), "-D", f"{home}/data", "-l", f"{home}/log", "-w", "-m", "immediate", "-o",
-                  f"-p 54329 -k {home} -c listen_addresses=127.0.0.1", action)  # fmt: skip
-
-    try:
-        as_server(str(found[-1].with_name("initdb")), "-D", f"{home}/data", "-A", "trust")
-        control("start")
-        as_server(str(found[-1].with_name("createdb")), "-h", "127.0.0.1", "-p", "54329", "studies")
-        yield "postgresql://postgres@127.0.0.1:54329/studies", control
-    finally:
-        subprocess.run(["runuser", "-u", "postgres", "--", str(found[-1]), "-D", f"{home}/data", "-m", "immediate",
-                        "stop"], capture_output=True, cwd="/")  # fmt: skip
-        shutil.rmtree(home, ignore_errors=True)
-
-
 @pytest.mark.slow
-def test_a_database_that_goes_away_for_a_while(postgres: tuple[str, Callable[[str], None]], tmp_path: Path) -> None:
+def test_a_database_that_goes_away_for_a_while(postgres: Postgres, tmp_path: Path) -> None:
     url, control = postgres
     words = [X, UP, NAMED, "hydra.sweeper.n_trials=24", "hydra.sweeper.n_jobs=2", "seconds=0.05",
              f"hydra.sweeper.storage={url}"]  # fmt: skip

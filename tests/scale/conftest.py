@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from tests.postgres import postgres  # noqa: F401 (a fixture)
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
