@@ -6,6 +6,7 @@ So an edit of conf/ while a sweep runs, or before it goes on, changes no trial, 
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import os
 import zlib
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from optuna import Study
 
 PIECE = 30_000  # characters; MySQL keeps 64 KB in one attribute
+PIECES = "exp:config pieces"
 Files = dict[str, dict[str, str]]  # search path entry -> file -> text
 
 
@@ -40,17 +42,19 @@ def read_files(loader: ConfigLoader) -> Files:
 def store(study: Study, files: Files) -> None:
     packed = base64.b85encode(zlib.compress(json.dumps(list(files.values())).encode(), 9)).decode()
     pieces = [packed[start : start + PIECE] for start in range(0, len(packed), PIECE)]
+    # System attributes, because optuna-dashboard shows a user's, all 30,000 characters of each.
+    keep = functools.partial(study._storage.set_study_system_attr, study._study_id)
     for index, piece in enumerate(pieces):
-        study.set_user_attr(f"config {index}", piece)
-    study.set_user_attr("config pieces", len(pieces))
+        keep(f"exp:config {index}", piece)
+    keep(PIECES, len(pieces))
 
 
 def restore(study: Study) -> list[dict[str, str]] | None:
     """The files of each search path entry, in order; None where the study keeps none."""
-    attrs = study.user_attrs
-    if "config pieces" not in attrs:
+    attrs = study._storage.get_study_system_attrs(study._study_id)
+    if PIECES not in attrs:
         return None
-    packed = "".join(attrs[f"config {index}"] for index in range(attrs["config pieces"]))
+    packed = "".join(attrs[f"exp:config {index}"] for index in range(attrs[PIECES]))
     return json.loads(zlib.decompress(base64.b85decode(packed)))
 
 

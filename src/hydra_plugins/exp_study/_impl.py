@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import shlex
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -130,7 +131,7 @@ class _Start:
                     load_if_exists=True,
                 )
                 files = _frozen.read_files(self.context.config_loader)
-                if "config pieces" in study.user_attrs:
+                if _frozen.restore(study) is not None:
                     _identity.check_same(study, self.space, self.objective, self.settings)
                     _identity.warn_changes(study, files)
                     return study
@@ -138,6 +139,10 @@ class _Start:
                 for key, value in _identity.describe(self.space, self.objective, self.settings).items():
                     study.set_user_attr(key, value)
                 study.set_user_attr("commit", commit_now())
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                    if self.objective.names:  # what the dashboard calls the values
+                        study.set_metric_names(list(self.objective.names))
                 for guess in guesses[len(study.get_trials(deepcopy=False)) :]:
                     study.enqueue_trial(dict(guess))
                 _frozen.store(study, files)
