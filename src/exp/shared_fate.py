@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,9 +50,17 @@ def shared_fate(run: Run, tracker: Tracker) -> Iterator[None]:
         yield
     except BaseException as error:
         together.pulse.stand_down()
+        _deaf()
         raise _meaning(error, together, run) from error
     finally:
         together.pulse.stand_down()
+
+
+def _deaf() -> None:
+    """The launcher sends SIGTERM as soon as one process is gone; it must not cut off the record of why."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _meaning(error: BaseException, together: Together, run: Run) -> BaseException:
