@@ -2,7 +2,8 @@
 
 What a sweep costs and gains, each as a ratio or a time within one run of this file:
 
-overhead   seconds a trial takes beside its training, in a warm worker, embedded data (goal: median under 0.3)
+overhead   seconds a trial takes beside its training and evaluation, in a warm worker, embedded default, without a
+           tracker and with W&B offline (goal: median under 0.3)
 speedup    24 trials by 2 workers with one thread each, against the plain sweeper with two (at least 1.6)
 hyperband  optimizer steps that Hyperband needs against none, 40 trials of 24 evaluations, over 5 study seeds
            (at most 0.4), and how much worse its best is (at most 0.005). The curves are trained once, and
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import random
 import statistics
@@ -21,6 +23,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 SMALL = ["tracker=none", "data.max_train_samples=512", "data.max_eval_samples=256"]
 SPACE = ["optimizer.lr=tag(log,interval(1e-4,1e-2))", "per_device_train_batch_size=choice(16,32)"]
@@ -41,24 +44,36 @@ def sweep(folder: Path, *words: str, threads: int | None = None) -> float:
 
 
 def trials(folder: Path) -> list[dict[str, float]]:
-    """Per finished trial: seconds from claim to told, inside the task, and of training in that."""
+    """Per finished trial: seconds from claim to told, inside the task, of training steps, of the last evaluation."""
     found = []
     with (folder / "trials.csv").open() as file:
         for row in csv.DictReader(file):
             cost = json.loads((folder / row["number"] / "result.json").read_text())["cost"]
             whole, task = float(row["seconds"]), float(row["task_seconds"])
-            found.append({"seconds": whole, "task": task, "train": cost["train_seconds"]})
+            *_, logged, evaluated = events(folder / row["number"])
+            evaluation = evaluated["time"] - logged["time"] if evaluated["step"] == logged["step"] else math.nan
+            found.append({"seconds": whole, "task": task, "train": cost["train_seconds"], "evaluation": evaluation})
     return found
 
 
+def events(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
 def overhead(home: Path) -> None:
-    sweep(home / "overhead", *SMALL, *STUDY, *SPACE, "hydra.sweeper.n_trials=12", "num_train_epochs=1")
-    rows = trials(home / "overhead")
-    beside = [row["seconds"] - row["train"] for row in rows]
-    print(f"first trial of the worker: {beside[0]:.2f} s beside the training (imports, data)")
-    study = [row["seconds"] - row["task"] for row in rows[1:]]
-    print(f"of the study itself: median {statistics.median(study):.3f} s (ask, compose, folder, tell)")
-    print(f"warm trials: median {statistics.median(beside[1:]):.3f} s, max {max(beside[1:]):.3f} s (goal 0.3)")
+    os.environ["WANDB_MODE"] = "offline"
+    for name, words in (("without a tracker", ["tracker=none"]), ("with W&B offline", [])):
+        folder = home / name.replace(" ", "-").replace("&", "")
+        # 60 steps: the last one is logged, and the only evaluation follows it.
+        sweep(folder, *words, *STUDY, *SPACE, "hydra.sweeper.n_trials=10", "max_steps=60")
+        rows = trials(folder)
+        beside = [row["seconds"] - row["train"] for row in rows]
+        study = [row["seconds"] - row["task"] for row in rows[1:]]
+        warm = [value - row["evaluation"] for value, row in zip(beside[1:], rows[1:], strict=True)]
+        print(f"{name}: warm trials, median {statistics.median(warm):.3f} s, max {max(warm):.3f} s (goal 0.3)")
+        print(f"  with the evaluation of 1,000 examples: median {statistics.median(beside[1:]):.3f} s")
+        print(f"  of it the study itself: {statistics.median(study):.3f} s (ask, compose, folder, tell)")
+        print(f"  first trial of the worker: {beside[0]:.2f} s (imports, data)")
 
 
 def speedup(home: Path) -> None:
@@ -75,10 +90,8 @@ def hyperband(home: Path, configs: int = 60) -> None:
     sweep(home / "curves", *words)
     curves = []
     for number in range(configs):
-        events = [
-            json.loads(line) for line in (home / "curves" / str(number) / "metrics.jsonl").read_text().splitlines()
-        ]
-        points = [(e["step"], e["metrics"]["eval/accuracy"]) for e in events if "eval/accuracy" in e["metrics"]]
+        told = events(home / "curves" / str(number))
+        points = [(e["step"], e["metrics"]["eval/accuracy"]) for e in told if "eval/accuracy" in e["metrics"]]
         if len(points) == 24:
             curves.append(points)
     shares, losses = [], []
