@@ -1,10 +1,12 @@
 """What checkpoints cost: against writing the same bytes, and resuming against starting.
 
 python -m benchmarks.checkpoint
+python -m benchmarks.checkpoint --glue <GLUE's MRPC>         # and what saving every 50 steps costs a training of MiniLM
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -14,7 +16,8 @@ from pathlib import Path
 
 from benchmarks.contenders import config_of, parts_of
 from benchmarks.harness import alternate, report, show
-from benchmarks.step_time import minilm
+from benchmarks.step_time import minilm, words_of
+from benchmarks.turns import take_turns
 from exp.loop import checkpoint as checkpoints
 
 
@@ -77,11 +80,21 @@ def starting(folder: Path) -> dict[str, list[float]]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("--glue", type=Path)
+    glue = parser.parse_args().glue
+    data = {}
+    lines: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        values, starts = saving(Path(folder)), starting(Path(folder))
-    lines = show("A checkpoint of MiniLM", values, "seconds", "write and sync")
-    lines += show("Two steps, launch to end", starts, "seconds", "fresh start")
-    report("checkpoint", lines, {"saving": values, "starting": starts})
+        data["saving"] = saving(Path(folder))
+        lines += show("A checkpoint of MiniLM", data["saving"], "seconds", "write and sync")
+        data["starting"] = starting(Path(folder))
+        lines += show("Two steps, launch to end", data["starting"], "seconds", "fresh start")
+        if glue:  # a turn of 50 steps has one checkpoint
+            names = ["loop=accelerate", "saving every 50 steps"]
+            data["training"], _ = take_turns(names, words_of("minilm", glue, 8, Path(folder)), chunk=50, rounds=4)
+            lines += show("50 steps of MiniLM on MRPC", data["training"], "seconds", names[0])
+    report("checkpoint", lines, data)
 
 
 if __name__ == "__main__":

@@ -127,6 +127,9 @@ CONTENDERS: dict[str, Callable[..., None]] = {
     "speed=fast": lambda words, *given: ours([*words, "loop=accelerate", "speed=fast"], *given),
     "speed=fast, loop=trainer": lambda words, *given: ours([*words, "loop=trainer", "speed=fast"], *given),
 }
+CONTENDERS["saving every 50 steps"] = lambda words, *given: ours(
+    [*words, "loop=accelerate", "save_strategy=steps", "save_steps=50"], *given
+)
 # speed=fast with one technique taken away: its share.
 FAST = ["loop=accelerate", "speed=fast"]
 LESS = {

@@ -49,11 +49,15 @@ class BertTiny:
 
         normalizer = normalizers.BertNormalizer(lowercase=True)
         splitter = pre_tokenizers.BertPreTokenizer()
-        counts: Counter[str] = Counter()
+        # A space always parts two words: what stands between spaces is looked at once, however often it comes.
+        chunks: Counter[str] = Counter()
         for column in data.text_columns:
             for text in data.train[column]:
-                pieces = splitter.pre_tokenize_str(normalizer.normalize_str(text))
-                counts.update(word for word, _ in pieces)
+                chunks.update(text.split(" "))
+        counts: Counter[str] = Counter()
+        for chunk, times in chunks.items():
+            for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(chunk)):
+                counts[word] += times
         words = vocabulary(counts, self.vocab_size)
 
         backend = Tokenizer(WordPiece({word: row for row, word in enumerate(words)}, unk_token="[UNK]"))
