@@ -94,12 +94,18 @@ def _failure(together: Together, seconds: float) -> str | None:
 
 
 def _write(together: Together, run: Run, status: str, reason: str) -> None:
-    """The record and one line on the screen, by the first process, or by one of the others where it is gone."""
-    if not together.place.first:
+    """The record and one line on the screen, by the first process, or by one of the others where it is gone.
+
+    A host that is cut off from the others says it for itself, and leaves the record to those who can agree.
+    """
+    if together.place.first:
+        run.finish(status, reason)
+    elif together.pulse.in_touch():
         if not together.only_one("record"):
             return
-        run = dataclasses.replace(run, kept=True)
-    run.finish(status, reason)
+        dataclasses.replace(run, kept=True).finish(status, reason)
+    elif together.place.local_rank:
+        return
     print(f"exp: {reason}; the run stops. Go on with resume={run.folder}", file=sys.stderr, flush=True)
 
 

@@ -30,6 +30,8 @@ def joined() -> Iterator[Ranks]:
         return
     from exp.ranks.together import Together
 
+    # Broken connections are said once and in our words.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     try:
         together = Together(where)
     except ExpError:

@@ -82,6 +82,10 @@ class Pulse:
             pass
         return None
 
+    def in_touch(self) -> bool:
+        """The store has answered within the last seconds: asking it does not wait for a network that is gone."""
+        return not self.broken and time.monotonic() - self.answered < 3 * BEAT
+
     def silent(self) -> list[int]:
         """Processes without a beat for the last seconds."""
         now = time.monotonic()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch.distributed import Store
 
 JOIN_SECONDS = 120.0  # until all have come; importing from a slow network disk takes most of it
+TELL_SECONDS = 5.0
 POLL = 0.02  # seconds between two looks at the store
 
 
@@ -31,6 +32,7 @@ class Together:
         self.join_seconds = float(os.environ.get("EXP_JOIN_SECONDS", JOIN_SECONDS))
         self.store = _store(place, self.join_seconds)
         self.pulse = Pulse(self.store, place)
+        self.told = False
         self.asked: Counter[tuple[str, str]] = Counter()
 
     def decide(self, name: str, ask: Callable[[], Any]) -> Any:
@@ -51,14 +53,19 @@ class Together:
     def says(self, message: str) -> bool:
         self.pulse.publish(message)
         if self.place.first:
+            self.told = True
             self.store.set("told", "1")
             return True
-        end = time.monotonic() + 5.0  # the first process tells; where it is gone already, somebody has to
-        while time.monotonic() < end:
-            if self._there("told"):
-                return False
-            time.sleep(POLL)
-        return self.place.local_rank == 0 or self.only_one("teller")
+        end = time.monotonic() + TELL_SECONDS  # the first process tells; where it is gone already, somebody has to
+        try:
+            while time.monotonic() < end:
+                if self._there("told"):
+                    self.store.add("heard", 1)
+                    return False
+                time.sleep(POLL)
+        except ExpError:  # the store was the first process's own, and is gone with it
+            return self.place.local_rank == 0
+        return self.only_one("teller")
 
     @contextmanager
     def first_here(self, name: str) -> Iterator[None]:
@@ -72,6 +79,10 @@ class Together:
             yield
 
     def leave(self) -> None:
+        end = time.monotonic() + TELL_SECONDS / 2
+        # The store may be this process's own: the others hear that all is told before it goes.
+        while self.told and time.monotonic() < end and self.store.add("heard", 0) < self.place.size - 1:
+            time.sleep(POLL)
         self.pulse.stop()
 
     def _key(self, kind: str, name: str) -> str:
