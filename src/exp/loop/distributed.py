@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 WRAPS = {"transformer": "transformer_based_wrap", "size": "size_based_wrap", "none": "no_wrap"}
-STATE_DICTS = ("full", "sharded")
+STATE_DICTS = ("full",)
 
 
 def check(node: Mapping[str, Any], started: int, goes_on: bool) -> None:
