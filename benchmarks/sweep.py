@@ -1,4 +1,4 @@
-"""python benchmarks/sweep.py [overhead|speedup|hyperband ...]
+"""python benchmarks/sweep.py [overhead|speedup|hyperband|noop ...]
 
 What a sweep costs and gains, each as a ratio or a time within one run of this file:
 
@@ -8,6 +8,7 @@ speedup    24 trials by 2 workers with one thread each, against the plain sweepe
 hyperband  optimizer steps that Hyperband needs against none, 40 trials of 24 evaluations, over 5 study seeds
            (at most 0.4), and how much worse its best is (at most 0.005). The curves are trained once, and
            replayed through Optuna, so that both arms of every seed see the same trainings.
+noop       seconds that a study adds to a trial that does nothing: 100 of them, 2 workers (goal: under 0.3)
 """
 
 from __future__ import annotations
@@ -76,6 +77,25 @@ def overhead(home: Path) -> None:
         print(f"  first trial of the worker: {beside[0]:.2f} s (imports, data)")
 
 
+def noop(home: Path, count: int = 100) -> None:
+    stub = Path(__file__).parents[1] / "tests" / "hydra_plugins" / "stub" / "app.py"
+    words = [f"hydra.searchpath=[file://{Path(__file__).parents[1] / 'conf'}]", *STUDY, "x=interval(0.0,1.0)"]
+    words += ["hydra.sweeper.direction=maximize", "evaluations=1", "hydra.sweeper.n_jobs=2"]
+    environment = {**os.environ, "PYTHONPATH": str(stub.parent)}
+    walls = {}
+    for total in (2, count):  # the short one is what starting and summing up cost
+        folder = home / f"noop{total}"
+        command = [sys.executable, str(stub), "--multirun", f"hydra.sweep.dir={folder}", *words]
+        begun = time.perf_counter()
+        subprocess.run([*command, f"hydra.sweeper.n_trials={total}"], env=environment, check=True, capture_output=True)
+        walls[total] = time.perf_counter() - begun
+    with (home / f"noop{count}" / "trials.csv").open() as file:
+        found = sorted(float(row["seconds"]) for row in csv.DictReader(file))
+    print(f"{count} trials in {walls[count]:.1f} s, 2 in {walls[2]:.1f} s: one more every "
+          f"{(walls[count] - walls[2]) / (count - 2):.3f} s")  # fmt: skip
+    print(f"claimed to told: median {statistics.median(found):.3f} s, the slowest {found[-1]:.3f} s (goal 0.3)")
+
+
 def speedup(home: Path) -> None:
     common = [*SMALL, *SPACE, "hydra.sweeper.n_trials=24", "num_train_epochs=3", "hydra.sweeper.sampler.seed=1"]
     ours = sweep(home / "ours", *STUDY, *common, "hydra.sweeper.n_jobs=2", "hydra.sweeper.threads=1")
@@ -130,7 +150,7 @@ def replay(curves: list[list[tuple[int, float]]], seed: int) -> tuple[float, flo
 
 
 def main() -> None:
-    parts = {"overhead": overhead, "speedup": speedup, "hyperband": hyperband}
+    parts = {"overhead": overhead, "speedup": speedup, "hyperband": hyperband, "noop": noop}
     with tempfile.TemporaryDirectory() as home:
         for name in sys.argv[1:] or parts:
             print(f"-- {name}")

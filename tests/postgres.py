@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -16,13 +17,24 @@ Postgres = tuple[str, Callable[[str], None]]
 
 @pytest.fixture
 def postgres() -> Iterator[Postgres]:
-    """Under its own user and data folder: the URL of a database, and a function that starts or stops the server."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
-    if not found:
+    """The URL of a database, and a function that starts or stops its server."""
+    if not _control():
         pytest.skip("no PostgreSQL here (Debian: apt-get install postgresql)")
     if os.getuid() != 0 or shutil.which("runuser") is None:
         pytest.skip("a PostgreSQL of our own is started by root, under the user postgres")
     pytest.importorskip("psycopg2", reason="the extra postgres is not installed")
+    with server() as started:
+        yield started
+
+
+def _control() -> list[Path]:
+    return sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
+
+
+@contextlib.contextmanager
+def server() -> Iterator[Postgres]:
+    """Under its own user and data folder."""
+    found = _control()
     home = Path("/tmp") / f"exp-postgres-{os.getpid()}"
     home.mkdir()
     shutil.chown(home, "postgres", "postgres")

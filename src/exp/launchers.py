@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -19,6 +21,8 @@ PACKAGES = {
     "ray": ("hydra-ray-launcher", "ray"),
     "joblib": ("hydra-joblib-launcher", "joblib"),
 }
+
+PATIENCE = 10.0  # seconds for the head of a Ray cluster to take a connection
 
 
 def package_missing(option: str) -> ExpError | None:
@@ -103,10 +107,22 @@ def _here(init: dict[str, Any], asked: dict[str, float]) -> dict[str, float]:
     }
 
 
+def _knock(address: str) -> None:
+    """Raises OSError where nobody listens. Ray itself goes on trying for minutes."""
+    if address == "auto":
+        noted = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"  # as Ray finds it
+        default = noted.read_text().strip() if noted.exists() else ""
+        address = os.environ.get("RAY_ADDRESS", default)
+    host, _, port = address.rpartition("//")[2].rpartition(":")
+    if port.isdecimal():
+        socket.create_connection((host, int(port)), PATIENCE).close()
+
+
 def _nodes(option: str, init: dict[str, Any], where: str) -> list[dict[str, float]]:
     import ray
 
     try:
+        _knock(str(init.get("address") or os.environ["RAY_ADDRESS"]))
         if not ray.is_initialized():  # the launcher takes this connection
             ray.init(**init)
     except Exception as error:

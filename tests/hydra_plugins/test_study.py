@@ -155,6 +155,8 @@ def test_grid_is_the_exact_product(sweep: Sweep, tmp_path: Path) -> None:
     (folder,) = (tmp_path / "multirun").iterdir()
     cells = sorted((trial.params["x"], trial.params["n"]) for trial in load(folder).trials)
     assert cells == [(x, n) for x in (0.1, 0.2, 0.3) for n in (1, 2)]
+    logs = "".join(path.read_text() for path in (folder / "workers").glob("*.log"))
+    assert "Traceback" not in logs  # the last cell ends no worker
 
 
 def test_pareto_front(sweep: Sweep, tmp_path: Path) -> None:
@@ -225,3 +227,20 @@ def test_study_attributes_record_the_split_and_commit(sweep: Sweep, tmp_path: Pa
     assert study.user_attrs["objective"]["split"] == ["eval"]
     assert study.user_attrs["commit"] == study.trials[0].user_attrs["commit"]
     assert json.dumps(study.user_attrs["search space"]).count("FloatDistribution") == 1
+
+
+def test_the_best_trial_keeps_the_constraints(sweep: Sweep, tmp_path: Path) -> None:
+    words = ["hydra.sweeper.params={x:'choice(0.1,0.3,0.6)'}", UP, "hydra/sweeper/sampler=grid", "bytes=1e9",
+             "hydra.sweeper.n_jobs=0", "hydra.sweeper.n_trials=null"]  # fmt: skip
+    sweep(*words, "+hydra.sweeper.constraints={cost/peak_memory_bytes:'<= 2e8'}", "hydra.sweeper.study_name=s")
+    folder = tmp_path / "multirun" / "s"
+    trials = {trial.params["x"]: trial for trial in load(folder).trials}
+    assert trials[0.3].value > trials[0.1].value  # better, and too large
+    assert {x: round(trial.constraints["cost/peak_memory_bytes"] / 1e8) for x, trial in trials.items()} == {
+        0.1: -1, 0.3: 1, 0.6: 4,
+    }  # fmt: skip
+    results = yaml.safe_load((folder / "optimization_results.yaml").read_text())
+    assert results["best_params"] == {"x": 0.1}
+    assert (folder / "best").resolve() == folder / str(trials[0.1].number)
+    none = sweep(*words, "+hydra.sweeper.constraints={cost/peak_memory_bytes:'<= 1'}", "hydra.sweeper.study_name=t")
+    assert "no complete trial keeps all constraints" in none.stdout

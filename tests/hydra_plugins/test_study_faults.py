@@ -68,6 +68,28 @@ def test_a_killed_worker_costs_one_trial(sweep: Sweep, tmp_path: Path) -> None:
     assert_whole(study, folder, 6)
 
 
+def test_an_interrupted_trial_goes_on_under_its_number(sweep: Sweep, tmp_path: Path) -> None:
+    sweep(X, UP, NAMED, "hydra.sweeper.n_trials=3", "fault=interrupt_once", f"mark={tmp_path / 'mark'}")
+    folder = tmp_path / "multirun" / "s"
+    trials = load(folder).trials
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 3
+    assert [trial.user_attrs.get("interrupted") for trial in trials] == [1, None, None]
+    assert (folder / "0" / "starts").read_text().count("\n") == 2
+    assert list(trials[0].intermediate_values) == [1, 2, 3]  # the third evaluation is not told as a first
+
+
+def test_an_interrupted_trial_keeps_its_finished_seeds(sweep: Sweep, tmp_path: Path) -> None:
+    sweep(X, NAMED, "hydra.sweeper.objective=eval/f1", "hydra.sweeper.n_trials=1", "fault=interrupt_once",
+          f"mark={tmp_path / 'mark'}", "hydra.sweeper.seeds=[1,2]", "fault_above=2", "bytes=1.0")  # fmt: skip
+    folder = tmp_path / "multirun" / "s"
+    (trial,) = load(folder).trials
+    assert trial.state == TrialState.COMPLETE and trial.user_attrs["interrupted"] == 1
+    counts = [(folder / "0" / f"seed_{seed}" / "starts").read_text().count("\n") for seed in (1, 2)]
+    assert counts == [1, 2]
+    values = [float((folder / "0" / f"seed_{seed}" / "done").read_text()) for seed in (1, 2)]
+    assert trial.value == pytest.approx(sum(values) / 2)
+
+
 @pytest.mark.slow
 def test_a_trial_that_kills_every_worker_is_given_up(sweep: Sweep, tmp_path: Path) -> None:
     sweep("x=choice(0.2,0.8)", UP, NAMED, "hydra.sweeper.enqueue=[{x:0.8},{x:0.2},{x:0.2}]", "fault=kill",

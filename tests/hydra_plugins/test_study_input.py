@@ -28,6 +28,7 @@ IN_PROCESS = "hydra.sweeper.n_jobs=0"
         (["part.rat=interval(0.0,1.0)"], "part.rat: the config has no such parameter; did you mean 'part.rate'"),
         (["word=interval(0.0,1.0)"], "word is 'one', not a number"),
         (["two=interval(0.0,1.0)"], "two is False, not a number"),
+        (["part=interval(0.0,1.0)"], "part is a choice of options (heavy, plain), not a number: use part=choice(...)"),
         (["part=choice(plain,hevy)"], "Could not find 'part/hevy'"),
         (["hydra.sweeper.params={x:'choice()'}"], "holds nothing to choose from"),
         (["hydra.sweeper.params={x:'interval(1.0,0.0)'}"], "cannot read the parameter x=interval(1.0,0.0)"),

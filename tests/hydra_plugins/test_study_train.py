@@ -31,6 +31,7 @@ def test_a_preset_trains_prunes_and_tells_how_to_do_it_again(entry: Entry, tmp_p
     for trial in trials:
         record = json.loads((folder / str(trial.number) / "run.json").read_text())
         assert record["status"] == "pruned"
+        assert record["group"] == folder.name
         assert (folder / str(trial.number) / "result.json").exists()
         assert list(trial.intermediate_values) == [1, 2]
     again = entry("train", "--multirun", "sweep=lr", *QUICK, "num_train_epochs=3", "hydra.sweeper.n_trials=6",
@@ -66,6 +67,17 @@ def test_a_branch_that_cannot_work_is_found_before_the_first_trial(entry: Entry,
     assert "a trial with" in done.stderr and "the rate would never leave the warmup" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "multirun").exists()
+
+
+@pytest.mark.slow
+def test_the_last_evaluation_prunes_nothing(entry: Entry, tmp_path: Path) -> None:
+    """Nothing would be saved: the run is complete."""
+    done = entry("train", "--multirun", "sweep=asha", *QUICK, "num_train_epochs=1", "hydra.sweeper.n_trials=1",
+                 "hydra/sweeper/pruner=threshold", "hydra.sweeper.pruner.lower=1.1")  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder,) = (tmp_path / "multirun").iterdir()
+    (trial,) = load(folder).trials
+    assert trial.state == TrialState.COMPLETE and list(trial.intermediate_values) == [1]
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import signal
@@ -46,8 +47,14 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         until(lambda: "Demands" in subprocess.run(status, capture_output=True, text=True).stdout, 60)
         yield address
     finally:
-        os.killpg(head.pid, signal.SIGTERM)
-        head.wait(60)
+        head.terminate()
+        try:
+            head.wait(15)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(head.pid, signal.SIGKILL)
 
 
 def test_a_plain_sweep(entry: Any, tmp_path: Path) -> None:

@@ -32,6 +32,11 @@ def check_ahead(loader: ConfigLoader, master: DictConfig, space: Space, groups: 
     count = 0
     bases: dict[str, DictConfig] = {}
     ours = OmegaConf.select(master, "hydra.callbacks.exp") is not None
+    for param in space.params:
+        for key in param.keys:
+            if key.lstrip("+") in groups and not isinstance(param.distribution, CategoricalDistribution):
+                options = ", ".join(loader.get_group_options(key.lstrip("+"), ObjectType.CONFIG))
+                raise ExpError(f"{key} is a choice of options ({options}), not a number: use {key}=choice(...)")
     for chosen in space.probes(groups, PRODUCTS, DRAWS):
         config = compose(loader, master, space, chosen, groups, bases)
         if ours:
@@ -64,7 +69,7 @@ def compose(
         raise ExpError(f"a trial cannot be composed ({' '.join(of_groups)}): {_first(error)}") from error
     for param in active:
         for key in param.keys:
-            _fits(param, key, base, groups, loader, of_groups)
+            _fits(param, key, base, groups, of_groups)
     try:
         return loader.load_sweep_config(master, space.overrides(chosen))
     except (HydraException, OmegaConfBaseException) as error:
@@ -72,17 +77,10 @@ def compose(
         raise ExpError(f"a trial with {words} cannot be composed: {_first(error)}") from error
 
 
-def _fits(
-    param: Param, key: str, base: DictConfig, groups: set[str], loader: ConfigLoader, of_groups: list[str]
-) -> None:
+def _fits(param: Param, key: str, base: DictConfig, groups: set[str], of_groups: list[str]) -> None:
     numeric = not isinstance(param.distribution, CategoricalDistribution)
     bare = key.lstrip("+")
-    if bare in groups:
-        if numeric:
-            options = ", ".join(loader.get_group_options(bare, ObjectType.CONFIG))
-            raise ExpError(f"{key} is a choice of options ({options}), not a number: use {key}=choice(...)")
-        return
-    if key.startswith("+"):
+    if bare in groups or key.startswith("+"):
         return
     task = {str(name): base[name] for name in base if name != "hydra" and not OmegaConf.is_missing(base, name)}
     plain = OmegaConf.to_container(OmegaConf.create({k: v for k, v in task.items() if OmegaConf.is_config(v)}))

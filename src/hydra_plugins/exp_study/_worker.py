@@ -152,7 +152,8 @@ class Worker:
             done = plan.folder / str(trial.number) / f"seed_{seed}"
             returned = None
             # An interrupted trial goes on after the seeds that it had finished.
-            if INTERRUPTED_ATTR not in trial.user_attrs or read_result(done / "result.json") is None:
+            finished = INTERRUPTED_ATTR in trial.user_attrs and read_result(done / "result.json") is not None
+            if not (finished and plan.objective.names):
                 job, seconds = self._job([*overrides, f"seed={seed}"], trial.number, seed, current_trial.NoTrial())
                 total += seconds
                 done = Path(job.hydra_cfg.hydra.runtime.output_dir)  # type: ignore[union-attr]
@@ -248,6 +249,13 @@ def _placeholder() -> optuna.samplers.BaseSampler:
     return optuna.samplers.RandomSampler()  # each trial gets a sampler of its own
 
 
+class _Grid(optuna.samplers.GridSampler):
+    """After the last cell Optuna's own tells the study to stop, which raises outside of `study.optimize`."""
+
+    def after_trial(self, *args: Any) -> None:
+        pass
+
+
 def make_pruner(config: Mapping[str, Any]) -> optuna.pruners.BasePruner:
     return instantiate(dict(config), _execution_whitelist_=WHITELIST)
 
@@ -264,7 +272,7 @@ def make_sampler(
     target = str(config["_target_"])
     if target.endswith("GridSampler"):
         assert space is not None
-        return optuna.samplers.GridSampler(space.grid(), seed=config.get("seed"))
+        return _Grid(space.grid(), seed=config.get("seed"))
     if target.endswith("QMCSampler"):
         if config.get("seed") is None:
             config["seed"] = _mix(study)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -13,6 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from exp import trial
+from exp.run.events import read_events
 
 CONF = str(Path(__file__).parent / "conf")
 WHITELIST = ("exp.*", "hydra_plugins.*", "optuna.*", "app.*")
@@ -25,14 +27,23 @@ def main(cfg: DictConfig) -> Any:
         file.write(f"{os.getpid()} {os.environ.get('OMP_NUM_THREADS')} {os.environ.get('CUDA_VISIBLE_DEVICES')}\n")
     fault(cfg)
     value = 0.0
-    for step in range(1, cfg.evaluations + 1):
+    metrics = folder / "metrics.jsonl"
+    for step in range(len(read_events(metrics)) + 1, cfg.evaluations + 1):
         time.sleep(cfg.seconds)
         value = 1 - (cfg.x - 0.3) ** 2 - 1 / (1 + step) + 0.01 * cfg.seed
         trial.current.get().report(value, step * 10)
         if trial.current.get().should_prune():
             (folder / "pruned").write_text(str(step))
             return value
+        if cfg.fault == "interrupt_once" and step == 2 and cfg.seed == cfg.fault_above and not Path(cfg.mark).exists():
+            Path(cfg.mark).write_text("")
+            events = [{"step": at, "epoch": 0, "time": 0, "metrics": {"eval/f1": 0}} for at in (10, 20)]
+            metrics.write_text("".join(json.dumps(event) + "\n" for event in events))
+            raise SystemExit(75)  # as a run does that has saved
     (folder / "done").write_text(str(value))
+    if cfg.bytes is not None:
+        found = {"objective": {"value": value}, "cost": {"peak_memory_bytes": cfg.bytes * cfg.x}}
+        (folder / "result.json").write_text(json.dumps(found))
     if cfg.two:
         return value, cfg.x
     return value
