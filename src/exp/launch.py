@@ -230,6 +230,8 @@ def _check_processes(config: DictConfig) -> None:
         with read_write(config), open_dict(config):
             # A resume under another launcher reads what this one started.
             config.distributed.processes = int(config.distributed.processes)
+    elif together.place.size > 1:
+        raise ExpError("this run was started before exp trained with several processes; go on with it in one")
     check_same(together.collect("config", _plain(config)))
 
 

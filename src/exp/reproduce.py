@@ -79,8 +79,11 @@ def _checked(source: Path) -> Mapping[str, Any]:
 def command(source: Path, folder: Path, record: Mapping[str, Any]) -> list[str]:
     """A training with the saved config, started as any other."""
     trackers = [f"~tracker.{name}" for name in record["config"]["tracker"]]
+    # Sums over processes are part of the numbers.
+    processes = record["config"].get("distributed", {}).get("processes", 1)
+    together = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     return [
-        *(sys.executable, "-m", "exp.train"),
+        *(sys.executable, *(together if processes > 1 else []), "-m", "exp.train"),
         *("--config-path", str(source / ".hydra"), "--config-name", "config"),
         f"hydra.run.dir={quoted(folder)}",
         # The saved config has no Hydra node, so what train.yaml says there is said again.

@@ -310,6 +310,27 @@ def test_nobody_to_meet_and_a_port_that_is_taken(entry, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_gpus_that_are_not_there(monkeypatch):
+    import torch
+
+    from exp.errors import ExpError
+    from exp.loop.world import _device
+    from exp.ranks.place import Place
+
+    class Met:
+        place = Place(3, 4, 3)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert _device(Met()).type == "cpu"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    with pytest.raises(ExpError, match="CUDA_VISIBLE_DEVICES=0,1 asks for GPUs"):
+        _device(Met())
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ExpError, match="process 3 is number 4 on its host and wants a GPU of its own; there are 2"):
+        _device(Met())
+
+
 def test_accelerate_launch_that_starts_one_process_is_noticed(tmp_path):
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
     done = subprocess.run(

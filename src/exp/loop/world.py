@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
@@ -160,6 +161,12 @@ class Many:
 def _device(together: Together) -> torch.device:
     place = together.place
     if not torch.cuda.is_available():
+        asked = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        if asked not in ("", "-1"):
+            raise ExpError(
+                f"CUDA_VISIBLE_DEVICES={asked} asks for GPUs, and torch {torch.__version__} finds none here: look at "
+                f"nvidia-smi and at the torch build, or unset the variable to train on the CPU"
+            )
         return torch.device("cpu")
     count = torch.cuda.device_count()
     if place.local_rank >= count:
