@@ -85,7 +85,7 @@ class Launched:
             died = True
             self.deaths = 1 if trials_done > trials_done_before else self.deaths + 1
             why = gist(call.error) if call.error else "no sign of life, and its job is gone"
-            begun = trials_done or self._beats()
+            begun = bool(self._beats())
             if isinstance(call.error, ExpError) or not begun or self.deaths > GIVE_UP * self.size:
                 what = "workers die without finishing a trial" if begun else "no worker began"
                 raise ExpError(f"hydra/launcher={self._option}: {what}: {why}")
