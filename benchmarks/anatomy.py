@@ -99,8 +99,8 @@ def dissect(parts: Parts, device: str, steps: int) -> tuple[dict[str, float], di
 
     for chosen in batches[: steps + 5]:
         step(chosen)
-    seen = sum(tokens[5:]) / steps
-    by_phase = {name: statistics.mean(values[5:]) for name, values in phases.items()}
+    seen = statistics.median(tokens[5:])
+    by_phase = {name: statistics.median(values[5:]) for name, values in phases.items()}
     with profile() as profiler:
         for chosen in batches[steps + 5 :]:
             step(chosen)

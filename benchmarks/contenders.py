@@ -138,7 +138,7 @@ LESS = {
     "without pooled_dropout": "speed.pooled_dropout=false",
     "without keep_memory": "speed.keep_memory=false",
     "without fused": "optimizer.fused=false",
-    "without pad_to_multiple_of": "speed.pad_to_multiple_of=null",
+    "padded to multiples of 8": "speed.pad_to_multiple_of=8",
     "with compile": "speed.compile=true",
 }
 CONTENDERS |= {

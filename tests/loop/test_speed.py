@@ -47,7 +47,10 @@ def test_gradients_pass_where_values_passed():
 
 
 def test_fast_and_exact_agree_without_dropout():
-    exact, fast = parts_of(config_of()), parts_of(config_of("speed=fast", "precision=fp32"))
+    exact, fast = (
+        parts_of(config_of()),
+        parts_of(config_of("speed=fast", "precision=fp32", "speed.pad_to_multiple_of=8")),
+    )
     assert fast.model.config._attn_implementation == ATTENTION
     assert not modules(fast.model, nn.Dropout) and modules(fast.model, PooledDropout)
     batch = exact.collator([exact.encoded.train[i] for i in range(4)])
@@ -69,6 +72,9 @@ def test_what_is_left_out_is_said(caplog, monkeypatch):
         Speed(compile=True, pad_to_multiple_of=None, pooled_dropout=False, keep_memory=False).apply(model, "cpu", 0)
         Speed(compile=False, pad_to_multiple_of=None, pooled_dropout=True, keep_memory=False).apply(model, "cuda", 0)
     assert "compile left out, it needs a C++ compiler" in caplog.text
+    assert (
+        Speed(compile=False, pad_to_multiple_of="auto", pooled_dropout=False, keep_memory=False).pads_to("cpu") is None
+    )
     assert "pooled_dropout left out" in caplog.text and modules(model, nn.Dropout)
 
 

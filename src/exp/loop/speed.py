@@ -18,9 +18,15 @@ log = logging.getLogger("exp")
 @dataclass(frozen=True)
 class Speed:
     compile: bool | str  # true | false | auto: on CUDA alone
-    pad_to_multiple_of: int | None  # tokens
+    pad_to_multiple_of: int | str | None  # tokens; auto: 8 on a GPU, else none
     pooled_dropout: bool
     keep_memory: bool
+
+    def pads_to(self, device: str) -> int | None:
+        if self.pad_to_multiple_of == "auto":
+            return 8 if device == "cuda" else None
+        assert not isinstance(self.pad_to_multiple_of, str), self.pad_to_multiple_of
+        return self.pad_to_multiple_of
 
     def apply(self, model: PreTrainedModel, device: str, seed: int) -> None:
         """Changes `model` in place. `seed` fills the pool, so that a resumed run cuts from the same one."""
