@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from hydra.utils import execution_whitelist
+from omegaconf import OmegaConf
 
 from exp import ranks
 from exp.build import build, build_loop
@@ -49,6 +50,7 @@ def run(folder: Path, words: list[str], trial: Any = None) -> tuple[Result, Reco
     config = config_of(*words)
     if ranks.current.get().place.first:
         (folder / ".hydra").mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(OmegaConf.create(config), folder / ".hydra" / "config.yaml")
     recorder = Recorder()
     with opened(folder, config) as opened_run, execution_whitelist(WHITELIST):
         parts = build(config)
@@ -88,6 +90,11 @@ def main(folder: Path) -> None:
             leave(f"{loop}-fsdp", story(result, recorder))
             if rank == 0:
                 parts.model.save_pretrained(folder / f"{loop}-fsdp" / "model")
+            # Ended at its first evaluation, then gone on with from its checkpoint.
+            saving = [*sharded, "save_strategy=steps", "save_steps=1"]
+            run(folder / f"{loop}-resumed", saving, PruneAt(rank))
+            result, recorder, _ = run(folder / f"{loop}-resumed", saving)
+            leave(f"{loop}-resumed", story(result, recorder))
         # Where each process's masks come from, after a run.
         (folder / f"seed.{rank}.json").write_text(json.dumps(torch.initial_seed()))
 

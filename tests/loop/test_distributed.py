@@ -89,6 +89,13 @@ def test_sharded_processes_make_the_numbers_of_one(together, alone, loop):
 
 
 @pytest.mark.parametrize("loop", LOOPS)
+def test_sharded_processes_go_on_exactly(together, loop):
+    (whole, _), (again, _) = numbers(together, f"{loop}-fsdp"), numbers(together, f"{loop}-resumed")
+    assert again["events"] == [event for event in whole["events"] if event[0] > 2] and len(again["events"]) == 8
+    assert again["objective"] == whole["objective"]
+
+
+@pytest.mark.parametrize("loop", LOOPS)
 def test_a_sharded_model_is_saved_whole(together, loop):
     from transformers import AutoModelForSequenceClassification
 
@@ -212,6 +219,18 @@ def test_a_process_that_dies_ends_the_other_and_the_record_says_so(whole, tmp_pa
     assert (found["status"], found["reason"]) == ("interrupted", f"process {victim} of 2 is gone")
     said = [line for line in told.splitlines() if line.startswith("exp: ")]
     assert len(said) == 1 and "resume=" in said[0]
+
+
+@pytest.mark.slow
+def test_a_launcher_that_is_killed_leaves_no_orphan(tmp_path):
+    process = start(tmp_path, *QUICK, "num_train_epochs=50", "hydra.run.dir=run")
+    wait_for(lambda: len(metrics(tmp_path / "run")) > 4)
+    workers = workers_of(process)
+    process.kill()
+    wait_for(lambda: gone(workers), 30)
+    process.communicate()
+    assert record(tmp_path / "run")["status"] == "interrupted"
+    assert list((tmp_path / "run" / "checkpoints").glob("step-*"))
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +54,8 @@ class Together:
         self.pulse.publish(message)
         if self.place.first:
             self.told = True
-            self.store.set("told", "1")
+            with suppress(RuntimeError):
+                self.store.set("told", "1")
             return True
         end = time.monotonic() + TELL_SECONDS  # the first process tells; where it is gone already, somebody has to
         try:
@@ -81,8 +82,9 @@ class Together:
     def leave(self) -> None:
         end = time.monotonic() + TELL_SECONDS / 2
         # The store may be this process's own: the others hear that all is told before it goes.
-        while self.told and time.monotonic() < end and self.store.add("heard", 0) < self.place.size - 1:
-            time.sleep(POLL)
+        with suppress(RuntimeError):
+            while self.told and time.monotonic() < end and self.store.add("heard", 0) < self.place.size - 1:
+                time.sleep(POLL)
         self.pulse.stop()
 
     def _key(self, kind: str, name: str) -> str:
