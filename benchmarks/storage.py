@@ -47,11 +47,11 @@ def filled(storage: str | None, folder: Path, count: int) -> None:
     spread: dict[str, BaseDistribution] = {
         "lr": FloatDistribution(1e-5, 1e-3, log=True),
         "warmup": FloatDistribution(0.0, 0.2),
-        "batch": CategoricalDistribution(("8", "16", "32")),
+        "batch": CategoricalDistribution((8, 16, 32)),
     }
     done = [
         create_trial(
-            params={"lr": 1e-5 * (1 + i % 99), "warmup": 0.001 * (i % 199), "batch": ("8", "16", "32")[i % 3]},
+            params={"lr": 1e-5 * (1 + i % 99), "warmup": 0.001 * (i % 199), "batch": (8, 16, 32)[i % 3]},
             distributions=spread, value=(i % 97) / 97,
         )
         for i in range(count)
@@ -68,7 +68,7 @@ def spent(plan: Plan) -> list[float]:
             begun = time.perf_counter()
             trial_id = board.claim("w")
             assert trial_id is not None
-            number = board.study._storage.get_trial(trial_id).number
+            number = board.study._storage.get_trial_number_from_id(trial_id)
             board.study.sampler = make_sampler(plan.sampler, plan.study_name, number, plan.space)
             trial = optuna.Trial(board.study, trial_id)
             plan.space.suggest(trial)

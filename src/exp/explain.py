@@ -61,10 +61,10 @@ def _unreadable(error: OverrideParseException) -> ExpError:
 
 def _no_such_option(error: MissingConfigException) -> ExpError:
     group, _, option = (error.missing_cfg_file or "").rpartition("/")
-    if not group or error.options is None:
-        return ExpError(str(error).splitlines()[0])
     if group == "hydra/launcher" and (missing := package_missing(option)) is not None:
         return missing
+    if not group or error.options is None:
+        return ExpError(str(error).splitlines()[0])
     known = [name for name in error.options if not name.startswith("_")]
     if not known:
         return ExpError(f"{group}={option}: no such option; the group {group} has none")

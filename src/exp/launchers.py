@@ -3,6 +3,7 @@ imported, except to ask a Ray cluster what it has."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import socket
@@ -28,7 +29,7 @@ PATIENCE = 10.0  # seconds for the head of a Ray cluster to take a connection
 def package_missing(option: str) -> ExpError | None:
     """For an option of the group hydra/launcher that Hydra does not find: which package would bring it."""
     for start, (package, extra) in PACKAGES.items():
-        if option.startswith(start):
+        if option.startswith(start) and importlib.util.find_spec(f"hydra_plugins.hydra_{extra}_launcher") is None:
             return ExpError(
                 f"hydra/launcher={option} needs the package {package}, which is not installed: "
                 f"pip install 'exp[{extra}]'"

@@ -122,6 +122,11 @@ class Board:
                 now = self.study._storage.get_trial(trial._trial_id)
                 if now.state != TrialState.RUNNING:
                     return now.state == state and now.user_attrs.get(WORKER) == worker and "error" not in now.user_attrs
+                drawn = trial._cached_frozen_trial
+                for name, distribution in drawn.distributions.items():
+                    if name not in now.params:  # a database that crashed right after it was drawn
+                        value = distribution.to_internal_repr(drawn.params[name])
+                        self.study._storage.set_trial_param(trial._trial_id, name, value, distribution)
                 for key, value in attrs.items():
                     trial.set_user_attr(key, value)
                 self.study.tell(trial, list(values) if values is not None else None, state=state)

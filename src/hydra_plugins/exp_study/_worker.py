@@ -106,7 +106,7 @@ class Worker:
     def _run(self, board: Board, trial_id: int, name: str, commit: str | None) -> str | None:
         """Why the trial failed; None where it did not."""
         plan, study, begun = self.plan, board.study, time.perf_counter()
-        number = board.patiently(lambda: study._storage.get_trial(trial_id)).number
+        number = board.patiently(lambda: study._storage.get_trial_number_from_id(trial_id))
         study.sampler = make_sampler(plan.sampler, plan.study_name, number, plan.space)
         trial = board.patiently(lambda: optuna.Trial(study, trial_id))
         attrs: dict[str, Any] = {"folder": str(plan.folder / str(number)), "commit": commit}
