@@ -11,7 +11,7 @@ from tests.analysis.synthetic import grid, write
 
 from exp.analysis import report
 from exp.analysis.collect import collect
-from exp.analysis.grouping import compare, telling
+from exp.analysis.grouping import compare, independent, telling
 from exp.analysis.report.confusion import confusion
 from exp.analysis.report.page import page
 from exp.analysis.report.payload import payload
@@ -138,3 +138,13 @@ def test_the_command_writes_it(tmp_path):
     done = subprocess.run(words, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert f"wrote {page_file}" in done.stdout and page_file.stat().st_size > 1_000_000
+
+
+def test_options_that_change_together_are_one_and_drawn_numbers_are_not():
+    drawn = [(1.1e-5, 0.1), (2.2e-5, 0.15), (3.3e-5, 0.02), (4.4e-5, 0.07)]
+    conditions = [
+        {"lr": lr, "warmup": warmup, "optimizer": name, "betas": betas}
+        for (lr, warmup), (name, betas) in zip(drawn, [("adamw", [0.9]), ("sgd", None)] * 2, strict=True)
+    ]
+    assert independent(["lr", "warmup", "optimizer", "betas"], conditions) == ["lr", "warmup", "optimizer"]
+    assert independent(["lr", "warmup"], conditions[:2]) == ["lr"]

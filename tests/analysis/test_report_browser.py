@@ -119,6 +119,10 @@ def test_a_filter_hides_rows_and_takes_curves_away(opened):
     wait(opened, "return document.getElementById('status').textContent.startsWith('2 of 3')")
     assert rows(opened, head(opened, "lr") - 1) == ["1e-4", "5e-5"]
     wait(opened, f"return document.querySelector('#charts .plot').data.length < {before}")
+    opened.find_element("id", "filter").send_keys(" verdict=converged")  # the cells say "3 converged"
+    wait(opened, "return document.getElementById('status').textContent.startsWith('2 of 3')")
+    opened.find_element("id", "filter").send_keys(" verdict!=converged")
+    wait(opened, "return document.getElementById('status').textContent.startsWith('0 of 3')")
 
 
 def test_two_runs_are_set_side_by_side(opened):
@@ -130,7 +134,7 @@ def test_two_runs_are_set_side_by_side(opened):
     script = """return [...document.querySelectorAll('#diff-table tr.changed')]
         .map((row) => [...row.cells].map((cell) => cell.textContent))"""
     changed = {key: values for key, *values in opened.execute_script(script)}
-    assert changed["optimizer.lr"] == ["0.001", "0.00005"]
+    assert changed["optimizer.lr"] == ["0.001", "5e-5"]
     assert changed["optimizer.note"] == [EVIL, "–"]
     assert "optimizer.weight_decay" not in changed
     traces = "document.querySelector('#charts .plot').data"

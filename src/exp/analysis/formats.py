@@ -110,6 +110,8 @@ def _fitting(table: Table, console: Console) -> tuple[RichTable, list[str]]:
 def _weight(column: Column, table: Table) -> int | None:
     """How long a column stays; None: always. What ranks goes last, and a p value without Holm never stands alone."""
     word = column.key.partition(" ")[0]
+    if column.follows:
+        return 0
     if word == "best":
         first = next(other for other in table.columns if other.key.startswith("best "))
         return None if column is first else 0

@@ -20,6 +20,7 @@ from exp.curves.curve import lower_is_better
 from exp.errors import ExpError, nearest
 from exp.run.identity import ADDED, counts
 
+FEW = 3  # conditions among which nothing can be told from values that all differ
 NOT_QUALITY = ("runtime", "seconds", "per_second", "examples", "steps")
 
 
@@ -112,6 +113,20 @@ def telling(keys: Sequence[str], conditions: Sequence[Mapping[str, Any]]) -> lis
             return [key for key in keys if key in chosen]
         chosen.append(best)
         apart = counts[best]
+
+
+def independent(keys: Sequence[str], conditions: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Of keys that always change together (an optimizer and its betas) the first.
+
+    Two numbers that are new in every condition are what a search has drawn, and do not belong together.
+    """
+    kept: dict[Any, str] = {}
+    for key in keys:
+        values = [varies[key] for varies in conditions]
+        texts = [str(value) for value in values]
+        drawn = len(set(texts)) == len(texts) > FEW and all(isinstance(value, float) for value in values)
+        kept.setdefault(key if drawn else tuple(texts.index(text) for text in texts), key)
+    return list(kept.values())
 
 
 def _apart(keys: Sequence[str], conditions: Sequence[Mapping[str, Any]]) -> int:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from exp.analysis.comparison import Task
+from exp.analysis.grouping import independent
 from exp.analysis.table import Column, make, name_of, short_keys
 from exp.curves.curve import lower_is_better
 
@@ -70,7 +71,8 @@ def _table(task: Task, precision: int, columns: list[str] | None) -> str:
 def _usual(task: Task) -> list[str]:
     told = [key for key in task.metrics if not lower_is_better(key) and not key.endswith("combined_score")]
     metrics = list(dict.fromkeys([*([task.metric] if task.metric in task.metrics else []), *told]))[:MOST_METRICS]
-    picked = [*(task.keys or ["condition"]), "n", *(f"best {key}" for key in metrics)]
+    keys = independent(task.keys, [condition.varies for condition in task.conditions])
+    picked = [*(keys or ["condition"]), "n", *(f"best {key}" for key in metrics)]
     if task.baseline:
         return [*picked, "difference", "holm"]
     return [*picked, f"interval {task.metric}"] if len(metrics) == 1 else picked

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exp.analysis.comparison import ABSENT, Condition, Task
-from exp.analysis.grouping import key_title
+from exp.analysis.grouping import independent, key_title
 from exp.analysis.where import MISSING, plain, value_of
 from exp.curves.curve import lower_is_better
 from exp.curves.verdict import Thresholds
@@ -21,11 +21,12 @@ LONGEST_NAME = 70  # characters of a condition's label in a note
 
 @dataclass(frozen=True)
 class Column:
-    """`kind`: text, number or value (mean with its spread)."""
+    """`kind`: text, number or value (mean with its spread). `follows`: it always changes with a column before it."""
 
     key: str
     title: str
     kind: str
+    follows: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ def make(task: Task, precision: int, columns: list[str] | None) -> Table:
 
 def _columns(task: Task, precision: int) -> list[Column]:
     found = [Column("condition", "condition", "text")]
-    found += [Column(key, key_title(key), "text") for key in task.keys]
+    leading = independent(task.keys, [condition.varies for condition in task.conditions])
+    found += [Column(key, key_title(key), "text") for key in leading]
     found += [Column("n", "n", "number"), Column("failed", "failed", "number")]
     if any(set(condition.statuses) - {"completed"} for condition in task.conditions):
         found.append(Column("status", "status", "text"))
@@ -79,6 +81,7 @@ def _columns(task: Task, precision: int) -> list[Column]:
                 Column("holm", "p Holm", "number"),
             ]
         found.append(Column(f"last {key}", f"last {key}", "value"))
+    found += [Column(key, key_title(key), "text", follows=True) for key in task.keys if key not in leading]
     found.append(Column("verdict", "verdict", "text"))
     costs = sorted({key for c in task.conditions for run in c.counted for key in run.cost})
     return found + [Column(f"cost.{key}", key, "number") for key in costs]

@@ -43,6 +43,8 @@ const short = (text, length = 48) => (text.length <= length ? text : `${text.sli
 
 function shown(value) {
   if (value === null || value === undefined) return value === null ? 'null' : NONE;
+  // 2.06e-5 rather than JavaScript's 0.0000206, as everywhere else.
+  if (typeof value === 'number' && value !== 0 && Math.abs(value) < 1e-3) return Number(value.toPrecision(6)).toExponential();
   return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }
 

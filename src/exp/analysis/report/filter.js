@@ -44,6 +44,12 @@ function testOf(word, columns) {
   return (cells) => {
     const value = numberOf(cells[column]);
     if (!Number.isNaN(bound)) return !Number.isNaN(value) && compare(value, bound);
-    return compare(cells[column].toLowerCase(), found[3].toLowerCase());
+    const asked = found[3].toLowerCase();
+    const cell = cells[column].toLowerCase();
+    // A condition's "2 completed, 1 failed" is both.
+    const parts = [cell, ...cell.split(', ').map((part) => part.replace(/^\d+ /, ''))];
+    if (found[2] === '=') return parts.includes(asked);
+    if (found[2] === '!=') return !parts.includes(asked);
+    return compare(cell, asked);
   };
 }

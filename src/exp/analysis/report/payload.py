@@ -19,7 +19,7 @@ from typing import Any
 
 from exp.analysis import table
 from exp.analysis.comparison import ABSENT, Comparison, Condition, Task
-from exp.analysis.grouping import shown_value, telling
+from exp.analysis.grouping import independent, shown_value, telling
 from exp.analysis.record import RunData
 from exp.analysis.report.confusion import confusion
 from exp.analysis.report.series import Grids, clock, drawn, rounded
@@ -53,6 +53,7 @@ def _task(task: Task, limits: Thresholds) -> dict[str, Any]:
     grids = Grids()
     told_by = telling(task.keys, [condition.varies for condition in task.conditions])
     labels = [_label(condition, {key: titles[key] for key in told_by}) for condition in task.conditions]
+    axes = independent(task.keys, [condition.varies for condition in task.conditions])
     conditions: list[dict[str, Any]] = []
     told: list[dict[str, Any]] = []
     shown = table.make(task, PRECISION, None)
@@ -87,7 +88,7 @@ def _task(task: Task, limits: Thresholds) -> dict[str, Any]:
         "lower": {key: lower_is_better(key) for key in (*task.metrics, *names_of_series)},
         "columns": [*columns, {"key": "verdict", "title": "verdict", "kind": "verdict"}],
         "runColumns": _run_columns(task),
-        "keys": [{"key": key, "title": titles[key]} for key in _independent(task)],
+        "keys": [{"key": key, "title": titles[key]} for key in axes],
         "metrics": task.metrics,
         "series": names_of_series,
         "common": common,
@@ -159,15 +160,6 @@ def _run_cells(run: RunData, name: str, label: str, judged: Verdict, task: Task)
 def _label(condition: Condition, titles: dict[str, str]) -> str:
     values = {key: condition.varies[key] for key in titles if condition.varies[key] != ABSENT}
     return " ".join(f"{titles[key]}={plain(value)}" for key, value in values.items()) or condition.id
-
-
-def _independent(task: Task) -> list[str]:
-    """Keys for axes: of those that always change together (an optimizer and its betas) the first."""
-    kept: dict[tuple[int, ...], str] = {}
-    for key in task.keys:
-        values = [str(condition.varies[key]) for condition in task.conditions]
-        kept.setdefault(tuple(values.index(value) for value in values), key)
-    return list(kept.values())
 
 
 def _names(runs: Sequence[RunData]) -> list[str]:
