@@ -147,3 +147,11 @@ def test_the_comparison_becomes_a_table_run(tmp_path):
     assert len(read_log(log)["config"]["runs"]) == 6
     [table] = (tmp_path / "wandb").rglob("*.table.json")
     assert len(json.loads(table.read_text())["data"]) == 2
+
+
+def test_a_logged_picture_is_no_metric():
+    from exp.analysis.wandb_run import to_event
+
+    picture = {"eval/matrix._type": "image-file", "eval/matrix.height": 540, "eval/matrix.path": "m.png"}
+    event = to_event({"_step": 3, "step": 48, "epoch": 3, "eval/accuracy": 0.5, **picture})
+    assert event.step == 48 and dict(event.metrics) == {"eval/accuracy": 0.5}

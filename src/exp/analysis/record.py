@@ -157,12 +157,8 @@ def extremes(events: Iterable[Event]) -> tuple[dict[str, Point], dict[str, Point
 
 def task_name(data: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     """What was trained on: runs of two tasks are never averaged together."""
-    for name in (
-        data.get("name"),
-        config.get("data.name"),
-        config.get("data.task"),
-        config.get("data._target_"),
-    ):
+    target = str(config.get("data._target_") or "").rpartition(".")[2]
+    for name in (data.get("name"), config.get("data.name"), config.get("data.task"), target):
         if name:
             return str(name)
     return "unknown task"

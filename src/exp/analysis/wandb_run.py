@@ -82,9 +82,11 @@ def _costs(summary: Mapping[str, Any]) -> dict[str, float]:
 def to_event(row: Mapping[str, Any]) -> Event:
     """`step` as exp logs it, else W&B's own `_step`."""
     step = number(row.get("step", row.get("_step", 0)))
+    # A picture or a table is logged as key._type, key.width and so on: no metrics.
+    media = tuple(key.removesuffix("_type") for key in row if key.endswith("._type"))
     metrics = {}
     for key, value in row.items():
-        if key.startswith("_") or key in ("step", "epoch"):
+        if key.startswith(("_", *media)) or key in ("step", "epoch"):
             continue
         found = number(value)
         if found is not None:
