@@ -34,16 +34,12 @@ log = logging.getLogger(__name__)
 class SharedTrainer(Trainer):
     """Trainer as it is, but for what has to agree with loop=accelerate."""
 
+    parts: Parts
     loader: DataLoader
     session: Session
     batches: Iterator[list[int]]  # of the epoch at work, from where it is
     grad_norm: torch.Tensor | float = 0.0
     loss: torch.Tensor | None = None
-
-    def __init__(self, parts: Parts, **arguments: Any) -> None:
-        """Trainer makes its accelerator in here, and that one depends on the other processes."""
-        self.parts, self.world = parts, parts.world
-        super().__init__(**arguments)
 
     def get_train_dataloader(self) -> DataLoader:
         """Our order of examples, a function of seed and epoch; Trainer's draws from the global generator."""
@@ -51,17 +47,23 @@ class SharedTrainer(Trainer):
 
     def _build_accelerator_args(self, **kwargs: Any) -> dict[str, Any]:
         """As in loop=accelerate; Trainer would walk the graph for unused parameters at every step."""
-        return {**super()._build_accelerator_args(**kwargs), **self.world.arguments(self.parts.model)}
+        return {**super()._build_accelerator_args(**kwargs), **self.args.parts.world.arguments(self.args.parts.model)}
 
     def create_accelerator_and_postprocess(self) -> None:
         """Sharding works on a CPU too, which Accelerate does not know."""
         super().create_accelerator_and_postprocess()
-        sharding.allow_on_cpu(self.accelerator, self.world.arguments(self.parts.model).get("fsdp_plugin"))
+        sharding.allow_on_cpu(
+            self.accelerator, self.args.parts.world.arguments(self.args.parts.model).get("fsdp_plugin")
+        )
         self.is_fsdp_enabled = self.accelerator.is_fsdp2
 
-    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
         """The mean over all processes' examples, not that over processes: their shares of a batch may differ."""
-        return self.world.weigh(super().compute_loss(model, inputs, *args, **kwargs), next(self.batches))
+        assert not return_outputs  # evaluation is the session's
+        loss = super().compute_loss(model, inputs, num_items_in_batch=num_items_in_batch)
+        return self.parts.world.weigh(loss, next(self.batches))
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
         """Sums the micro-batches' losses of one optimizer step; Trainer keeps only a sum since the last log."""
@@ -161,14 +163,15 @@ def fit(parts: Parts, run: Run, tracker: Tracker, trial: Trial) -> Result:
     )
     optimizer = parts.optimizer(parts.model)
     scheduler = parts.scheduler(optimizer, plan.total_steps, plan.greater_is_better)
+    arguments.parts = parts  # asked by overrides before Trainer's __init__ is through
     trainer = SharedTrainer(
-        parts,
         model=parts.model,
         args=arguments,
         train_dataset=parts.encoded.train,
         data_collator=parts.collator,
         processing_class=None,
     )
+    trainer.parts = parts
     trainer.optimizer, trainer.lr_scheduler = optimizer, scheduler  # as arguments Trainer refuses them under FSDP
     trainer.remove_callback(PrinterCallback)
     # Trainer guesses this from the model's signature; for a classifier it is wrong, and loss and gradient come out
