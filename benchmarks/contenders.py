@@ -136,9 +136,9 @@ LESS = {
     "without bf16": "precision=fp32",
     "without length_grouped": "batching=random",
     "without pooled_dropout": "speed.pooled_dropout=false",
-    "without keep_memory": "speed.keep_memory=false",
+    "without keep_embedding_gradients": "speed.keep_embedding_gradients=false",
     "without fused": "optimizer.fused=false",
-    "padded to multiples of 8": "speed.pad_to_multiple_of=8",
+    "without pad_to_multiple_of": "speed.pad_to_multiple_of=null",
     "with compile": "speed.compile=true",
 }
 CONTENDERS |= {

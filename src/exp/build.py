@@ -140,7 +140,7 @@ def build(config: Mapping[str, Any]) -> Parts:
         encoded=encoded,
         model=model,
         tokenizer=tokenizer,
-        collator=Collator(tokenizer, pad_to_multiple_of=speed.pads_to(_device())),
+        collator=Collator(tokenizer, pad_to_multiple_of=speed.pad_to_multiple_of),
         optimizer=_make(config["optimizer"]),
         scheduler=scheduler,
         metric=lambda: metrics.build(data.metrics),

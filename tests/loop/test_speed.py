@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 import logging
-import platform
-import subprocess
-import sys
 
 import pytest
 import torch
 from torch import nn
 
 from exp.loop.dropout import ATTENTION, Pool, PooledDropout
+from exp.loop.embedding import KeptGradientEmbedding, keep_embedding_gradients
 from exp.loop.speed import Speed
 from tests.conformance.runs import config_of, parts_of
 
@@ -49,7 +47,7 @@ def test_gradients_pass_where_values_passed():
 def test_fast_and_exact_agree_without_dropout():
     exact, fast = (
         parts_of(config_of()),
-        parts_of(config_of("speed=fast", "precision=fp32", "speed.pad_to_multiple_of=8")),
+        parts_of(config_of("speed=fast", "precision=fp32")),
     )
     assert fast.model.config._attn_implementation == ATTENTION
     assert not modules(fast.model, nn.Dropout) and modules(fast.model, PooledDropout)
@@ -69,31 +67,42 @@ def test_what_is_left_out_is_said(caplog, monkeypatch):
     model = parts_of(config_of()).model
     monkeypatch.setattr("shutil.which", lambda name: None)
     with caplog.at_level(logging.INFO, logger="exp"):
-        Speed(compile=True, pad_to_multiple_of=None, pooled_dropout=False, keep_memory=False).apply(model, "cpu", 0)
-        Speed(compile=False, pad_to_multiple_of=None, pooled_dropout=True, keep_memory=False).apply(model, "cuda", 0)
+        Speed(compile=True, pad_to_multiple_of=None, pooled_dropout=False, keep_embedding_gradients=False).apply(
+            model, "cpu", 0
+        )
+        Speed(compile=False, pad_to_multiple_of=None, pooled_dropout=True, keep_embedding_gradients=False).apply(
+            model, "cuda", 0
+        )
     assert "compile left out, it needs a C++ compiler" in caplog.text
-    assert (
-        Speed(compile=False, pad_to_multiple_of="auto", pooled_dropout=False, keep_memory=False).pads_to("cpu") is None
-    )
     assert "pooled_dropout left out" in caplog.text and modules(model, nn.Dropout)
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc's malloc")
-def test_kept_memory_is_not_mapped_anew():
-    code = """
-import resource, sys, torch
-from torch import nn
-from exp.loop.speed import Speed
-Speed(compile=False, pad_to_multiple_of=None, pooled_dropout=False, keep_memory=sys.argv[1] == "yes").apply(
-    nn.Identity(), "cpu", 0)
-for turn in range(40):
-    if turn == 30:  # the heap has grown to what it needs
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    torch.ones(10 * 2**20)  # 40 MB: 10240 pages
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-"""
-    faults = {
-        word: int(subprocess.run([sys.executable, "-c", code, word], capture_output=True, check=True).stdout)
-        for word in ("yes", "no")
-    }
-    assert faults["no"] > 90_000 and faults["yes"] < 30_000
+@pytest.mark.parametrize("written", [False, True])
+def test_a_kept_embedding_gradient_is_torchs_own(written):
+    plain = nn.Embedding(50, 8, padding_idx=0)
+    kept = nn.Embedding(50, 8, padding_idx=0)
+    kept.load_state_dict(plain.state_dict())
+    keep_embedding_gradients(kept)
+    assert isinstance(kept, KeptGradientEmbedding)
+    tables = set()
+    for turn in range(4):
+        for module in (plain, kept):
+            module.weight.grad = None
+            torch.manual_seed(turn)
+            for _ in range(1 + turn % 2):  # every other step has two micro-batches
+                (module(torch.randint(0, 50, (4, 6))).sin() * torch.randn(4, 6, 8)).sum().backward()
+            if written:
+                module.weight.grad.add_(float("nan"))  # what a clipped bad gradient does to every row
+        assert torch.equal(plain.weight.grad, kept.weight.grad) or written
+        tables.add(kept.weight.grad.data_ptr())
+    assert len(tables) == 1  # one table for all steps
+    if written:
+        kept.weight.grad = None
+        kept(torch.tensor([3])).sum().backward()
+        assert kept.weight.grad.isfinite().all() and kept.weight.grad[3].eq(1).all()
+    for module in (plain, kept):  # looked up twice in one pass
+        module.weight.grad = None
+        (module(torch.tensor([1, 2])).sum() + 3 * module(torch.tensor([2, 4])).sum()).backward()
+    assert torch.equal(plain.weight.grad, kept.weight.grad)
+    with torch.no_grad():
+        assert torch.equal(plain(torch.arange(50)), kept(torch.arange(50)))
