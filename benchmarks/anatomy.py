@@ -16,13 +16,13 @@ from pathlib import Path
 import torch
 from torch.profiler import profile
 
-from benchmarks.contenders import config_of, parts_of
+from benchmarks.contenders import PLAIN, config_of, parts_of
 from benchmarks.harness import report
 from benchmarks.step_time import words_of
 from exp.loop.base import Parts
 from exp.loop.batching import EpochBatches
 
-CASES = {"tutorial": ["optimizer.fused=false"], "speed=exact": [], "speed=fast": ["speed=fast"]}
+CASES = {"tutorial": ["optimizer.fused=false", *PLAIN], "speed=exact": [], "speed=fast": ["speed=fast"]}
 KINDS = {  # torch's operations by what they are for
     "matrix products": ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm"),
     "drawing dropout masks": ("aten::bernoulli_",),

@@ -22,6 +22,7 @@ from exp.tracker.base import NullTracker
 from exp.trial import NoTrial
 
 Turn = Callable[[], None]
+PLAIN = ["speed.keep_embedding_gradients=false"]  # other people's loops get the model as it is
 
 
 def config_of(words: Sequence[str]) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def tutorial(words: Sequence[str], steps: int, chunk: int, turn: Turn) -> None:
     from torch.utils.data import DataLoader, RandomSampler
     from transformers import DataCollatorWithPadding, get_scheduler
 
-    parts = parts_of(config_of(words))
+    parts = parts_of(config_of([*words, *PLAIN]))
     model, batch = parts.model, parts.settings.per_device_train_batch_size
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device).train()
@@ -71,7 +72,7 @@ def stock_trainer(words: Sequence[str], steps: int, chunk: int, turn: Turn, pad_
     """transformers.Trainer with default arguments; `pad_to` pads every example to that length, as run_glue does."""
     from transformers import DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
 
-    parts = parts_of(config_of(words))
+    parts = parts_of(config_of([*words, *PLAIN]))
 
     class Turns(TrainerCallback):
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

@@ -19,11 +19,12 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import TrialState, create_trial
 from tests.postgres import server
 
+from hydra_plugins.exp_study._makers import make_sampler
 from hydra_plugins.exp_study._objective import Objective
 from hydra_plugins.exp_study._slots import Heart
 from hydra_plugins.exp_study._space import read_space
 from hydra_plugins.exp_study._storage import open_storage
-from hydra_plugins.exp_study._worker import Plan, make_sampler, open_board
+from hydra_plugins.exp_study._worker import Plan, open_board
 
 ROUNDS = 40
 PARAMS = {"lr": "tag(log,interval(1e-5,1e-3))", "warmup": "interval(0.0,0.2)", "batch": "choice(8,16,32)"}

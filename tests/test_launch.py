@@ -17,6 +17,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from exp import launch
+from exp.argv import quoted
 from exp.errors import ExpError
 from exp.run.folder import create
 
@@ -163,7 +164,7 @@ def test_sweeps_get_folders_of_their_own(launched: Launch, capsys: pytest.Captur
 def test_a_study_goes_on_in_its_folder(tmp_path: Path) -> None:
     """Other sweepers are refused the same folder."""
     (tmp_path / "study.db").write_text("")
-    words = ["hydra/sweeper=study", f"hydra.sweep.dir={launch.quoted(tmp_path)}"]
+    words = ["hydra/sweeper=study", f"hydra.sweep.dir={quoted(tmp_path)}"]
     with initialize_config_dir(str(launch.conf_dir()), job_name="train"):
         study = compose("train", overrides=words, return_hydra_config=True)
         basic = compose("train", overrides=words[1:], return_hydra_config=True)
@@ -218,7 +219,7 @@ def test_a_config_cannot_call_what_is_not_listed(target: str) -> None:
 
 @pytest.mark.parametrize("name", ["plain", "with space", "it's", "a=b,c", "${x}", "[1]{2}", "back\\slash"])
 def test_quoted_paths_survive_the_grammar(tmp_path: Path, name: str) -> None:
-    word = f"hydra.run.dir={launch.quoted(tmp_path / name)}"
+    word = f"hydra.run.dir={quoted(tmp_path / name)}"
     value = OverridesParser.create().parse_override(word).value()
     assert str(DictConfig({"dir": value}).dir) == str(tmp_path / name)
 

@@ -7,27 +7,26 @@ import functools
 import itertools
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig, open_dict, read_write
 
 from exp import exits, ranks
-from exp.confdir import conf_dir, groups
+from exp.argv import TIME, literal, plain, quoted, resume_argv, written_dir
+from exp.confdir import conf_dir
 from exp.errors import ExpError
 from exp.launchers import check_launcher, told
 from exp.loop.interrupts import Interrupted, pass_on
 
 # What a `_target_` may name. A security boundary: a config can come from anywhere, this list only from here.
 WHITELIST = ("exp.*", "hydra_plugins.*", "optuna.samplers.*", "optuna.pruners.*")
-TIME = "${now:"  # in the name of an output folder: the folder is ours to number
 
 
 def main(task: TaskFunction, config_name: str = "train") -> None:
@@ -100,84 +99,6 @@ def _hydra_raises() -> Iterator[None]:
         utils.run_and_report = reporting
 
 
-def resume_argv(argv: Sequence[str]) -> list[str]:
-    """`resume=<run folder or checkpoint>` becomes the saved config and the same folder; else `argv` stays."""
-    resume = next((word.partition("=")[2] for word in argv if word.startswith("resume=")), "").strip("'\"")
-    if resume == "auto":
-        # One process looks: a moment later the run counts as running.
-        found = ranks.current.get().decide("resume", lambda: str(_newest_interrupted(argv) or ""))
-        return resume_argv(["resume=" + quoted(Path(found)), *_without_choices(argv)]) if found else list(argv)
-    if resume in ("", "null"):
-        return list(argv)
-    folder = run_folder_of(Path(resume))
-    for word in argv:
-        key = word.partition("=")[0].lstrip("+~")
-        if "=" in word and key in groups():
-            raise ExpError(
-                f"{word} cannot change a run that goes on: {folder} keeps the parts it was started with. "
-                f"Leave it out, or start a new run without resume"
-            )
-    return [
-        "--config-path",
-        str(folder / ".hydra"),
-        "--config-name",
-        "config",
-        *argv,
-        f"hydra.run.dir={quoted(folder)}",
-        "hydra.output_subdir=null",  # .hydra stays as it was
-        # The saved config has no Hydra node, so what train.yaml says there is said again.
-        "hydra.job.name=train",
-        "hydra/job_logging=none",
-        "hydra/hydra_logging=none",
-        "+hydra.callbacks.exp._target_=exp.launch.Claim",
-    ]
-
-
-def _newest_interrupted(argv: Sequence[str]) -> Path | None:
-    """The newest run below outputs/ that `argv` would repeat and that was stopped before its end."""
-    from hydra import compose, initialize_config_dir
-
-    from exp.resume import interrupted_run
-
-    with initialize_config_dir(str(conf_dir()), job_name="train"):
-        words = [word for word in argv if not word.startswith("-")]
-        cfg = compose("train", overrides=words, return_hydra_config=True)
-        root = Path(_written_dir(cfg, "run").partition(TIME)[0])
-        return interrupted_run(_plain(cfg), root) if root.is_dir() else None
-
-
-def _without_choices(argv: Sequence[str]) -> list[str]:
-    """Without the words that chose the run's parts, which the saved config holds, and without resume."""
-    return [word for word in argv if word.partition("=")[0].lstrip("+~") not in {"resume", *groups()}]
-
-
-def _plain(cfg: DictConfig) -> dict[str, Any]:
-    """Resolved and without Hydra's node, as a run records its config."""
-    own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
-    return OmegaConf.to_container(own, resolve=True)  # type: ignore[return-value]
-
-
-def run_folder_of(path: Path) -> Path:
-    """The run folder that `path` is or lies in (a checkpoint), absolute."""
-    path = path.expanduser().resolve()
-    if not path.exists():
-        raise ExpError(f"resume={path}: no such folder; give a run folder (it holds run.json) or a checkpoint in one")
-    for folder in (path, *path.parents[:2]):
-        if (folder / "run.json").exists() and (folder / ".hydra" / "config.yaml").exists():
-            return folder
-    raise ExpError(f"resume={path}: neither a run folder nor a checkpoint in one (no run.json beside .hydra there)")
-
-
-def quoted(path: Path) -> str:
-    """A path as Hydra's override grammar takes it, whatever characters it has."""
-    return QuotedString(_literal(path), Quote.single).with_quotes()
-
-
-def _literal(path: Path) -> str:
-    """The path as a config value in which nothing is interpolated."""
-    return str(path).replace("${", "\\${")
-
-
 class Claim(Callback):
     """Checks the config and claims the output folder, before Hydra writes anything.
 
@@ -232,7 +153,7 @@ def _check_processes(config: DictConfig) -> None:
             config.distributed.processes = int(config.distributed.processes)
     elif together.place.size > 1:
         raise ExpError("this run was started before exp trained with several processes; go on with it in one")
-    check_same(together.collect("config", _plain(config)))
+    check_same(together.collect("config", plain(config)))
 
 
 def _claimed(config: DictConfig) -> Path:
@@ -242,7 +163,7 @@ def _claimed(config: DictConfig) -> Path:
     if (folder / "run.json").exists():  # a run that goes on
         from exp.resume import check_goes_on
 
-        check_goes_on(folder, _plain(config))
+        check_goes_on(folder, plain(config))
     return folder
 
 
@@ -303,18 +224,12 @@ def _check(config: DictConfig) -> None:
 
 def _folder(config: DictConfig, kind: str) -> tuple[Path, bool]:
     """The folder that Hydra would use, and whether its name is ours to change (it holds a time)."""
-    return Path(config.hydra[kind].dir).absolute(), TIME in _written_dir(config, kind)
-
-
-def _written_dir(config: DictConfig, kind: str) -> str:
-    """The folder's name as the YAML has it, before the time is filled in."""
-    node: Any = OmegaConf.to_container(config.hydra[kind], resolve=False)
-    return node["dir"]
+    return Path(config.hydra[kind].dir).absolute(), TIME in written_dir(config, kind)
 
 
 def _set_folder(config: DictConfig, kind: str, folder: Path) -> None:
     with read_write(config.hydra), open_dict(config.hydra):
-        config.hydra[kind].dir = _literal(folder)
+        config.hydra[kind].dir = literal(folder)
         if kind == "sweep":  # a sweep's jobs are composed again, from the overrides
             config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(folder)}")
 

@@ -16,9 +16,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from exp.argv import quoted
 from exp.errors import ExpError, nearest
 from exp.exits import plain_exits
-from exp.launch import claim, quoted
+from exp.launch import claim
 from exp.run.environment import git, hardware, packages
 from exp.run.events import Event, read_events
 from exp.run.folder import read_config, read_record

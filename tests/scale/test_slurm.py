@@ -54,8 +54,6 @@ def test_a_study_ends_whole_with_a_cancelled_and_a_requeued_job(slurm: Slurm, tm
     (cancelled, first), (requeued, second) = hit.items()
     slurm.ask("scancel", first)
     slurm.ask("scancel", "--signal=USR1", second)
-    slurm.begin_now(second)
-    until(lambda: slurm.jobs().get(second) == "RUNNING" or coordinator.poll() is not None)
     output, _ = coordinator.communicate(timeout=300)
     assert coordinator.returncode == 0, output
     trials = load(folder).trials
@@ -114,8 +112,7 @@ def test_a_single_run_that_is_requeued_goes_on(slurm: Slurm, tmp_path: Path) -> 
         lambda: [path.parent for path in tmp_path.glob("outputs/*/*/metrics.jsonl") if steps(path.parent)]
     )
     slurm.ask("scancel", "--signal=USR1", job)
-    slurm.begin_now(job)
-    assert record(folder)["status"] == "interrupted"
+    until(lambda: record(folder)["status"] == "interrupted", 60)
     until(lambda: record(folder)["status"] == "completed", 90)
     assert [path.parent for path in tmp_path.glob("outputs/*/*/run.json")] == [folder]
     assert record(folder)["status"] == "completed", (tmp_path / "job.log").read_text()

@@ -34,10 +34,7 @@ class Speed:
                 log.info("speed: compile left out, it needs a C++ compiler (g++) on a CPU")
             else:
                 model.compile(dynamic=True)
-        if self.keep_embedding_gradients:
-            if device == "cpu":
-                from exp.loop.embedding import keep_embedding_gradients
+        if self.keep_embedding_gradients and device == "cpu":  # a GPU's allocator keeps the memory anyway
+            from exp.loop.embedding import keep_embedding_gradients
 
-                keep_embedding_gradients(model)
-            else:
-                log.info("speed: keep_embedding_gradients left out, a GPU's allocator keeps the memory anyway")
+            keep_embedding_gradients(model)

@@ -33,7 +33,7 @@ NOT_PART = (
 ADDED: dict[str, Any] = {
     "distributed._target_": "exp.loop.distributed.Ddp",
     "distributed.processes": 1,
-    "speed.keep_embedding_gradients": False,
+    "speed.keep_embedding_gradients": True,
 }
 
 

@@ -24,6 +24,7 @@ from . import _frozen, _identity
 from ._ahead import check_ahead, group_names
 from ._direction import check_known, directions, wanted
 from ._launched import Launched
+from ._makers import make_pruner, make_sampler
 from ._objective import Objective, read_constraints
 from ._processes import cores
 from ._settings import Settings, read_settings
@@ -31,7 +32,7 @@ from ._slots import commit_now
 from ._space import Space, read_space
 from ._storage import ClaimLock, explained, open_storage, quiet
 from ._tend import tend
-from ._worker import Plan, Worker, make_pruner, make_sampler, open_board
+from ._worker import Plan, Worker, open_board
 
 
 def run(

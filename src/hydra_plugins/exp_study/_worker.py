@@ -6,7 +6,6 @@ It is a task function: any Hydra launcher can run it (SLURM, Ray, joblib), and s
 from __future__ import annotations
 
 import gc
-import hashlib
 import os
 import platform
 import select
@@ -30,13 +29,13 @@ from exp.run.result import read_result
 
 from ._failing import SAME, failing
 from ._live import LiveTrial
+from ._makers import make_pruner, make_sampler
 from ._objective import Objective
 from ._slots import INTERRUPTED as INTERRUPTED_ATTR
 from ._slots import Board, Heart, commit_now
 from ._space import Space
 from ._storage import ClaimLock, open_storage, patiently, quiet
 
-WHITELIST = ("optuna.samplers.*", "optuna.pruners.*", "hydra_plugins.hydra_optuna_sweeper.*")
 PATIENCE = 300.0  # seconds that a storage may be away before a worker gives up
 INTERRUPTED = 75  # the code that a run exits with when a signal asked it to end
 
@@ -247,42 +246,6 @@ def open_board(plan: Plan) -> Board:
 
 def _placeholder() -> optuna.samplers.BaseSampler:
     return optuna.samplers.RandomSampler()  # each trial gets a sampler of its own
-
-
-class _Grid(optuna.samplers.GridSampler):
-    """After the last cell Optuna's own tells the study to stop, which raises outside of `study.optimize`."""
-
-    def after_trial(self, *args: Any) -> None:
-        pass
-
-
-def make_pruner(config: Mapping[str, Any]) -> optuna.pruners.BasePruner:
-    return instantiate(dict(config), _execution_whitelist_=WHITELIST)
-
-
-def make_sampler(
-    config: Mapping[str, Any], study: str, number: int, space: Space | None
-) -> optuna.samplers.BaseSampler:
-    """The sampler of one trial, seeded by the study's seed and the trial's number.
-
-    So parallel workers and a study that goes on never draw the same numbers twice, and who runs a trial does not
-    matter. Grids and quasi-random sequences are one sequence for all, and keep one seed.
-    """
-    config = dict(config)
-    target = str(config["_target_"])
-    if target.endswith("GridSampler"):
-        assert space is not None
-        return _Grid(space.grid(), seed=config.get("seed"))
-    if target.endswith("QMCSampler"):
-        if config.get("seed") is None:
-            config["seed"] = _mix(study)
-    elif config.get("seed") is not None:
-        config["seed"] = _mix(config["seed"], number)
-    return instantiate(config, _execution_whitelist_=WHITELIST)
-
-
-def _mix(*parts: Any) -> int:
-    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:4], "big") >> 1
 
 
 def stop_key(leash: str) -> str:
