@@ -26,7 +26,8 @@ log = logging.getLogger("exp")
 # How torch says that another process is gone: gloo in plain RuntimeErrors, NCCL and the store in classes of their own.
 LOST = ("gloo/transport", "Connection closed by peer", "Connection reset by peer", "Broken pipe", "Socket closed")
 LOST_KINDS = ("DistBackendError", "DistNetworkError", "DistStoreError")
-CAUSE_SECONDS = 3.0  # a process that failed has told why by then, and a dead one has missed a beat
+SILENCE_SECONDS = 5.0  # until a dead process has missed its beats
+CAUSE_SECONDS = 3.0  # a process that failed has told why by then
 
 
 @contextmanager
@@ -71,7 +72,7 @@ def _meaning(error: BaseException, together: Together, run: Run) -> BaseExceptio
             return ExpError(failure)
         if not lost:
             return error
-        which = ", ".join(map(str, together.pulse.silent())) or "unknown"
+        which = ", ".join(map(str, _silent(together))) or "unknown"
         reason = f"process {which} of {together.place.size} is gone"
         log.error("%s", error, extra=TO_FILE_ONLY)
         _write(together, run, "interrupted", reason)
@@ -91,6 +92,14 @@ def _failure(together: Together, seconds: float) -> str | None:
     while (failure := together.pulse.failure()) is None and time.monotonic() < end:
         time.sleep(0.05)
     return failure
+
+
+def _silent(together: Together) -> list[int]:
+    """A broken connection is noticed at once, a missing beat some seconds later."""
+    end = time.monotonic() + SILENCE_SECONDS
+    while not (silent := together.pulse.silent()) and time.monotonic() < end:
+        time.sleep(0.05)
+    return silent
 
 
 def _write(together: Together, run: Run, status: str, reason: str) -> None:
