@@ -7,13 +7,13 @@ import importlib.util
 import os
 import shutil
 import socket
-import subprocess
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from exp.errors import ExpError
+from exp.run.environment import gpus
 
 # What an option's name begins with -> (package, our extra).
 PACKAGES = {
@@ -71,18 +71,6 @@ def gist(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip(" -")]
     named = [line for line in lines if "rror" in line.partition(" ")[0]]
     return (named or lines or [type(error).__name__])[-1][:400]
-
-
-def gpus() -> list[str]:
-    """Ids of the GPUs that this process may use, without importing torch."""
-    given = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if given is not None:
-        return [item for item in given.split(",") if item.strip()]
-    try:
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return [str(index) for index, line in enumerate(listed.stdout.splitlines()) if line.startswith("GPU")]
 
 
 def _check_ray(option: str, settings: dict[str, Any]) -> None:

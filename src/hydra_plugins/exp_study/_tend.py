@@ -13,7 +13,7 @@ from typing import Protocol
 from optuna.trial import FrozenTrial, TrialState
 
 from exp.errors import ExpError
-from exp.launchers import gpus
+from exp.run.environment import gpus
 
 from ._failing import failing
 from ._processes import Crew, cores, write_worker

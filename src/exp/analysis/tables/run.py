@@ -15,8 +15,9 @@ from typing import Any
 from exp.analysis.record import RunData, read_run
 from exp.analysis.tables import claims, plan
 from exp.analysis.tables.plan import Job, Plan
-from exp.analysis.tables.workers import Crew, Worker, check_all, gpus, threads
+from exp.analysis.tables.workers import Crew, Worker, check_all, threads
 from exp.errors import ExpError
+from exp.run.environment import gpus
 
 POLL, LOOK = 0.3, 3.0  # seconds: for our workers; at what others run
 GRACE = 20.0  # seconds that a run gets to save when it is stopped
