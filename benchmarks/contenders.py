@@ -22,7 +22,7 @@ from exp.tracker.base import NullTracker
 from exp.trial import NoTrial
 
 Turn = Callable[[], None]
-PLAIN = ["speed.keep_embedding_gradients=false"]  # other people's loops get the model as it is
+PLAIN = ["speed.keep_embedding_gradients=false", "speed.onednn_linear=false"]  # other people's loops get the model as it is
 
 
 def config_of(words: Sequence[str]) -> dict[str, Any]:
@@ -130,6 +130,9 @@ CONTENDERS: dict[str, Callable[..., None]] = {
 }
 CONTENDERS["saving every 50 steps"] = lambda words, *given: ours(
     [*words, "loop=accelerate", "save_strategy=steps", "save_steps=50"], *given
+)
+CONTENDERS["exact with MKL"] = lambda words, *given: ours(
+    [*words, "loop=accelerate", "speed.onednn_linear=false"], *given
 )
 # speed=fast with one technique taken away: its share.
 FAST = ["loop=accelerate", "speed=fast"]

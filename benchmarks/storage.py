@@ -67,13 +67,12 @@ def spent(plan: Plan) -> list[float]:
     with Heart(plan.storage, plan.folder, plan.study_name, "w", plan.beat_every):
         for _ in range(ROUNDS):
             begun = time.perf_counter()
-            trial_id = board.claim("w")
-            assert trial_id is not None
-            number = board.study._storage.get_trial_number_from_id(trial_id)
-            board.study.sampler = make_sampler(plan.sampler, plan.study_name, number, plan.space)
-            trial = optuna.Trial(board.study, trial_id)
+            mine = board.claim("w", commit="c", sweep="f")
+            assert mine is not None
+            board.study.sampler = make_sampler(plan.sampler, plan.study_name, mine.number, plan.space)
+            trial = optuna.Trial(board.study, mine._trial_id)
             plan.space.suggest(trial)
-            board.tell(trial, "w", TrialState.COMPLETE, [0.5], folder="f", commit="c", seconds=1.0)
+            board.tell(trial, "w", TrialState.COMPLETE, [0.5], task_seconds=1.0)
             found.append(1000 * (time.perf_counter() - begun))
     return found[5:]  # the first rounds read what is stored into the worker's cache
 

@@ -134,7 +134,7 @@ def build(config: Mapping[str, Any]) -> Parts:
     if settings.gradient_checkpointing:
         model.activation_checkpointing_enable()
     speed = _make(config["speed"])
-    speed.apply(model, _device(), settings.dropout_seed)
+    speed.apply(model, _device(), precision, settings.dropout_seed)
     return Parts(
         data=data,
         encoded=encoded,

@@ -10,7 +10,7 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from exp.errors import ExpError
 from hydra_plugins.exp_study._direction import check_known, directions, greater_is_better, wanted
@@ -140,21 +140,55 @@ def alive(board: Board, worker: str, **changed: Any) -> None:
 
 def test_slots_are_exact_and_a_dead_workers_comes_back(tmp_path: Path) -> None:
     ours = board(tmp_path)
-    alive(ours, "me")
+    for name in ("me", "you", "they"):
+        alive(ours, name)
     alive(ours, "dead", process="1:999")
-    first = ours.claim("me")
+    first = ours.claim("me", commit="c")
     second = ours.claim("dead")
+    assert first is not None and first.user_attrs == {"worker": "me", "commit": "c"}
     assert second is not None
-    optuna.Trial(ours.study, second).suggest_float("x", 0, 1)
+    optuna.Trial(ours.study, second._trial_id).suggest_float("x", 0, 1)
     lost = ours.study.trials[1].params
-    third = ours.claim("me")  # which finds the dead one's trial
+    third = ours.claim("you")  # which finds the dead one's trial
     assert [trial.state.name for trial in ours.study.trials] == ["RUNNING", "FAIL", "RUNNING"]
-    fourth = ours.claim("me")
-    assert fourth is not None and first is not None and third is not None
-    assert optuna.Trial(ours.study, third).suggest_float("x", 0, 1) == lost["x"]
-    assert ours.claim("me") is None
+    fourth = ours.claim("they")
+    assert fourth is not None and third is not None
+    assert optuna.Trial(ours.study, third._trial_id).suggest_float("x", 0, 1) == lost["x"]
+    alive(ours, "none left")
+    assert ours.claim("none left") is None
     assert len(ours.study.trials) == 4  # three slots and the lost one; nothing was made in vain
     assert len(counting(ours.study.trials)) == 3
+
+
+def test_a_claim_whose_answer_was_lost_is_found_again(tmp_path: Path) -> None:
+    ours = board(tmp_path)
+    alive(ours, "me")
+    first = ours.claim("me")
+    again = ours.claim("me")
+    assert first is not None and again is not None and again.number == first.number
+    assert len(ours.study.trials) == 1
+
+
+def test_a_claim_beyond_the_total_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = board(tmp_path, n_trials=1)
+    for name in ("me", "other"):
+        alive(ours, name)
+    fresh = Board._fresh
+    seen: list[int] = []
+
+    def late(self: Board) -> list[FrozenTrial]:
+        """The lock is lost after the first look: another worker takes the last slot before we do."""
+        found = list(fresh(self))
+        if not seen:
+            seen.append(1)
+            blank = create_trial(state=TrialState.RUNNING, user_attrs={"worker": "other"})
+            self.study._storage.create_new_trial(self.study._study_id, blank)
+        return found
+
+    monkeypatch.setattr(Board, "_fresh", late)
+    assert ours.claim("me") is None
+    assert [trial.state.name for trial in ours.study.trials] == ["RUNNING", "FAIL"]
+    assert len(counting(ours.study.trials)) == 1
 
 
 def test_another_machines_worker_is_dead_when_its_beat_stands_still(tmp_path: Path) -> None:
@@ -179,12 +213,15 @@ def test_a_result_that_comes_too_late_is_dropped(tmp_path: Path) -> None:
     ours = board(tmp_path)
     alive(ours, "slow", process="1:999")
     claimed = ours.claim("slow")
-    trial = optuna.Trial(ours.study, claimed)  # type: ignore[arg-type]
+    assert claimed is not None
+    trial = optuna.Trial(ours.study, claimed._trial_id)
     assert ours.recover() == [0]
     assert not ours.tell(trial, "slow", TrialState.COMPLETE, [1.0])
     assert ours.study.trials[0].state == TrialState.FAIL
     alive(ours, "me")
-    again = optuna.Trial(ours.study, ours.claim("me"))  # type: ignore[arg-type]
+    next_one = ours.claim("me")
+    assert next_one is not None
+    again = optuna.Trial(ours.study, next_one._trial_id)
     assert ours.tell(again, "me", TrialState.COMPLETE, [2.0])
     assert ours.tell(again, "me", TrialState.COMPLETE, [2.0])  # the answer was lost; told twice is told once
     assert ours.study.best_value == 2.0

@@ -18,10 +18,15 @@ class Speed:
     compile: bool | str  # true | false | auto: on CUDA alone
     pad_to_multiple_of: int | None  # tokens
     pooled_dropout: bool
-    keep_embedding_gradients: bool
+    # The defaults are how runs were made whose saved config is older than the option.
+    keep_embedding_gradients: bool = False
+    onednn_linear: bool | str = False  # true | false | auto: where MKL leaves half of the processor idle
 
-    def apply(self, model: PreTrainedModel, device: str, seed: int) -> None:
-        """Changes `model` in place. `seed` fills the pool, so that a resumed run cuts from the same one."""
+    def apply(self, model: PreTrainedModel, device: str, precision: str, seed: int) -> None:
+        """Changes `model` in place. `precision` is Accelerate's word for what it is trained in.
+
+        `seed` fills the pool, so that a resumed run cuts from the same one.
+        """
         if self.pooled_dropout:
             if device == "cpu":
                 from exp.loop.dropout import pool_dropout
@@ -29,12 +34,20 @@ class Speed:
                 pool_dropout(model, seed)
             else:
                 log.info("speed: pooled_dropout left out, a GPU draws its masks fast")
+        compiled = False
         if self.compile is True or (self.compile == "auto" and device == "cuda"):
             if device == "cpu" and shutil.which("g++") is None:
                 log.info("speed: compile left out, it needs a C++ compiler (g++) on a CPU")
             else:
                 model.compile(dynamic=True)
+                compiled = True
         if self.keep_embedding_gradients and device == "cpu":  # a GPU's allocator keeps the memory anyway
             from exp.loop.embedding import keep_embedding_gradients
 
             keep_embedding_gradients(model)
+        if self.onednn_linear and device == "cpu" and precision == "no" and not compiled:
+            from exp.loop.linear import mkl_lags, onednn_linear
+
+            if self.onednn_linear is True or mkl_lags():
+                onednn_linear(model)
+                log.info("speed: oneDNN computes fp32 products")

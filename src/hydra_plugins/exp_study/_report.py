@@ -97,7 +97,7 @@ def _typed(trial: FrozenTrial, plan: Plan) -> dict[str, Any]:
 
 
 def _folder(trial: FrozenTrial) -> str:
-    return str(trial.user_attrs.get("folder", ""))
+    return str(Path(trial.user_attrs["sweep"]) / str(trial.number)) if "sweep" in trial.user_attrs else ""
 
 
 def _link(link: Path, target: Path) -> None:
@@ -115,13 +115,13 @@ def write_table(path: Path, trials: Sequence[FrozenTrial]) -> None:
     values = ["value"] if width == 1 else [f"value_{index}" for index in range(width)]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        attrs = ["task_seconds", "commit", "worker", "retry_of", "error", "folder"]
-        writer.writerow(["number", "state", *values, *params, "seconds", "reports", *attrs])
+        attrs = ["task_seconds", "commit", "worker", "retry_of", "error"]
+        writer.writerow(["number", "state", *values, *params, "seconds", "reports", *attrs, "folder"])
         for trial in trials:
             own = list(trial.values or []) + [""] * (width - len(trial.values or []))
             row = [trial.number, state_word(trial), *own, *(trial.params.get(name, "") for name in params)]
             row += [round(seconds(trial), 3), len(trial.intermediate_values)]
-            writer.writerow([*row, *(trial.user_attrs.get(name, "") for name in attrs)])
+            writer.writerow([*row, *(trial.user_attrs.get(name, "") for name in attrs), _folder(trial)])
 
 
 def importances(study: optuna.Study) -> dict[str, float]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import optuna
+from optuna.study._tell import _tell_with_warning
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from exp.run import environment
@@ -86,31 +87,38 @@ class Board:
     def trials(self) -> list[FrozenTrial]:
         return self.patiently(lambda: self.study._storage.get_all_trials(self.study._study_id, deepcopy=False))
 
-    def claim(self, worker: str) -> int | None:
-        """The id of a trial that is now this worker's, or None when no slot is free."""
-        return self.patiently(lambda: self._claim(worker))
+    def claim(self, worker: str, **attrs: Any) -> FrozenTrial | None:
+        """A trial that is now this worker's, with `attrs` as user attributes; None when no slot is free."""
+        return self.patiently(lambda: self._claim(worker, {WORKER: worker, **attrs}))
 
-    def _claim(self, worker: str) -> int | None:
+    def _claim(self, worker: str, attrs: dict[str, Any]) -> FrozenTrial | None:
         with self.lock:
-            self._recover()
             trials = self._fresh()
+            if self._recover(trials):
+                trials = self._fresh()
+            for trial in trials:
+                if trial.state == TrialState.RUNNING and trial.user_attrs.get(WORKER) == worker:
+                    return trial  # claimed before, but the storage's answer was lost
             waiting = any(trial.state == TrialState.WAITING for trial in trials)
             if not waiting and len(counting(trials)) >= self.n_trials:
                 return None
-            storage = self.study._storage
+            storage, study_id = self.study._storage, self.study._study_id
             trial_id = self.study._pop_waiting_trial_id() if waiting else None
             if trial_id is None:
-                trial_id = storage.create_new_trial(self.study._study_id)
-            storage.set_trial_user_attr(trial_id, WORKER, worker)
+                blank = create_trial(state=TrialState.RUNNING, user_attrs=attrs)
+                trial_id = storage.create_new_trial(study_id, blank)
+            else:
+                for key, value in attrs.items():
+                    storage.set_trial_user_attr(trial_id, key, value)
             mine = storage.get_trial(trial_id)
             # The lock was lost if a database restarted in between; the order of numbers then decides.
             if RETRY_OF not in mine.user_attrs:
-                earlier = [trial for trial in counting(self._fresh()) if trial.number < mine.number]
-                if len(earlier) >= self.n_trials:
+                before = trials if mine.number <= len(trials) else self._fresh()
+                if sum(trial.number < mine.number for trial in counting(before)) >= self.n_trials:
                     storage.set_trial_user_attr(trial_id, GIVEN_BACK, True)
                     storage.set_trial_state_values(trial_id, TrialState.FAIL)
                     return None
-            return trial_id
+            return mine
 
     def tell(
         self, trial: optuna.Trial, worker: str, state: TrialState, values: Sequence[float] | None, **attrs: Any
@@ -129,7 +137,8 @@ class Board:
                         self.study._storage.set_trial_param(trial._trial_id, name, value, distribution)
                 for key, value in attrs.items():
                     trial.set_user_attr(key, value)
-                self.study.tell(trial, list(values) if values is not None else None, state=state)
+                # What `study.tell` does, less the trial read once more for a line in Optuna's log.
+                _tell_with_warning(self.study, trial, list(values) if values is not None else None, state)
                 return True
 
         return self.patiently(work)
@@ -154,12 +163,11 @@ class Board:
             if not any(trial.state == TrialState.RUNNING for trial in self._fresh()):
                 return []
             with self.lock:
-                return self._recover()
+                return self._recover(self._fresh())
 
         return self.patiently(work)
 
-    def _recover(self) -> list[int]:
-        trials = self._fresh()
+    def _recover(self, trials: Sequence[FrozenTrial]) -> list[int]:
         running = [trial for trial in trials if trial.state == TrialState.RUNNING]
         if not running:
             return []

@@ -22,7 +22,7 @@ from hydra.core.utils import JobReturn, JobStatus, run_job
 from hydra.types import HydraContext, TaskFunction
 from hydra.utils import instantiate
 from omegaconf import DictConfig, open_dict
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from exp import trial as current_trial
 from exp.run.result import read_result
@@ -82,10 +82,10 @@ class Worker:
             board = open_board(plan)
             errors: list[str | None] = []
             while not self._told_to_stop(board) and failing(board.trials(), plan) is None:
-                trial_id = board.claim(name)
-                if trial_id is None:
+                mine = board.claim(name, commit=commit, sweep=str(plan.folder))
+                if mine is None:
                     break
-                errors.append(self._run(board, trial_id, name, commit))
+                errors.append(self._run(board, mine, name))
                 if len(errors) == SAME and errors[0] is not None and len(set(errors)) == 1:
                     break  # the coordinator decides whether another worker is to try
         return len(errors)
@@ -102,13 +102,12 @@ class Worker:
     def _metrics(self, number: int) -> Path:
         return self.plan.folder / str(number) / "metrics.jsonl"
 
-    def _run(self, board: Board, trial_id: int, name: str, commit: str | None) -> str | None:
+    def _run(self, board: Board, mine: FrozenTrial, name: str) -> str | None:
         """Why the trial failed; None where it did not."""
-        plan, study, begun = self.plan, board.study, time.perf_counter()
-        number = board.patiently(lambda: study._storage.get_trial_number_from_id(trial_id))
+        plan, study, number = self.plan, board.study, mine.number
         study.sampler = make_sampler(plan.sampler, plan.study_name, number, plan.space)
-        trial = board.patiently(lambda: optuna.Trial(study, trial_id))
-        attrs: dict[str, Any] = {"folder": str(plan.folder / str(number)), "commit": commit}
+        trial = board.patiently(lambda: optuna.Trial(study, mine._trial_id))
+        attrs: dict[str, Any] = {}
         try:
             chosen = board.patiently(lambda: plan.space.suggest(trial))
             overrides = [*plan.space.overrides(chosen), *self._suggest_more(trial, chosen)]
@@ -117,7 +116,7 @@ class Worker:
             state = TrialState.PRUNED if pruned else TrialState.COMPLETE
         except SystemExit as error:
             if error.code == INTERRUPTED:
-                board.put_back(trial_id, name)
+                board.put_back(mine._trial_id, name)
                 print(f"trial {number} was interrupted and has saved; it waits to be gone on with", flush=True)
                 raise
             values, state = None, TrialState.FAIL
@@ -127,7 +126,6 @@ class Worker:
             values, state = None, TrialState.FAIL
             attrs["error"] = f"{type(error).__name__}: {error}"[:500]
             _free_memory()
-        attrs["seconds"] = round(time.perf_counter() - begun, 3)
         if values is not None and state == TrialState.PRUNED:
             values = None  # Optuna takes the last report
         if not board.tell(trial, name, state, values, **attrs):
