@@ -22,7 +22,8 @@ from exp.tracker.base import NullTracker
 from exp.trial import NoTrial
 
 Turn = Callable[[], None]
-PLAIN = ["speed.keep_embedding_gradients=false", "speed.onednn_linear=false"]  # other people's loops get the model as it is
+# Other people's loops get the model as it is.
+PLAIN = [f"speed.{key}=false" for key in ("keep_embedding_gradients", "keep_freed_memory", "onednn_linear")]
 
 
 def config_of(words: Sequence[str]) -> dict[str, Any]:
@@ -141,6 +142,7 @@ LESS = {
     "without length_grouped": "batching=random",
     "without pooled_dropout": "speed.pooled_dropout=false",
     "without keep_embedding_gradients": "speed.keep_embedding_gradients=false",
+    "without keep_freed_memory": "speed.keep_freed_memory=false",
     "without fused": "optimizer.fused=false",
     "without pad_to_multiple_of": "speed.pad_to_multiple_of=null",
     "with compile": "speed.compile=true",

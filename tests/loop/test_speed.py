@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import copy
 import logging
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -8,6 +11,7 @@ from torch import nn
 
 from exp.loop.dropout import ATTENTION, Pool, PooledDropout
 from exp.loop.embedding import KeptGradientEmbedding, keep_embedding_gradients
+from exp.loop.linear import OneDnnLinear, onednn_linear
 from exp.loop.speed import Speed
 from tests.conformance.runs import config_of, parts_of
 
@@ -67,12 +71,8 @@ def test_what_is_left_out_is_said(caplog, monkeypatch):
     model = parts_of(config_of()).model
     monkeypatch.setattr("shutil.which", lambda name: None)
     with caplog.at_level(logging.INFO, logger="exp"):
-        Speed(compile=True, pad_to_multiple_of=None, pooled_dropout=False, keep_embedding_gradients=False).apply(
-            model, "cpu", 0
-        )
-        Speed(compile=False, pad_to_multiple_of=None, pooled_dropout=True, keep_embedding_gradients=False).apply(
-            model, "cuda", 0
-        )
+        Speed(compile=True, pad_to_multiple_of=None, pooled_dropout=False).apply(model, "cpu", "no", 0)
+        Speed(compile=False, pad_to_multiple_of=None, pooled_dropout=True).apply(model, "cuda", "no", 0)
     assert "compile left out, it needs a C++ compiler" in caplog.text
     assert "pooled_dropout left out" in caplog.text and modules(model, nn.Dropout)
 
@@ -106,3 +106,67 @@ def test_a_kept_embedding_gradient_is_torchs_own(written):
     assert torch.equal(plain.weight.grad, kept.weight.grad)
     with torch.no_grad():
         assert torch.equal(plain(torch.arange(50)), kept(torch.arange(50)))
+
+
+def test_onednn_computes_torchs_products():
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Linear(256, 512), nn.GELU(), nn.Linear(512, 256, bias=False), nn.Linear(256, 2))
+    ours = copy.deepcopy(plain)
+    onednn_linear(ours)
+    assert [type(module) is OneDnnLinear for module in ours] == [True, False, True, False]  # the last one is small
+    for shape in ((3, 5, 256), (7, 256), (256,)):
+        inputs = [torch.randn(shape).requires_grad_() for _ in range(2)]
+        inputs[1].data.copy_(inputs[0].data)
+        for _ in range(2):  # gradients add up
+            for model, x in zip((plain, ours), inputs, strict=True):
+                model(x).square().sum().backward()
+        assert torch.allclose(inputs[0].grad, inputs[1].grad, rtol=1e-4, atol=1e-5)
+        for one, other in zip(plain.parameters(), ours.parameters(), strict=True):
+            assert torch.allclose(one.grad, other.grad, rtol=1e-4, atol=1e-4)
+        assert torch.allclose(plain(inputs[0]), ours(inputs[0]), rtol=1e-4, atol=1e-5)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert ours(torch.randn(3, 256)).dtype == torch.bfloat16
+    ours[0].requires_grad_(False)  # a frozen layer
+    ours(torch.randn(3, 256)).sum().backward()
+    assert ours[0].weight.grad is not None  # what it had before
+
+
+def test_onednn_is_for_the_processors_that_mkl_slows_down(monkeypatch):
+    import torch.backends.cpu
+
+    def applied(name, width, precision="no"):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"cpu_name": name})
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: width)
+        model = nn.Sequential(nn.Linear(256, 256))
+        speed = Speed(compile=False, pad_to_multiple_of=None, pooled_dropout=False, onednn_linear="auto")
+        speed.apply(model, "cpu", precision, 0)
+        return isinstance(model[0], OneDnnLinear)
+
+    assert applied("AMD EPYC", "AVX512")
+    assert not applied("AMD EPYC", "AVX2")
+    assert not applied("Intel(R) Xeon(R)", "AVX512")
+    assert not applied("AMD EPYC", "AVX512", precision="bf16")
+
+
+def test_freed_memory_is_used_again():
+    script = """
+import resource, sys
+import torch
+from exp.loop.memory import keep_freed_memory
+if sys.argv[1] == "keep" and not keep_freed_memory():
+    print("no glibc")
+    raise SystemExit
+faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for turn in range(8):
+    before = faults()
+    blocks = [torch.ones(2_000_000) for _ in range(6)]
+    del blocks
+print(faults() - before)
+"""
+    plain, kept = (
+        subprocess.run([sys.executable, "-c", script, how], capture_output=True, text=True, check=True).stdout.strip()
+        for how in ("plain", "keep")
+    )
+    if kept == "no glibc":
+        pytest.skip("the C library is not glibc")
+    assert int(kept) < 50 < 5000 < int(plain)  # pages of 4 kB

@@ -20,6 +20,7 @@ class Speed:
     pooled_dropout: bool
     # The defaults are how runs were made whose saved config is older than the option.
     keep_embedding_gradients: bool = False
+    keep_freed_memory: bool = False
     onednn_linear: bool | str = False  # true | false | auto: where MKL leaves half of the processor idle
 
     def apply(self, model: PreTrainedModel, device: str, precision: str, seed: int) -> None:
@@ -45,6 +46,10 @@ class Speed:
             from exp.loop.embedding import keep_embedding_gradients
 
             keep_embedding_gradients(model)
+        if self.keep_freed_memory and device == "cpu":
+            from exp.loop.memory import keep_freed_memory
+
+            keep_freed_memory()
         if self.onednn_linear and device == "cpu" and precision == "no" and not compiled:
             from exp.loop.linear import mkl_lags, onednn_linear
 

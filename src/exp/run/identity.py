@@ -34,6 +34,7 @@ ADDED: dict[str, Any] = {
     "distributed._target_": "exp.loop.distributed.Ddp",
     "distributed.processes": 1,
     "speed.keep_embedding_gradients": True,
+    "speed.keep_freed_memory": True,
     "speed.onednn_linear": "auto",
 }
 
