@@ -141,6 +141,7 @@ LESS = {
     "without bf16": "precision=fp32",
     "without length_grouped": "batching=random",
     "without pooled_dropout": "speed.pooled_dropout=false",
+    "without first_token_only": "speed.first_token_only=false",
     "without keep_embedding_gradients": "speed.keep_embedding_gradients=false",
     "without keep_freed_memory": "speed.keep_freed_memory=false",
     "without fused": "optimizer.fused=false",

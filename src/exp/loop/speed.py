@@ -19,6 +19,7 @@ class Speed:
     pad_to_multiple_of: int | None  # tokens
     pooled_dropout: bool
     # The defaults are how runs were made whose saved config is older than the option.
+    first_token_only: bool = False
     keep_embedding_gradients: bool = False
     keep_freed_memory: bool = False
     onednn_linear: bool | str = False  # true | false | auto: where MKL leaves half of the processor idle
@@ -35,6 +36,11 @@ class Speed:
                 pool_dropout(model, seed)
             else:
                 log.info("speed: pooled_dropout left out, a GPU draws its masks fast")
+        if self.first_token_only:
+            from exp.loop.firsttoken import first_token_only
+
+            if not first_token_only(model):
+                log.info("speed: first_token_only left out, %s may read other tokens", type(model).__name__)
         compiled = False
         if self.compile is True or (self.compile == "auto" and device == "cuda"):
             if device == "cpu" and shutil.which("g++") is None:

@@ -33,6 +33,7 @@ NOT_PART = (
 ADDED: dict[str, Any] = {
     "distributed._target_": "exp.loop.distributed.Ddp",
     "distributed.processes": 1,
+    "speed.first_token_only": False,
     "speed.keep_embedding_gradients": True,
     "speed.keep_freed_memory": True,
     "speed.onednn_linear": "auto",
