@@ -169,6 +169,12 @@ def _processes(config: Mapping[str, Any]) -> None:
             "auto_find_batch_size=true works in one process: with several, the others wait for the one that ran out of "
             "memory. Set per_device_train_batch_size yourself"
         )
+    adapter = str(value_of(config, "adapter._target_")).rpartition(".")[2]
+    if adapter in ("AdaLora", "QLora") and str(value_of(config, "distributed._target_")).endswith("Fsdp"):
+        raise ExpError(
+            f"adapter={adapter.lower()} needs whole matrices, and distributed=fsdp cuts them: take adapter=lora, or "
+            f"distributed=ddp"
+        )
     recomputed = value_of(config, "distributed.activation_checkpointing")
     if recomputed and config["gradient_checkpointing"]:
         raise ExpError("distributed.activation_checkpointing and gradient_checkpointing do the same; set one of them")

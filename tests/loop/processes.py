@@ -32,7 +32,14 @@ RECIPES = {
     "uneven": [*UNEVEN, "max_grad_norm=0.1"],
     "accumulation": [*UNEVEN, "gradient_accumulation_steps=4", "scheduler=cosine", "scheduler.warmup_ratio=0.3"],
     "grouped": ["batching=length_grouped", "gradient_accumulation_steps=2"],
+    "adapter": ["adapter=lora", "adapter.lora_dropout=0"],
     "stopping": ["num_train_epochs=6", "early_stopping_patience=2", "optimizer.lr=1e-12"],
+}
+# Name -> recipe and how it is cut over the processes.
+SHARDED = {
+    "fsdp": ("accumulation", ["load_best_model_at_end=true"]),
+    "sized": ("plain", ["distributed.wrap=size", "distributed.min_params=50000", "distributed.cpu_offload=true"]),
+    "cut-adapter": ("adapter", ["distributed.activation_checkpointing=true"]),
 }
 
 
@@ -85,13 +92,15 @@ def main(folder: Path) -> None:
                 leave(name, story(result, recorder))
             result, recorder, _ = run(folder / f"{loop}-pruned", words_of("plain", loop, 2), PruneAt(rank))
             leave(f"{loop}-pruned", {"status": result.status, **story(result, recorder)})
-            sharded = [*words_of("accumulation", loop, 2), "distributed=fsdp", "load_best_model_at_end=true"]
-            result, recorder, parts = run(folder / f"{loop}-fsdp", sharded)
-            leave(f"{loop}-fsdp", story(result, recorder))
-            if rank == 0:
-                parts.model.save_pretrained(folder / f"{loop}-fsdp" / "model")
+            for name, (recipe, words) in SHARDED.items():
+                sharded = [*words_of(recipe, loop, 2), "distributed=fsdp", *words]
+                result, recorder, parts = run(folder / f"{loop}-{name}", sharded)
+                leave(f"{loop}-{name}", story(result, recorder))
+                if rank == 0:
+                    parts.adapter.merge(parts.model).save_pretrained(folder / f"{loop}-{name}" / "model")
             # Ended at its first evaluation, then gone on with from its checkpoint.
-            saving = [*sharded, "save_strategy=steps", "save_steps=1"]
+            recipe, words = SHARDED["fsdp"]
+            saving = [*words_of(recipe, loop, 2), "distributed=fsdp", *words, "save_strategy=steps", "save_steps=1"]
             run(folder / f"{loop}-resumed", saving, PruneAt(rank))
             result, recorder, _ = run(folder / f"{loop}-resumed", saving)
             leave(f"{loop}-resumed", story(result, recorder))

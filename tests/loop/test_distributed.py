@@ -15,7 +15,7 @@ import pytest
 
 from exp.run.events import read_events
 from tests.conformance.runs import run_loop
-from tests.loop.processes import LOOPS, RECIPES, story, words_of
+from tests.loop.processes import LOOPS, RECIPES, SHARDED, story, words_of
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 TOLERANCE = 1e-5  # fp32; sums are split otherwise
@@ -83,8 +83,9 @@ def test_two_processes_make_the_numbers_of_one(together, alone, recipe, loop):
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_sharded_processes_make_the_numbers_of_one(together, alone, loop):
-    one, (first, _) = alone("accumulation", loop), numbers(together, f"{loop}-fsdp")
+@pytest.mark.parametrize("how", SHARDED)
+def test_sharded_processes_make_the_numbers_of_one(together, alone, how, loop):
+    one, (first, _) = alone(SHARDED[how][0], loop), numbers(together, f"{loop}-{how}")
     same(first["events"], one["events"])
 
 
@@ -96,10 +97,11 @@ def test_sharded_processes_go_on_exactly(together, loop):
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_a_sharded_model_is_saved_whole(together, loop):
+@pytest.mark.parametrize("how", SHARDED)
+def test_a_sharded_model_is_saved_whole(together, how, loop):
     from transformers import AutoModelForSequenceClassification
 
-    saved = together / f"{loop}-fsdp" / "model"
+    saved = together / f"{loop}-{how}" / "model"
     assert json.loads((saved / "config.json").read_text())["architectures"] == ["BertForSequenceClassification"]
     model, info = AutoModelForSequenceClassification.from_pretrained(saved, output_loading_info=True)
     assert not info["missing_keys"] and not info["unexpected_keys"]
@@ -304,6 +306,7 @@ def test_different_configs_are_refused(tmp_path):
         ({}, ["distributed.lost_after=1"], "distributed.lost_after=1 must be 5 seconds or more"),
         ({}, ["distributed=fsdp", "distributed.wrap=all"], "distributed.wrap=all: no such choice"),
         ({}, ["distributed=fsdp"], "distributed=fsdp shares a model among several processes, and one was started"),
+        ({}, ["distributed=fsdp", "adapter=adalora"], "adapter=adalora needs whole matrices"),
         ({}, ["distributed.processes=2"], "distributed.processes=2, and 1 was started"),
     ],
 )

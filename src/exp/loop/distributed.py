@@ -12,7 +12,7 @@ from exp.errors import ExpError, nearest
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-WRAPS = {"transformer": "transformer_based_wrap", "size": "size_based_wrap", "none": "no_wrap"}
+WRAPS = ("transformer", "size", "none")
 STATE_DICTS = ("full",)
 
 
@@ -84,7 +84,7 @@ class Fsdp:
     def __post_init__(self) -> None:
         _check_times(self.processes, self.timeout, self.lost_after)
         for key, value, known in (
-            ("wrap", self.wrap, tuple(WRAPS)),
+            ("wrap", self.wrap, WRAPS),
             ("state_dict_type", self.state_dict_type, STATE_DICTS),
         ):
             if value not in known:
@@ -96,13 +96,16 @@ class Fsdp:
         """For accelerate.Accelerator."""
         from accelerate.utils import FullyShardedDataParallelPlugin
 
+        from exp.loop import sharding
+
+        by_size = self.wrap == "size"
+        units = sharding.larger(model, self.min_params) if by_size else self.wrap_classes or sharding.layers(model)
         plugin = FullyShardedDataParallelPlugin(
             fsdp_version=2,
             reshard_after_forward=self.reshard_after_forward,
-            auto_wrap_policy=WRAPS[self.wrap],
-            transformer_cls_names_to_wrap=self.wrap_classes or _layers(model),
-            min_num_params=self.min_params if self.wrap == "size" else None,
-            cpu_offload=self.cpu_offload,
+            auto_wrap_policy="no_wrap" if self.wrap == "none" else "transformer_based_wrap",
+            transformer_cls_names_to_wrap=units,
+            cpu_offload=self.cpu_offload and sharding.can_offload(),
             activation_checkpointing=self.activation_checkpointing,
             cpu_ram_efficient_loading=False,  # every process has loaded the weights, and their head is drawn alike
             state_dict_type=f"{self.state_dict_type.upper()}_STATE_DICT",
@@ -111,17 +114,6 @@ class Fsdp:
 
 
 KINDS = {"Ddp": Ddp, "Fsdp": Fsdp}
-
-
-def _layers(model: PreTrainedModel) -> list[str] | None:
-    """The classes that `model` does not want cut, without the one that holds the token embeddings.
-
-    Accelerate 1.15 makes a unit of these itself, and a module in two units is an error in torch 2.13.
-    """
-    embeddings = model.get_input_embeddings()
-    around = {type(module).__name__ for module in model.modules() if embeddings in list(module.modules())}
-    named = getattr(model, "_no_split_modules", None) or []
-    return [name for name in named if name not in around] or None
 
 
 def _check_times(processes: int, timeout: float, lost_after: float) -> None:

@@ -30,7 +30,7 @@ def first_token_only(model: PreTrainedModel) -> bool:
         return False
     attention = encoders[0].layer[-1].attention
     attention.self.__class__ = type("FirstToken", (_FirstToken, type(attention.self)), {})
-    attention.output.register_forward_pre_hook(_of_first_token)
+    attention.__class__ = type("FirstTokenAttention", (_Residual, type(attention)), {})
     return True
 
 
@@ -62,7 +62,13 @@ class _FirstToken(nn.Module):
         return found.reshape(batch, 1, -1), weights
 
 
-def _of_first_token(module: nn.Module, given: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """The residual connection's other end."""
-    attended, hidden_states = given
-    return attended, hidden_states[:, :1]
+class _Residual(nn.Module):
+    """In place of the family's Attention: adds the first token's own state to what it found."""
+
+    def forward(
+        self, hidden_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        own: Any = self
+        kwargs.pop("encoder_hidden_states", None), kwargs.pop("encoder_attention_mask", None)  # a decoder's
+        found, weights = own.self(hidden_states, *args, **kwargs)
+        return own.output(found, hidden_states[:, :1]), weights

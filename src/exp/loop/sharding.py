@@ -1,15 +1,65 @@
-"""Whole tensors of a model that FSDP2 has cut over the processes, and slices of whole ones."""
+"""A model that FSDP2 cuts over the processes: its units, its whole tensors, and slices of whole ones."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
+from exp.errors import ExpError
+
 if TYPE_CHECKING:
     from accelerate import Accelerator
+    from transformers import PreTrainedModel
+
+log = logging.getLogger("exp")
+
+
+def layers(model: PreTrainedModel) -> list[str] | None:
+    """The classes that `model` does not want cut, but for those that cannot be units."""
+    around = _around_embeddings(model)
+    return [name for name in getattr(model, "_no_split_modules", None) or [] if name not in around] or None
+
+
+def larger(model: PreTrainedModel, least: int) -> list[str]:
+    """The classes that have a module of more than `least` parameters and can be units.
+
+    Accelerate 1.15 has a policy by size, which also takes lists of modules; those have no forward pass, and
+    fully_shard refuses them. Raises ExpError where no module is so large.
+    """
+    around = _around_embeddings(model)
+    sizes: dict[str, int] = {}
+    for module in model.modules():
+        name = type(module).__name__
+        if not isinstance(module, nn.ModuleList | nn.ModuleDict) and name not in around:
+            sizes[name] = max(sizes.get(name, 0), sum(weights.numel() for weights in module.parameters()))
+    found = [name for name, size in sizes.items() if size > least]
+    if not found:
+        raise ExpError(
+            f"distributed.min_params={least}: no part of {type(model).__name__} is so large; the largest, "
+            f"{max(sizes, key=lambda name: sizes[name])}, has {max(sizes.values())}"
+        )
+    return found
+
+
+def _around_embeddings(model: PreTrainedModel) -> set[str]:
+    """The classes of modules that hold the token embeddings, and theirs.
+
+    Accelerate 1.15 makes a unit of these itself, and a module in two units is an error in torch 2.13.
+    """
+    embeddings = model.get_input_embeddings()
+    return {type(module).__name__ for module in model.modules() if embeddings in list(module.modules())}
+
+
+def can_offload() -> bool:
+    """Without a GPU the weights are in main memory anyway."""
+    if not torch.accelerator.is_available():
+        log.info("distributed.cpu_offload left out: there is no GPU, the weights are in main memory anyway")
+        return False
+    return True
 
 
 def allow_on_cpu(accelerator: Accelerator, plugin: Any) -> None:
@@ -86,5 +136,7 @@ def unshard(model: nn.Module) -> None:
                 module._parameters[name] = made[id(parameter)]
     for module in cut:
         module.__class__ = type(module).__mro__[2]  # fully_shard has put a class of its own before the model's
+        for key in [key for key in vars(module) if key.startswith("__composable_api_state_key")]:
+            delattr(module, key)  # fully_shard's, with process groups, which no copy of the model could take along
         for hooks in ("_forward_pre_hooks", "_forward_hooks", "_state_dict_pre_hooks", "_load_state_dict_pre_hooks"):
             getattr(module, hooks).clear()
