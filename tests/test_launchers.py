@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import signal
 
 import pytest
@@ -91,6 +92,8 @@ def test_gpus_that_ray_has_not(monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     init = {"address": None, "num_cpus": 4}
     check_launcher(config("ray", _target_=RAY, ray={"init": init, "remote": {"num_gpus": 2}}))
+    assert os.environ["RAY_ADDRESS"] == "local"  # not the last cluster of this machine, which may be gone
+    monkeypatch.delenv("RAY_ADDRESS")
     with pytest.raises(ExpError, match=r"0 CPUs and 8 GPUs, and no node of this machine has them \(at most 4 and 2\)"):
         check_launcher(config("ray", _target_=RAY, ray={"init": init, "remote": {"num_gpus": 8}}))
 

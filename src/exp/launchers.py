@@ -56,6 +56,9 @@ def check_launcher(config: DictConfig) -> None:
             )
     if target.endswith(".RayLauncher"):
         _check_ray(option, launcher["ray"])
+        if not launcher["ray"]["init"].get("address"):
+            # Else Ray goes to the last cluster that was started on this machine, also to one long gone.
+            os.environ.setdefault("RAY_ADDRESS", "local")
 
 
 def told(error: BaseException) -> ExpError | None:
@@ -77,6 +80,8 @@ def _check_ray(option: str, settings: dict[str, Any]) -> None:
     """A task that asks for more than any node has would wait for ever."""
     asked = {name: settings["remote"].get(f"num_{name}s") or 0 for name in ("cpu", "gpu")}
     address = settings["init"].get("address") or os.environ.get("RAY_ADDRESS")
+    if address == "local":
+        address = None  # one that starts with the sweep
     where = f"the Ray cluster at {address}" if address else "this machine"
     nodes = _nodes(option, settings["init"], where) if address else [_here(settings["init"], asked)]
     if not any(all(node[name] >= asked[name] for name in asked) for node in nodes):
