@@ -53,6 +53,11 @@ def lora_run() -> Path:
     return _kept("lora", *REVIEWS, "adapter=lora")
 
 
+@functools.cache
+def fast_run() -> Path:
+    return _kept("fast", *REVIEWS, "speed=fast")
+
+
 def copy_of(run: Path, folder: Path) -> Path:
     shutil.copytree(run, folder, symlinks=True)
     return folder

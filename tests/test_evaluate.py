@@ -11,7 +11,7 @@ from exp import evaluate as entry
 from exp.errors import ExpError
 from exp.loop.recorded import of_saved_weights
 from exp.run.events import Event
-from tests.finished_runs import contents, copy_of, lora_run, reviews_run, saved_step
+from tests.finished_runs import contents, copy_of, fast_run, lora_run, reviews_run, saved_step
 
 
 def test_the_saved_model_gives_the_recorded_numbers_exactly(capsys: pytest.CaptureFixture[str]) -> None:
@@ -22,6 +22,11 @@ def test_the_saved_model_gives_the_recorded_numbers_exactly(capsys: pytest.Captu
     assert f"exactly (weights of step {saved_step(run)})" in text
     assert all(key in text for key in ("eval/loss", "eval/accuracy", "test/loss", "test/accuracy"))
     assert contents(run) == before
+
+
+def test_a_fast_runs_model_computes_with_the_same_kernels(capsys: pytest.CaptureFixture[str]) -> None:
+    assert entry.evaluate({"run": str(fast_run())}) == 0
+    assert "every recorded number exactly" in capsys.readouterr().out
 
 
 def test_other_weights_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,7 @@ from exp.tracker.base import Fanout, NullTracker, Tracker
 from exp.tracker.jsonl import JsonlTracker
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from exp.data.base import RawData
     from exp.data.encode import Encoded
@@ -101,6 +101,13 @@ def _stamps(node: Mapping[str, Any]) -> Stamps:
 def mixed_precision(config: Mapping[str, Any]) -> str:
     """What the config's precision means on this machine, in Accelerate's word."""
     return _make(config["precision"]).resolve(_device())
+
+
+def as_trained(config: Mapping[str, Any], model: PreTrainedModel) -> int | None:
+    """Gives a saved model the kernels of its training; returns what its batches are padded to a multiple of."""
+    speed = _make(config["speed"])
+    speed.kernels(model, _device(), mixed_precision(config))
+    return speed.pad_to_multiple_of
 
 
 def build(config: Mapping[str, Any]) -> Parts:

@@ -62,19 +62,20 @@ def finished(path: str) -> Finished:
 
 @dataclass(frozen=True)
 class Model:
-    """Loaded as the run evaluated it: same precision, batch size and, on a CPU, number of threads."""
+    """Loaded as the run evaluated it: same precision, kernels, batches and, on a CPU, number of threads."""
 
     module: torch.nn.Module
     tokenizer: PreTrainedTokenizerBase
     device: torch.device
     batch_size: int
+    pad_to_multiple_of: int | None  # tokens
     metric: Callable[[], Any]
 
     def evaluate(self, split: TokenDataset) -> Evaluation:
         from exp.data.collate import Collator
         from exp.loop.evaluation import evaluate
 
-        collator = Collator(self.tokenizer, pad_to_multiple_of=None)
+        collator = Collator(self.tokenizer, pad_to_multiple_of=self.pad_to_multiple_of)
         return evaluate(self.module, split, collator, self.batch_size, self.metric(), self.device)
 
 
@@ -88,7 +89,7 @@ def load_model(run: Finished) -> Model:
     from transformers.utils import logging as hf_logging
 
     from exp import metrics
-    from exp.build import mixed_precision
+    from exp.build import as_trained, mixed_precision
 
     if threads := run.record["hardware"].get("threads"):
         torch.set_num_threads(threads)  # sums are split among them, which changes their last bits
@@ -113,12 +114,14 @@ def load_model(run: Finished) -> Model:
         raise ExpError(f"{place / WEIGHTS} is not whole: {absent[0]} is missing")
     AcceleratorState._reset_state()  # another run of this process may have had another precision
     with whitelisted():
+        multiple = as_trained(run.config, module)
         accelerator = Accelerator(mixed_precision=mixed_precision(run.config))
     return Model(
         module=accelerator.prepare_model(module, evaluation_mode=True),
         tokenizer=tokenizer,
         device=accelerator.device,
         batch_size=run.config["per_device_eval_batch_size"],
+        pad_to_multiple_of=multiple,
         metric=lambda: metrics.build(run.facts["metrics"]),
     )
 

@@ -36,29 +36,37 @@ class Speed:
                 pool_dropout(model, seed)
             else:
                 log.info("speed: pooled_dropout left out, a GPU draws its masks fast")
+        self.kernels(model, device, precision)
+        if self._compiles(device):
+            model.compile(dynamic=True)
+        elif self.compile is True:
+            log.info("speed: compile left out, it needs a C++ compiler (g++) on a CPU")
+        if device != "cpu":
+            return  # a GPU's allocator keeps the memory anyway
+        if self.keep_embedding_gradients:
+            from exp.loop.embedding import keep_embedding_gradients
+
+            keep_embedding_gradients(model)
+        if self.keep_freed_memory:
+            from exp.loop.memory import keep_freed_memory
+
+            keep_freed_memory()
+
+    def kernels(self, model: PreTrainedModel, device: str, precision: str) -> None:
+        """What an evaluation of the saved model needs as well, to give the training's numbers to the last bit."""
         if self.first_token_only:
             from exp.loop.firsttoken import first_token_only
 
             if not first_token_only(model):
                 log.info("speed: first_token_only left out, %s may read other tokens", type(model).__name__)
-        compiled = False
-        if self.compile is True or (self.compile == "auto" and device == "cuda"):
-            if device == "cpu" and shutil.which("g++") is None:
-                log.info("speed: compile left out, it needs a C++ compiler (g++) on a CPU")
-            else:
-                model.compile(dynamic=True)
-                compiled = True
-        if self.keep_embedding_gradients and device == "cpu":  # a GPU's allocator keeps the memory anyway
-            from exp.loop.embedding import keep_embedding_gradients
-
-            keep_embedding_gradients(model)
-        if self.keep_freed_memory and device == "cpu":
-            from exp.loop.memory import keep_freed_memory
-
-            keep_freed_memory()
-        if self.onednn_linear and device == "cpu" and precision == "no" and not compiled:
+        if self.onednn_linear and device == "cpu" and precision == "no" and not self._compiles(device):
             from exp.loop.linear import mkl_lags, onednn_linear
 
             if self.onednn_linear is True or mkl_lags():
                 onednn_linear(model)
                 log.info("speed: oneDNN computes fp32 products")
+
+    def _compiles(self, device: str) -> bool:
+        if device == "cpu":
+            return self.compile is True and shutil.which("g++") is not None
+        return self.compile is True or (self.compile == "auto" and device == "cuda")
