@@ -23,7 +23,7 @@ from exp.trial import NoTrial
 
 Turn = Callable[[], None]
 # Other people's loops get the model as it is.
-PLAIN = [f"speed.{key}=false" for key in ("keep_embedding_gradients", "keep_freed_memory", "onednn_linear")]
+PLAIN = [f"speed.{key}=false" for key in ("keep_embedding_gradients", "keep_memory", "onednn_linear")]
 
 
 def config_of(words: Sequence[str]) -> dict[str, Any]:
@@ -143,7 +143,7 @@ LESS = {
     "without pooled_dropout": "speed.pooled_dropout=false",
     "without first_token_only": "speed.first_token_only=false",
     "without keep_embedding_gradients": "speed.keep_embedding_gradients=false",
-    "without keep_freed_memory": "speed.keep_freed_memory=false",
+    "without keep_memory": "speed.keep_memory=false",
     "without fused": "optimizer.fused=false",
     "without pad_to_multiple_of": "speed.pad_to_multiple_of=null",
     "with compile": "speed.compile=true",

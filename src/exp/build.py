@@ -107,7 +107,7 @@ def as_trained(config: Mapping[str, Any], model: PreTrainedModel) -> int | None:
     """Gives a saved model the kernels of its training; returns what its batches are padded to a multiple of."""
     speed = _make(config["speed"])
     speed.kernels(model, _device(), mixed_precision(config))
-    return speed.pad_to_multiple_of
+    return speed.pads_to(_device())
 
 
 def build(config: Mapping[str, Any]) -> Parts:
@@ -147,7 +147,7 @@ def build(config: Mapping[str, Any]) -> Parts:
         encoded=encoded,
         model=model,
         tokenizer=tokenizer,
-        collator=Collator(tokenizer, pad_to_multiple_of=speed.pad_to_multiple_of),
+        collator=Collator(tokenizer, pad_to_multiple_of=speed.pads_to(_device())),
         optimizer=_make(config["optimizer"]),
         scheduler=scheduler,
         metric=lambda: metrics.build(data.metrics),

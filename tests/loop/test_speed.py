@@ -185,7 +185,7 @@ FAMILY = [BertForSequenceClassification, RobertaForSequenceClassification, Elect
 
 
 @pytest.mark.parametrize("kind", FAMILY)
-def test_a_last_layer_for_the_first_token_alone_gives_the_same(kind, caplog):
+def test_a_last_layer_for_the_first_token_alone_gives_the_same(kind):
     size = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64}
     no_dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     torch.manual_seed(0)
@@ -213,3 +213,9 @@ def test_a_head_that_may_read_more_keeps_all_tokens(caplog):
         speed = Speed(compile=False, pad_to_multiple_of=None, pooled_dropout=False, first_token_only=True)
         speed.apply(DistilBertForSequenceClassification(config), "cpu", "no", 0)
     assert "first_token_only left out, DistilBertForSequenceClassification" in caplog.text
+
+
+def test_a_config_of_an_older_version_is_read_as_it_was_meant():
+    older = Speed(compile="auto", pad_to_multiple_of="auto", pooled_dropout=True, keep_memory=True)
+    assert older.pads_to("cpu") is None and older.pads_to("cuda") == 8
+    assert not (older.first_token_only or older.keep_embedding_gradients or older.onednn_linear)

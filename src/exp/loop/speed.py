@@ -16,13 +16,19 @@ log = logging.getLogger("exp")
 @dataclass(frozen=True)
 class Speed:
     compile: bool | str  # true | false | auto: on CUDA alone
-    pad_to_multiple_of: int | None  # tokens
+    pad_to_multiple_of: int | str | None  # tokens; auto, as older configs have it: 8 on a GPU, else none
     pooled_dropout: bool
+    keep_memory: bool = False
     # The defaults are how runs were made whose saved config is older than the option.
     first_token_only: bool = False
     keep_embedding_gradients: bool = False
-    keep_freed_memory: bool = False
     onednn_linear: bool | str = False  # true | false | auto: where MKL leaves half of the processor idle
+
+    def pads_to(self, device: str) -> int | None:
+        if self.pad_to_multiple_of == "auto":
+            return 8 if device == "cuda" else None
+        assert not isinstance(self.pad_to_multiple_of, str), self.pad_to_multiple_of
+        return self.pad_to_multiple_of
 
     def apply(self, model: PreTrainedModel, device: str, precision: str, seed: int) -> None:
         """Changes `model` in place. `precision` is Accelerate's word for what it is trained in.
@@ -47,10 +53,11 @@ class Speed:
             from exp.loop.embedding import keep_embedding_gradients
 
             keep_embedding_gradients(model)
-        if self.keep_freed_memory:
+        if self.keep_memory:
             from exp.loop.memory import keep_freed_memory
 
-            keep_freed_memory()
+            if not keep_freed_memory():
+                log.info("speed: keep_memory left out, it needs glibc")
 
     def kernels(self, model: PreTrainedModel, device: str, precision: str) -> None:
         """What an evaluation of the saved model needs as well, to give the training's numbers to the last bit."""

@@ -35,7 +35,6 @@ ADDED: dict[str, Any] = {
     "distributed.processes": 1,
     "speed.first_token_only": False,
     "speed.keep_embedding_gradients": True,
-    "speed.keep_freed_memory": True,
     "speed.onednn_linear": "auto",
 }
 

@@ -97,7 +97,9 @@ def _typed(trial: FrozenTrial, plan: Plan) -> dict[str, Any]:
 
 
 def _folder(trial: FrozenTrial) -> str:
-    return str(Path(trial.user_attrs["sweep"]) / str(trial.number)) if "sweep" in trial.user_attrs else ""
+    if "sweep" in trial.user_attrs:
+        return str(Path(trial.user_attrs["sweep"]) / str(trial.number))
+    return str(trial.user_attrs.get("folder", ""))  # a trial of an older version
 
 
 def _link(link: Path, target: Path) -> None:
