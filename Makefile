@@ -30,7 +30,7 @@ train: setup ## the default training; more with ARGS="data=mrpc loop=trainer"
 table: setup ## the offline demo table, from nothing; another with ARGS="table=hf_glue dry_run=true"
 	$(BIN)/python -m exp.table $(or $(ARGS),table=offline_demo jobs=2)
 
-test: setup ## every test, two workers; some with ARGS="tests/test_check.py -x"
+test: setup ## every test, two workers; some with ARGS="tests/config/test_check.py -x"
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 test-scale: ## SLURM, Ray, PostgreSQL and two hosts for real; as root on Debian it installs them, each skip names its reason

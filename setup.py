@@ -1,7 +1,7 @@
 """Puts conf/ into the wheel as exp/conf; everything else stands in pyproject.toml.
 
 `package-dir` could map conf/ as well, but it makes the editable install use a finder, which hides the
-namespace package hydra_plugins from Hydra. A checkout reads conf/ where it stands (exp.launch.conf_dir).
+namespace package hydra_plugins from Hydra. A checkout reads conf/ where it stands (exp.training.launch.conf_dir).
 """
 
 from __future__ import annotations

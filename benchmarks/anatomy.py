@@ -21,7 +21,7 @@ from benchmarks.harness import report
 from benchmarks.step_time import words_of
 from exp.loop.base import Parts
 from exp.loop.batching import EpochBatches
-from exp.loop.linear import product
+from exp.speed.linear import product
 
 CASES = {"tutorial": ["optimizer.fused=false", *PLAIN], "speed=exact": [], "speed=fast": ["speed=fast"]}
 KINDS = {  # torch's operations by what they are for

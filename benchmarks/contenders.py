@@ -13,13 +13,13 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import execution_whitelist
 from omegaconf import OmegaConf
 
-from exp.build import build, build_loop
-from exp.confdir import conf_dir
-from exp.launch import WHITELIST
+from exp.config.confdir import conf_dir
 from exp.loop.base import Parts
 from exp.run.folder import create
+from exp.study.trial import NoTrial
 from exp.tracker.base import NullTracker
-from exp.trial import NoTrial
+from exp.training.build import build, build_loop
+from exp.training.launch import WHITELIST
 
 Turn = Callable[[], None]
 # Other people's loops get the model as it is.

@@ -19,21 +19,21 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import TrialState, create_trial
 from tests.postgres import server
 
-from hydra_plugins.exp_study._makers import make_sampler
-from hydra_plugins.exp_study._objective import Objective
-from hydra_plugins.exp_study._slots import Heart
-from hydra_plugins.exp_study._space import read_space
-from hydra_plugins.exp_study._storage import open_storage
-from hydra_plugins.exp_study._worker import Plan, open_board
+from exp.study.objective import Objective
+from exp.study.samplers import make_sampler
+from exp.study.space import read_space
+from exp.study.worker import StudyPlan, open_board
+from exp.work.board import Heart
+from exp.work.storage import open_storage
 
 ROUNDS = 40
 PARAMS = {"lr": "tag(log,interval(1e-5,1e-3))", "warmup": "interval(0.0,0.2)", "batch": "choice(8,16,32)"}
 SAMPLERS = {"random": "optuna.samplers.RandomSampler", "TPE": "optuna.samplers.TPESampler"}
 
 
-def plan_of(storage: str | None, folder: Path, sampler: str) -> Plan:
+def plan_of(storage: str | None, folder: Path, sampler: str) -> StudyPlan:
     objective = Objective(("eval/f1",), ("maximize",), "best", "mean", 1.0, {})
-    return Plan(
+    return StudyPlan(
         study_name="s", storage=storage, folder=folder, n_trials=1_000_000, retries=3, beat_every=10.0,
         stale_after=60.0, max_failure_rate=1.0, sampler={"_target_": sampler, "seed": 1},
         pruner={"_target_": "optuna.pruners.NopPruner"}, seeds=(), space=read_space(PARAMS, None, None, [], {}),
@@ -60,7 +60,7 @@ def filled(storage: str | None, folder: Path, count: int) -> None:
     study.add_trials(done)
 
 
-def spent(plan: Plan) -> list[float]:
+def spent(plan: StudyPlan) -> list[float]:
     """Milliseconds of each round."""
     found = []
     board = open_board(plan)

@@ -87,13 +87,13 @@ def _nested(flat: Any) -> dict[str, Any]:
 def measured(table: str, runs: str, folder: str) -> None:
     """In a process of its own: one line of JSON with wall and CPU seconds of planning and rendering."""
     begun, cpu = time.perf_counter(), time.process_time()
-    from exp.analysis.tables import draw, load, plan
+    from exp.analysis.tables import load, plan, produce
 
     made = plan.make(load.load(table), [Path(runs)], [], False)
     assert made.count("found") == len(made.jobs), made.count("found")
     planned, planned_cpu = time.perf_counter() - begun, time.process_time() - cpu
     begun, cpu = time.perf_counter(), time.process_time()
-    draw.write(made, Path(folder), None)
+    produce.write(made, Path(folder), None)
     rendered, rendered_cpu = time.perf_counter() - begun, time.process_time() - cpu
     figures = {
         "cells": len(made.cells),

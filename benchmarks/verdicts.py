@@ -76,11 +76,11 @@ def train(folder: Path, truth: Truth, seed: int) -> None:
     from hydra import compose
     from omegaconf import OmegaConf
 
-    from exp.build import build, build_loop
     from exp.loop import outputs
     from exp.run.folder import create
-    from exp.saved import whitelisted
+    from exp.saved.finished import whitelisted
     from exp.tracker.jsonl import JsonlTracker
+    from exp.training.build import build, build_loop
 
     config = OmegaConf.to_container(
         compose("train", overrides=[*ALWAYS, *truth.overrides, f"seed={seed}"]), resolve=True
@@ -113,7 +113,7 @@ def main() -> int:
 def measure(root: Path, seeds: range, only: str | None) -> int:
     from hydra import initialize_config_dir
 
-    from exp.confdir import conf_dir
+    from exp.config.confdir import conf_dir
     from exp.curves.picture import draw
     from exp.curves.summary import read
 

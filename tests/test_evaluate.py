@@ -9,8 +9,8 @@ from safetensors.torch import load_file, save_file
 
 from exp import evaluate as entry
 from exp.errors import ExpError
-from exp.loop.recorded import of_saved_weights
 from exp.run.events import Event
+from exp.saved.metrics import of_saved_weights
 from tests.finished_runs import contents, copy_of, fast_run, lora_run, reviews_run, saved_step
 
 

@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from exp import predict as entry
-from exp import saved, words
+from exp.config import arguments
 from exp.errors import ExpError
+from exp.saved import finished
 from tests.finished_runs import contents, copy_of, reviews_run
 
 TEXTS = ["the soup was lovely", "the staff was not nice, although the wine was great", "the rice seemed awful"]
@@ -50,7 +51,7 @@ def test_any_split_can_be_predicted(run: Path) -> None:
 
 
 def test_file_formats_agree_and_need_no_training_data(run: Path, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setattr(saved, "load_data", None)  # the data set of the run may be gone
+    monkeypatch.setattr(finished, "load_data", None)  # the data set of the run may be gone
     (tmp_path / "new.csv").write_text('sentence,label\n"' + '",positive\n"'.join(TEXTS) + '",negative\n')
     (tmp_path / "new.jsonl").write_text("\n".join(json.dumps({"sentence": text, "n": 1}) for text in TEXTS))
     pq.write_table(pa.table({"sentence": TEXTS}), tmp_path / "new.parquet")
@@ -91,8 +92,8 @@ def test_typed_text_gets_the_answer_that_the_file_gets(
             raise EOFError
         return text
 
-    finished = saved.finished(str(run))
-    entry.converse(finished, saved.load_model(finished), ask)
+    found = finished.find(str(run))
+    entry.converse(found, finished.load_model(found), ask)
     said = capsys.readouterr().out.splitlines()[1].split()
     assert prompts == ["sentence> "] * 3
     assert said[0] == row["prediction"]
@@ -154,7 +155,7 @@ def test_words_are_checked_by_name(monkeypatch: pytest.MonkeyPatch, capsys: pyte
         (["run="], "run= is empty"),
     ):
         with pytest.raises(ExpError) as error:
-            words.parse(argv, entry.KEYS, "")
+            arguments.parse(argv, entry.KEYS, "")
         assert message in str(error.value)
     monkeypatch.setattr(sys, "argv", ["predict.py", "--help"])
     with pytest.raises(SystemExit):

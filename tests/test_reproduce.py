@@ -10,7 +10,7 @@ import pytest
 
 from exp import reproduce as entry
 from exp.errors import ExpError
-from exp.run.surroundings import differences
+from exp.run.differences import differences
 from tests.finished_runs import contents, copy_of, reviews_run
 
 

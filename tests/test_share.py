@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from huggingface_hub import ModelCard, constants
 
-from exp import hub
 from exp.errors import ExpError
-from exp.loop.card import overrides
 from exp.run.events import read_events
 from exp.run.secrets import HIDDEN, redacted
+from exp.saved import hub
+from exp.saved.card import overrides
 from tests.finished_runs import BEST, REVIEWS, SECRETS, contents, copy_of, reviews_run, saved_step, train
 
 Entry = Callable[..., Any]
@@ -201,7 +201,7 @@ def test_the_card_says_what_was_measured_and_how(tmp_path: Path) -> None:
 
 
 def test_ids_on_the_hub_go_into_the_metadata() -> None:
-    from exp.loop.card import _metadata
+    from exp.saved.card import _metadata
 
     record = {
         "config": {

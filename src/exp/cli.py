@@ -6,7 +6,7 @@ import importlib
 import sys
 
 from exp.errors import ExpError, nearest
-from exp.exits import plain_exits
+from exp.run.exits import plain_exits
 
 # command -> module, what it does
 COMMANDS = {

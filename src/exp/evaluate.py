@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exp import words
+from exp.config import arguments
 from exp.errors import ExpError
-from exp.exits import plain_exits
+from exp.run.exits import plain_exits
 
 if TYPE_CHECKING:
-    from exp.saved import Finished
+    from exp.saved.finished import Finished
 
 DIFFERENT = 1
 KEYS = {
@@ -33,7 +33,7 @@ ROUNDING = 1e-5
 
 
 @dataclass(frozen=True)
-class Row:
+class Remeasured:
     key: str
     recorded: float
     now: float
@@ -49,29 +49,29 @@ class Row:
 
 def evaluate(given: Mapping[str, str]) -> int:
     """Prints the table; returns the exit code. Raises ExpError for a run that cannot be evaluated."""
-    from exp import saved
-    from exp.loop.recorded import of_saved_weights
     from exp.run.events import read_events
+    from exp.saved import finished
+    from exp.saved.metrics import of_saved_weights
 
     if "run" not in given:
         raise ExpError("run is not given: add run=<run folder>")
-    run = saved.finished(given["run"])
-    moved = saved.checked_moves(run, given)
+    run = finished.find(given["run"])
+    moved = finished.checked_moves(run, given)
     facts = run.facts
     recorded = of_saved_weights(
         read_events(run.folder / "metrics.jsonl"), run.config, facts["objective"], facts["greater_is_better"]
     )
-    data = saved.load_data(run, moved)
-    model = saved.load_model(run)
+    data = finished.load_data(run, moved)
+    model = finished.load_model(run)
     cache = Path(run.config["cache_dir"])
     sets = {_name("eval", suffix): split for suffix, split in data.evals.items()}
     if any(key.startswith("test") for key in recorded):
         sets |= {_name("test", suffix): split for suffix, split in data.tests.items() if "label" in split.column_names}
     now: dict[str, float] = {}
     for name, split in sets.items():
-        found = model.evaluate(saved.encode_split(run, model, data, split, name, cache))
+        found = model.evaluate(finished.encode_split(run, model, data, split, name, cache))
         now |= {f"{name}/{metric}": value for metric, value in found.metrics.items()}
-    rows = [Row(key, recorded[key]["value"], value) for key, value in now.items() if key in recorded]
+    rows = [Remeasured(key, recorded[key]["value"], value) for key, value in now.items() if key in recorded]
     lost = sorted(recorded.keys() - now.keys())
     if not any(row.key.startswith("eval") for row in rows):
         for key, value in now.items():
@@ -83,7 +83,7 @@ def evaluate(given: Mapping[str, str]) -> int:
     return _verdict(run, rows, lost, step)
 
 
-def table(rows: list[Row]) -> str:
+def table(rows: list[Remeasured]) -> str:
     """Numbers with every digit that tells them apart."""
     width = max(len(row.key) for row in rows)
     lines = [f"{'metric':<{width}}  {'recorded':<22}{'now':<22}"]
@@ -93,7 +93,7 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def _verdict(run: Finished, rows: list[Row], lost: list[str], step: int) -> int:
+def _verdict(run: Finished, rows: list[Remeasured], lost: list[str], step: int) -> int:
     adapter = run.config["adapter"]["_target_"].rpartition(".")[2]
     if lost:
         print(f"different: {', '.join(lost)} cannot be measured any more")
@@ -111,8 +111,8 @@ def _verdict(run: Finished, rows: list[Row], lost: list[str], step: int) -> int:
 
 
 def _changes(run: Finished) -> list[str]:
+    from exp.run.differences import differences
     from exp.run.environment import hardware, packages
-    from exp.run.surroundings import differences
 
     return differences(run.record, {"packages": packages(), "hardware": hardware()})
 
@@ -124,7 +124,7 @@ def _name(kind: str, suffix: str) -> str:
 def main() -> None:
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     with plain_exits():
-        code = evaluate(words.parse(sys.argv[1:], KEYS, __doc__ or ""))
+        code = evaluate(arguments.parse(sys.argv[1:], KEYS, __doc__ or ""))
     raise SystemExit(code)
 
 

@@ -18,12 +18,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exp import answers, saved, words
+from exp.config import arguments
 from exp.errors import ExpError, nearest
-from exp.exits import plain_exits
+from exp.run.exits import plain_exits
+from exp.saved import finished, predictions
 
 if TYPE_CHECKING:
-    from exp.saved import Finished, Model
+    from exp.saved.finished import Finished, Model
 
 KEYS = {
     "run": "the run folder; several with commas between them for glue_zip",
@@ -49,9 +50,9 @@ def predict(given: Mapping[str, str]) -> None:
     tasks = [key for key in ("data.split", "file", "glue_zip") if key in given]
     if len(tasks) > 1:
         raise ExpError(f"{' and '.join(tasks)} are both given; keep one")
-    runs = [saved.finished(path) for path in _paths(given["run"])]
+    runs = [finished.find(path) for path in _paths(given["run"])]
     if "glue_zip" in given:
-        from exp.submission import submit
+        from exp.saved.glue_submission import submit
 
         submit(runs, given)
         return
@@ -65,7 +66,7 @@ def predict(given: Mapping[str, str]) -> None:
     elif "file" in given:
         predict_file(runs[0], given)
     elif sys.stdin.isatty():
-        converse(runs[0], saved.load_model(runs[0]))
+        converse(runs[0], finished.load_model(runs[0]))
     else:
         raise ExpError("nothing to predict: add data.split=test or file=<file>; on a terminal it asks for texts")
 
@@ -81,14 +82,14 @@ def predict_split(run: Finished, given: Mapping[str, str]) -> None:
     name = given["data.split"]
     if name.split("_")[0] not in KINDS:
         raise ExpError(f"data.split={name}: no such split{nearest(name, KINDS)}")
-    moved = saved.checked_moves(run, given)
-    targets = answers.targets(run, name, given)
-    data = saved.load_data(run, moved)
-    table, found = answers.table_of_split(run, saved.load_model(run), data, name)
-    answers.write(table, targets, run)
-    answers.tell(table, found, targets)
+    moved = finished.checked_moves(run, given)
+    targets = predictions.targets(run, name, given)
+    data = finished.load_data(run, moved)
+    table, found = predictions.table_of_split(run, finished.load_model(run), data, name)
+    predictions.write(table, targets, run)
+    predictions.tell(table, found, targets)
     if name.startswith("test"):
-        from exp.submission import write_beside
+        from exp.saved.glue_submission import write_beside
 
         write_beside(run, table, name)
 
@@ -97,11 +98,11 @@ def predict_split(run: Finished, given: Mapping[str, str]) -> None:
 
 
 def predict_file(run: Finished, given: Mapping[str, str]) -> None:
-    from exp.data import read
+    from exp.data import readers
 
     path = Path(given["file"]).expanduser()
-    read.require_file(path, "file")
-    table = read.read(path)
+    readers.require_file(path, "file")
+    table = readers.read(path)
     missing = [column for column in run.facts["text_columns"] if column not in table.columns]
     if missing:
         hints = "".join(nearest(column, table.columns) for column in missing[:1])
@@ -109,12 +110,12 @@ def predict_file(run: Finished, given: Mapping[str, str]) -> None:
             f"{path} has no column {', '.join(map(repr, missing))}; the model reads "
             f"{' and '.join(run.facts['text_columns'])}, the file has {', '.join(table.columns)}{hints}"
         )
-    data = answers.as_data(run, table)
-    targets = answers.targets(run, f"file_{path.stem}", given)
-    model = saved.load_model(run)
-    predictions, found = answers.table_of_split(run, model, data, "train")
-    answers.write(predictions, targets, run)
-    answers.tell(predictions, found, targets)
+    data = predictions.as_data(run, table)
+    targets = predictions.targets(run, f"file_{path.stem}", given)
+    model = finished.load_model(run)
+    answered, found = predictions.table_of_split(run, model, data, "train")
+    predictions.write(answered, targets, run)
+    predictions.tell(answered, found, targets)
 
 
 # ---- what is typed ----
@@ -153,7 +154,7 @@ def answer(run: Finished, model: Model, texts: list[str], names: list[str] | Non
 def main() -> None:
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     with plain_exits():
-        predict(words.parse(sys.argv[1:], KEYS, __doc__ or ""))
+        predict(arguments.parse(sys.argv[1:], KEYS, __doc__ or ""))
 
 
 if __name__ == "__main__":

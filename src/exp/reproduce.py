@@ -16,15 +16,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from exp.argv import quoted
+from exp.config.command_line import quoted
 from exp.errors import ExpError, nearest
-from exp.exits import plain_exits
-from exp.launch import claim
+from exp.run.differences import differences
 from exp.run.environment import git, hardware, packages
 from exp.run.events import Event, read_events
+from exp.run.exits import plain_exits
 from exp.run.folder import read_config, read_record
 from exp.run.result import read_result
-from exp.run.surroundings import differences
+from exp.training.launch import claim
 
 DIFFERENT = 1
 RESULT = ("status", "stopped_early", "objective", "best", "last")  # of result.json; cost is never the same twice
@@ -91,7 +91,7 @@ def command(source: Path, folder: Path, record: Mapping[str, Any]) -> list[str]:
         "hydra.job.name=train",
         "hydra/job_logging=none",
         "hydra/hydra_logging=none",
-        "+hydra.callbacks.exp._target_=exp.launch.Claim",
+        "+hydra.callbacks.exp._target_=exp.training.launch.Claim",
         *trackers,
         *(["hub.push=false"] if "hub" in record["config"] else []),
         *(["resume=null"] if record["config"]["resume"] is not None else []),

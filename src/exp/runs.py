@@ -10,10 +10,10 @@ from pathlib import Path
 
 from exp.analysis import archive
 from exp.analysis.collect import Collection, collect
+from exp.analysis.filters import keep, plain
 from exp.analysis.grouping import differing, shown_value, telling
-from exp.analysis.record import RunData, read_run
+from exp.analysis.run_data import RunData, read_run
 from exp.analysis.table import SHORT_HASH, short_keys
-from exp.analysis.where import keep, plain
 from exp.errors import ExpError
 from exp.run.folder import read_record
 

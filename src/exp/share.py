@@ -10,10 +10,10 @@ import logging
 import sys
 from collections.abc import Mapping
 
-from exp import hub, words
+from exp.config import arguments
 from exp.errors import ExpError
-from exp.exits import plain_exits
-from exp.saved import finished
+from exp.run.exits import plain_exits
+from exp.saved import finished, hub
 
 KEYS = {
     "run": "the run folder",
@@ -27,15 +27,15 @@ def share(given: Mapping[str, str]) -> None:
     for key in ("run", "repo_id"):
         if key not in given:
             raise ExpError(f"{key} is not given; it is {KEYS[key]}")
-    private = words.flag("private", given["private"]) if "private" in given else True
-    run = finished(given["run"])
+    private = arguments.flag("private", given["private"]) if "private" in given else True
+    run = finished.find(given["run"])
     print(hub.upload(run.folder, hub.check_target(given["repo_id"]), private))
 
 
 def main() -> None:
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     with plain_exits():
-        share(words.parse(sys.argv[1:], KEYS, __doc__ or ""))
+        share(arguments.parse(sys.argv[1:], KEYS, __doc__ or ""))
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from exp.analysis.tables import draw, load, plan, views
+from exp.analysis.tables import load, plan, produce, views
 from exp.errors import ExpError, nearest
-from exp.exits import INTERRUPTED, plain_exits
+from exp.run.exits import INTERRUPTED, plain_exits
 
 USAGE = """python -m exp.table table=NAME [word=value ...]
 
@@ -90,13 +90,13 @@ def make(options: dict[str, Any], added: dict[str, list[str]]) -> int:
     folder = Path(options["folder"] or f"multirun/tables/{table.name}")
     sources = [*(Path(source) for source in options["sources"]), folder]
     made = plan.make(table, sources, options["cells"], options["retry_failed"])
-    print(draw.planned(made), flush=True)
+    print(produce.planned(made), flush=True)
     stopped = False
     if not options["render_only"]:
-        stopped = draw.run_missing(made, folder, options)
+        stopped = produce.run_missing(made, folder, options)
     if options["dry_run"]:
         return 0
-    draw.write(made, folder, extra)
+    produce.write(made, folder, extra)
     if stopped:
         print("stopped; the same command goes on")
     return INTERRUPTED if stopped else 0

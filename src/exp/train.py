@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exp import launch
+from exp.training import launch
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -20,15 +20,16 @@ def train(cfg: DictConfig) -> float:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
-    from exp import trial
-    from exp.build import build_hub, build_tracker
     from exp.curves import summary as curves
     from exp.curves.verdict import Thresholds
-    from exp.fit import fit
-    from exp.loop import card, outputs
-    from exp.loop.interrupts import Interrupted
-    from exp.record import opened, recorded
+    from exp.loop import outputs
+    from exp.run.interrupts import Interrupted
     from exp.run.result import write_result
+    from exp.saved import card
+    from exp.study import trial
+    from exp.training.build import build_hub, build_tracker
+    from exp.training.fit import fit
+    from exp.training.lifecycle import opened, recorded
 
     folder = Path(HydraConfig.get().runtime.output_dir)
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]

@@ -10,7 +10,7 @@ import pytest
 
 from exp.analysis import collect as module
 from exp.analysis.collect import collect
-from exp.analysis.record import RunData, read_run
+from exp.analysis.run_data import RunData, read_run
 from exp.errors import ExpError
 
 spec = importlib.util.spec_from_file_location("synthetic", Path(__file__).with_name("synthetic.py"))

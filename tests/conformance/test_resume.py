@@ -7,10 +7,10 @@ import json
 import pytest
 import torch
 
-from exp.record import open_run
 from exp.run.events import read_events
+from exp.study.trial import NoTrial
 from exp.tracker.jsonl import JsonlTracker
-from exp.trial import NoTrial
+from exp.training.lifecycle import open_run
 from tests.conformance.runs import config_of, parts_of
 
 LOOPS = ("trainer", "accelerate")
@@ -37,8 +37,8 @@ def go(folder, words, at):
     from hydra.utils import execution_whitelist
     from omegaconf import OmegaConf
 
-    from exp.build import build_loop
-    from exp.launch import WHITELIST
+    from exp.training.build import build_loop
+    from exp.training.launch import WHITELIST
 
     config = config_of(*words)
     (folder / ".hydra").mkdir(parents=True, exist_ok=True)

@@ -11,13 +11,13 @@ import torch
 
 from exp.data.collate import Collator
 from exp.errors import ExpError
-from exp.fit import fit
 from exp.loop import checkpoint as checkpoints
-from exp.loop.badloss import BadLoss
+from exp.loop.bad_loss import BadLoss
 from exp.run.events import read_events
 from exp.run.folder import create, read_record
+from exp.study.trial import NoTrial
 from exp.tracker.jsonl import JsonlTracker
-from exp.trial import NoTrial
+from exp.training.fit import fit
 from tests.conformance.runs import config_of
 
 LOOPS = ("trainer", "accelerate")
@@ -26,7 +26,7 @@ LOOPS = ("trainer", "accelerate")
 def fitted(folder, *words):
     from hydra.utils import execution_whitelist
 
-    from exp.launch import WHITELIST
+    from exp.training.launch import WHITELIST
 
     folder.mkdir(exist_ok=True)
     config = config_of(*words)

@@ -7,7 +7,7 @@ import inspect
 import pytest
 from transformers import Trainer, TrainingArguments
 
-from exp.loop._trainer import SharedTrainer
+from exp.loop.hf_trainer import SharedTrainer
 from tests.conformance.runs import config_of, parts_of, run_loop
 
 WORDS = ("gradient_accumulation_steps=4", "max_steps=1", "max_grad_norm=0")

@@ -8,10 +8,10 @@ from pathlib import Path
 import optuna
 from optuna.trial import TrialState
 
-from hydra_plugins.exp_study._slots import counting
-from hydra_plugins.exp_study._storage import with_driver
-from tests.hydra_plugins.test_study_faults import finished, start
+from exp.work.board import counting
+from exp.work.storage import with_driver
 from tests.postgres import Postgres
+from tests.study.test_study_faults import finished, start
 
 from .conftest import until
 

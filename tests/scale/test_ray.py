@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
-from tests.hydra_plugins.conftest import load
+from tests.study.conftest import load
 
 from .conftest import free_port, record, start, until
 

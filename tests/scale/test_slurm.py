@@ -11,7 +11,7 @@ from typing import Any
 from optuna.trial import TrialState
 
 from exp.run.events import read_events
-from tests.hydra_plugins.conftest import load
+from tests.study.conftest import load
 
 from .conftest import Slurm, record, start, until
 

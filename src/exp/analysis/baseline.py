@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from exp.analysis.comparison import Condition, Task
+from exp.analysis.comparison import Condition, TaskComparison
+from exp.analysis.filters import keep
 from exp.analysis.stats import Paired, holm, paired, pairs_needed
-from exp.analysis.where import keep
 from exp.errors import ExpError
 
 
-def with_baseline(tasks: list[Task], asked: str, use: str) -> list[Task]:
+def with_baseline(tasks: list[TaskComparison], asked: str, use: str) -> list[TaskComparison]:
     """Each task that has the baseline gets differences to it; Holm's family is the conditions of one task."""
     chosen = [_find_baseline(task, asked) for task in tasks]
     if all(one is None for one in chosen):
@@ -59,7 +59,7 @@ def by_seed(condition: Condition, metric: str, use: str) -> dict[int, float]:
     return {seed: sum(held) / len(held) for seed, held in values.items()}
 
 
-def _find_baseline(task: Task, asked: str) -> Condition | None:
+def _find_baseline(task: TaskComparison, asked: str) -> Condition | None:
     found = [condition for condition in task.conditions if len(asked) >= 4 and condition.id.startswith(asked)]
     if not found and any(sign in asked for sign in "=<>~"):
         matched = list(task.conditions)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from exp.analysis.index import Index, default_path, stamp
-from exp.analysis.record import RunData, read_run
+from exp.analysis.run_data import RunData, read_run
 from exp.errors import ExpError, nearest
 
 # Below this many runs an index saves nothing worth a file in the user's cache.

@@ -1,7 +1,7 @@
 """Runs grouped into tasks and conditions, with their statistics: what a table, a report and a file are made of.
 
 Comparison
-  tasks: Task, one for each data set; nothing is averaged over two of them
+  tasks: TaskComparison, one for each data set; nothing is averaged over two of them
     keys: config keys that differ between its conditions
     conditions: Condition, sorted
       runs: RunData, with curve() and verdict()
@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from exp.analysis.collect import Problem
-from exp.analysis.record import RunData
+from exp.analysis.run_data import RunData
 from exp.analysis.stats import Paired, Summary
 
 SCHEMA = 1
@@ -60,7 +60,7 @@ class Condition:
 
 
 @dataclass(frozen=True)
-class Task:
+class TaskComparison:
     """`metric` ranks its conditions and is the one that is tested; `baseline` is a condition's id."""
 
     name: str
@@ -74,7 +74,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Comparison:
-    tasks: tuple[Task, ...]
+    tasks: tuple[TaskComparison, ...]
     problems: tuple[Problem, ...]
     sources: tuple[str, ...]
     created: str
@@ -91,7 +91,7 @@ class Comparison:
         }
 
 
-def _task_json(task: Task) -> dict[str, Any]:
+def _task_json(task: TaskComparison) -> dict[str, Any]:
     plain = {name: getattr(task, name) for name in ("name", "metric", "baseline")}
     plain |= {name: list(getattr(task, name)) for name in ("metrics", "keys", "notes")}
     plain["conditions"] = [

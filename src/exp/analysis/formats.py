@@ -8,8 +8,8 @@ import math
 from typing import TYPE_CHECKING, Literal
 
 from exp.analysis.comparison import ABSENT, Comparison
+from exp.analysis.filters import plain
 from exp.analysis.table import Column, Table
-from exp.analysis.where import plain
 
 if TYPE_CHECKING:
     from rich.console import Console

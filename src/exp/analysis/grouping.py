@@ -12,10 +12,10 @@ from typing import Any
 
 from exp.analysis.baseline import with_baseline
 from exp.analysis.collect import Collection
-from exp.analysis.comparison import ABSENT, COUNTED, Comparison, Condition, Measured, Task
-from exp.analysis.record import RunData, full_name
+from exp.analysis.comparison import ABSENT, COUNTED, Comparison, Condition, Measured, TaskComparison
+from exp.analysis.filters import MISSING, keep, plain, short_target, value_of
+from exp.analysis.run_data import RunData, full_name
 from exp.analysis.stats import summarize
-from exp.analysis.where import MISSING, keep, plain, short_target, value_of
 from exp.curves.curve import lower_is_better
 from exp.errors import ExpError, nearest
 from exp.run.identity import ADDED, counts
@@ -61,7 +61,7 @@ def compare(
     return Comparison(tuple(tasks), tuple(found.problems), tuple(sources), now)
 
 
-def _task(name: str, runs: list[RunData], asked: str | None, use: str) -> Task:
+def _task(name: str, runs: list[RunData], asked: str | None, use: str) -> TaskComparison:
     by_condition: dict[str, list[RunData]] = {}
     for run in runs:
         by_condition.setdefault(run.condition, []).append(run)
@@ -82,7 +82,7 @@ def _task(name: str, runs: list[RunData], asked: str | None, use: str) -> Task:
         notes.append("the conditions differ in no config key: the contents of a path changed, or exp itself")
     if use == "best" and metric and any(condition.metrics for condition in conditions):
         notes.append("best values are chosen on the split they are measured on: they flatter; last values do not")
-    return Task(name, metric, metrics, keys, conditions, None, tuple(notes))
+    return TaskComparison(name, metric, metrics, keys, conditions, None, tuple(notes))
 
 
 def _data_config(run: RunData) -> str:
@@ -168,7 +168,7 @@ def _measure(key: str, runs: list[RunData]) -> Measured:
     )
 
 
-def _sorted(task: Task, sort: str | None, reverse: bool) -> tuple[Condition, ...]:
+def _sorted(task: TaskComparison, sort: str | None, reverse: bool) -> tuple[Condition, ...]:
     """By a metric's best mean (best first) or by a config key; without `sort` by the task's metric."""
     key = full_name(sort, task.metrics) if sort else task.metric
     if key in task.metrics:

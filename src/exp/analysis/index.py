@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
-from exp.analysis.record import RunData, dumps
+from exp.analysis.run_data import RunData, dumps
 
 # A row written by another layout of RunData is never read.
 LAYOUT = 1

@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-from exp.analysis.comparison import Task
+from exp.analysis.comparison import TaskComparison
 from exp.analysis.grouping import independent
 from exp.analysis.table import Column, make, name_of, short_keys
 from exp.curves.curve import lower_is_better
@@ -35,12 +35,12 @@ SIZES = {"small": 4.9, "footnotesize": 4.4, "scriptsize": 3.9}
 GAP = 4.0  # points on each side of a column
 
 
-def latex(tasks: Iterable[Task], precision: int, columns: list[str] | None) -> str:
+def latex(tasks: Iterable[TaskComparison], precision: int, columns: list[str] | None) -> str:
     """One table environment a task. `columns` as in `table.make`; None: keys, n, metrics and the difference."""
     return "\n".join(_table(task, precision, columns) for task in tasks)
 
 
-def _table(task: Task, precision: int, columns: list[str] | None) -> str:
+def _table(task: TaskComparison, precision: int, columns: list[str] | None) -> str:
     table = make(task, precision, columns or _usual(task))
     rows = [[_text(cell, column) for cell, column in zip(cells, table.columns, strict=True)] for cells in table.rows]
     titles = _titles(table.columns)
@@ -68,7 +68,7 @@ def _table(task: Task, precision: int, columns: list[str] | None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _usual(task: Task) -> list[str]:
+def _usual(task: TaskComparison) -> list[str]:
     told = [key for key in task.metrics if not lower_is_better(key) and not key.endswith("combined_score")]
     metrics = list(dict.fromkeys([*([task.metric] if task.metric in task.metrics else []), *told]))[:MOST_METRICS]
     keys = independent(task.keys, [condition.varies for condition in task.conditions])
@@ -121,7 +121,7 @@ def _size(titles: list[str], rows: list[list[str]]) -> str:
     return "scriptsize"
 
 
-def _caption(task: Task, columns: tuple[Column, ...]) -> str:
+def _caption(task: TaskComparison, columns: tuple[Column, ...]) -> str:
     names = {column.key.partition(" ")[0] for column in columns}
     said = [f"{escaped(task.name)}: mean $\\pm$ standard deviation over $n$ seeds"]
     if "best" in names:

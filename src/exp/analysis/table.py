@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from exp.analysis.comparison import ABSENT, Condition, Task
+from exp.analysis.comparison import ABSENT, Condition, TaskComparison
+from exp.analysis.filters import MISSING, plain, value_of
 from exp.analysis.grouping import independent, key_title
-from exp.analysis.where import MISSING, plain, value_of
 from exp.curves.curve import lower_is_better
 from exp.curves.verdict import Thresholds
 from exp.errors import ExpError, nearest
@@ -40,7 +40,7 @@ class Table:
     notes: tuple[str, ...]
 
 
-def make(task: Task, precision: int, columns: list[str] | None) -> Table:
+def make(task: TaskComparison, precision: int, columns: list[str] | None) -> Table:
     """`columns` are names as in `choices`, or config keys; None: the usual ones. Raises ExpError for others."""
     known = _columns(task, precision)
     if columns is None:
@@ -65,7 +65,7 @@ def make(task: Task, precision: int, columns: list[str] | None) -> Table:
     return Table(title, tuple(picked), rows, _strong(task, picked), tuple(notes))
 
 
-def _columns(task: Task, precision: int) -> list[Column]:
+def _columns(task: TaskComparison, precision: int) -> list[Column]:
     found = [Column("condition", "condition", "text")]
     leading = independent(task.keys, [condition.varies for condition in task.conditions])
     found += [Column(key, key_title(key), "text") for key in leading]
@@ -87,7 +87,7 @@ def _columns(task: Task, precision: int) -> list[Column]:
     return found + [Column(f"cost.{key}", key, "number") for key in costs]
 
 
-def _pick(name: str, known: list[Column], task: Task) -> Column:
+def _pick(name: str, known: list[Column], task: TaskComparison) -> Column:
     for column in known:
         if name in (column.key, column.title, column.key.replace("best ", "", 1)):
             return column
@@ -99,7 +99,7 @@ def _pick(name: str, known: list[Column], task: Task) -> Column:
     raise ExpError(f"there is no column {name!r}{nearest(name, [column.key for column in known])}")
 
 
-def _cell(condition: Condition, key: str, task: Task, precision: int) -> str:
+def _cell(condition: Condition, key: str, task: TaskComparison, precision: int) -> str:
     word, _, rest = key.partition(" ")
     if word in ("best", "last", "interval") and rest:
         return _measured(condition, word, rest, precision)
@@ -139,7 +139,7 @@ def _measured(condition: Condition, word: str, metric: str, precision: int) -> s
     return f"{told.mean:.{precision}f}{spread} @{step:g}"
 
 
-def _difference(condition: Condition, key: str, task: Task, precision: int) -> str:
+def _difference(condition: Condition, key: str, task: TaskComparison, precision: int) -> str:
     if condition.id == task.baseline:
         return "baseline" if key == "difference" else NOTHING
     if condition.paired is None:
@@ -154,7 +154,7 @@ def _difference(condition: Condition, key: str, task: Task, precision: int) -> s
     return f"{told.mean:+.{precision}f}{interval}{pairs}"
 
 
-def _strong(task: Task, columns: list[Column]) -> frozenset[tuple[int, int]]:
+def _strong(task: TaskComparison, columns: list[Column]) -> frozenset[tuple[int, int]]:
     if len(task.conditions) < 2:
         return frozenset()
     found = set()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from exp.analysis.collect import Collection, Problem
-from exp.analysis.record import RunData
+from exp.analysis.run_data import RunData
 from exp.analysis.wandb_run import ABOUT_RUNS, to_run, unpacked
 
 

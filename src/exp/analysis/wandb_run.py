@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from exp.analysis.record import RunData, extremes, full_name, task_name
+from exp.analysis.run_data import RunData, extremes, full_name, task_name
 from exp.run.events import Event
 from exp.run.identity import condition_hash, flatten
 

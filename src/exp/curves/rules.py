@@ -6,7 +6,7 @@ import math
 
 from exp.curves.curve import Curve, Facts, Series, eval_metrics, lower_is_better, primary_key
 from exp.curves.measures import chance_loss, floors, generalisation_loss, value_at, windows
-from exp.curves.verdict import REMEDIES, Checkpoint, Thresholds, Verdict
+from exp.curves.verdict import REMEDIES, EvaluatedStep, Thresholds, Verdict
 
 Finding = tuple[int | None, tuple[str, ...]]  # step, evidence
 
@@ -236,8 +236,8 @@ def _finish(state: str, found: Finding, curve: Curve, facts: Facts, limits: Thre
         sign = -1.0 if low else 1.0
         at_loss = dict(zip(losses.steps, losses.values, strict=True))
         top = max(range(len(series)), key=lambda i: sign * series.values[i])
-        best = Checkpoint(series.steps[top], series.values[top], at_loss.get(series.steps[top]))
-        last = Checkpoint(series.steps[-1], series.values[-1], at_loss.get(series.steps[-1]))
+        best = EvaluatedStep(series.steps[top], series.values[top], at_loss.get(series.steps[top]))
+        last = EvaluatedStep(series.steps[-1], series.values[-1], at_loss.get(series.steps[-1]))
         cost = abs(best.value - last.value)
     step, evidence = found
     return Verdict(state, step, evidence, key, best, last, cost, REMEDIES[state], _caveats(state, curve, facts, limits))

@@ -90,7 +90,7 @@ class Thresholds:
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class EvaluatedStep:
     """One evaluation of the primary metric; `loss` is eval/loss there, where it was logged."""
 
     step: int
@@ -106,8 +106,8 @@ class Verdict:
     step: int | None
     evidence: tuple[str, ...]
     metric: str | None = None
-    best: Checkpoint | None = None
-    last: Checkpoint | None = None
+    best: EvaluatedStep | None = None
+    last: EvaluatedStep | None = None
     cost: float | None = None
     remedies: tuple[str, ...] = ()
     caveats: tuple[str, ...] = ()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exp.data import read
+from exp.data import readers
+from exp.data.columns import check_columns, names_of, split_of
 from exp.data.splits import assemble, carve, check_options, check_share
-from exp.data.tables import check_columns, names_of, split_of
 from exp.errors import ExpError
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def check(
         "test_file": test_file,
     }.items():
         if file is not None:
-            read.require_file(_locate(path, file), f"data.{key}")
-            read.require_format(_locate(path, file))
+            readers.require_file(_locate(path, file), f"data.{key}")
+            readers.require_format(_locate(path, file))
 
 
 def files(
@@ -80,18 +80,18 @@ def files(
     a missing file or column, bytes that are not UTF-8, a ragged row, a label that training lacks."""
     check(**dict(locals()))
     assert train_file is not None
-    table = read.read(_locate(path, train_file))
+    table = readers.read(_locate(path, train_file))
     names = names_of(task, label_names, table, label_column)
     train = split_of(table, text_columns, label_column, names, id_column, labelled=True)
     if validation_file is None:
         kept, held_out = carve(None if task == "regression" else train.labels, len(train), validation_share, split_seed)
         train, validation = train.take(kept), train.take(held_out)
     else:
-        own = read.read(_locate(path, validation_file))
+        own = readers.read(_locate(path, validation_file))
         validation = split_of(own, text_columns, label_column, names, id_column, labelled=True)
     tests = {}
     if test_file is not None:
-        own = read.read(_locate(path, test_file))
+        own = readers.read(_locate(path, test_file))
         tests[""] = split_of(own, text_columns, label_column, names, id_column, labelled=False)
     return assemble(
         name=Path(train_file).stem,

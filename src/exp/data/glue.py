@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exp.data import labels, read
+from exp.data import labels, readers
 from exp.data.splits import Split, assemble, check_options
 from exp.errors import ExpError, nearest
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Task:
+class GlueTask:
     """One task, as the Hub names things (`columns`, `names`) and as GLUE's own files do."""
 
     folder: str
@@ -41,7 +41,7 @@ class Task:
 _SENTENCE, _PAIR, _ENTAILMENT = ("sentence",), ("sentence1", "sentence2"), ("entailment", "not_entailment")
 _NLI = ("entailment", "neutral", "contradiction")
 TASKS = {
-    "cola": Task(
+    "cola": GlueTask(
         "CoLA",
         _SENTENCE,
         ("unacceptable", "acceptable"),
@@ -49,8 +49,8 @@ TASKS = {
         "label",
         header=("source", "label", "mark", "sentence"),
     ),
-    "sst2": Task("SST-2", _SENTENCE, ("negative", "positive"), _SENTENCE, "label"),
-    "mrpc": Task(
+    "sst2": GlueTask("SST-2", _SENTENCE, ("negative", "positive"), _SENTENCE, "label"),
+    "mrpc": GlueTask(
         "MRPC",
         _PAIR,
         ("not_equivalent", "equivalent"),
@@ -58,9 +58,9 @@ TASKS = {
         "Quality",
         labelled_test="test-labeled",
     ),
-    "stsb": Task("STS-B", _PAIR, None, _PAIR, "score", file_names=None),
+    "stsb": GlueTask("STS-B", _PAIR, None, _PAIR, "score", file_names=None),
     # A few rows of QQP's own files lack fields; the Hub's copy leaves the same rows out.
-    "qqp": Task(
+    "qqp": GlueTask(
         "QQP",
         ("question1", "question2"),
         ("not_duplicate", "duplicate"),
@@ -68,7 +68,7 @@ TASKS = {
         "is_duplicate",
         drop_ragged=True,
     ),
-    "mnli": Task(
+    "mnli": GlueTask(
         "MNLI",
         ("premise", "hypothesis"),
         _NLI,
@@ -80,7 +80,7 @@ TASKS = {
         hub_eval=(("", "validation_matched"), ("mm", "validation_mismatched")),
         hub_test=(("", "test_matched"), ("mm", "test_mismatched")),
     ),
-    "qnli": Task(
+    "qnli": GlueTask(
         "QNLI",
         ("question", "sentence"),
         _ENTAILMENT,
@@ -88,8 +88,8 @@ TASKS = {
         "label",
         file_names=_ENTAILMENT,
     ),
-    "rte": Task("RTE", _PAIR, _ENTAILMENT, _PAIR, "label", file_names=_ENTAILMENT),
-    "wnli": Task("WNLI", _PAIR, ("not_entailment", "entailment"), _PAIR, "label"),
+    "rte": GlueTask("RTE", _PAIR, _ENTAILMENT, _PAIR, "label", file_names=_ENTAILMENT),
+    "wnli": GlueTask("WNLI", _PAIR, ("not_entailment", "entailment"), _PAIR, "label"),
 }
 
 
@@ -116,7 +116,7 @@ def check(
     if path is not None and not _hub_files(task, Path(path).expanduser(), "train"):
         folder = _folder(what, Path(path).expanduser())
         for name in ("train", *(file for _, file in what.dev)):
-            read.require_file(folder / f"{name}.tsv", f"data={task} data.path={path}")
+            readers.require_file(folder / f"{name}.tsv", f"data={task} data.path={path}")
 
 
 def glue(
@@ -158,13 +158,13 @@ def glue(
 Splits = tuple[Split, dict[str, Split], dict[str, Split]]
 
 
-def _task(task: str) -> Task:
+def _task(task: str) -> GlueTask:
     if task not in TASKS:
         raise ExpError(f"data.task={task}: no GLUE task{nearest(task, TASKS)}")
     return TASKS[task]
 
 
-def _folder(what: Task, path: Path) -> Path:
+def _folder(what: GlueTask, path: Path) -> Path:
     """`path` itself or, where it holds all of GLUE, the task's folder in it."""
     if not path.is_dir():
         raise ExpError(f"data.path={path}: there is no such folder")
@@ -183,7 +183,7 @@ def _hub_files(task: str, path: Path, split: str) -> list[Path]:
     return []
 
 
-def _from_tsv(what: Task, folder: Path) -> Splits:
+def _from_tsv(what: GlueTask, folder: Path) -> Splits:
     train = _tsv_split(what, folder / "train.tsv", what.header)
     evals = {suffix: _tsv_split(what, folder / f"{name}.tsv", what.header) for suffix, name in what.dev}
     tests = {}
@@ -195,8 +195,8 @@ def _from_tsv(what: Task, folder: Path) -> Splits:
     return train, evals, tests
 
 
-def _tsv_split(what: Task, file: Path, header: Sequence[str] | None) -> Split:
-    table = read.read_tsv(file, header, what.drop_ragged)
+def _tsv_split(what: GlueTask, file: Path, header: Sequence[str] | None) -> Split:
+    table = readers.read_tsv(file, header, what.drop_ragged)
     if not len(table):
         raise ExpError(f"{file} has no rows")
     if table.dropped:
@@ -216,14 +216,14 @@ def _tsv_split(what: Task, file: Path, header: Sequence[str] | None) -> Split:
     return Split(texts, found, list(range(len(table))))
 
 
-def _from_parquet(task: str, what: Task, path: Path) -> Splits:
+def _from_parquet(task: str, what: GlueTask, path: Path) -> Splits:
     def split(name: str) -> Split | None:
         files = _hub_files(task, path, name)
         if not files:
             return None
-        parts = [read.read_parquet(file) for file in files]
+        parts = [readers.read_parquet(file) for file in files]
         columns = {key: [cell for part in parts for cell in part.column(key)] for key in parts[0].columns}
-        return _hub_split(what, read.Table(files[0], columns, list(range(1, sum(map(len, parts)) + 1))))
+        return _hub_split(what, readers.Table(files[0], columns, list(range(1, sum(map(len, parts)) + 1))))
 
     found = {name: split(name) for name in ("train", *(name for _, name in (*what.hub_eval, *what.hub_test)))}
     for name in ("train", *(name for _, name in what.hub_eval)):
@@ -232,18 +232,18 @@ def _from_parquet(task: str, what: Task, path: Path) -> Splits:
     return _arrange(what, found)
 
 
-def _from_hub(task: str, what: Task) -> Splits:
+def _from_hub(task: str, what: GlueTask) -> Splits:
     from exp.data.hub import load
 
     loaded = load(HUB_ID, task, None)
     found: dict[str, Split | None] = {}
     for name, rows in loaded.items():
         numbers = list(range(1, rows.num_rows + 1))
-        found[name] = _hub_split(what, read.Table(Path(f"{HUB_ID}/{task}/{name}.parquet"), rows.to_dict(), numbers))
+        found[name] = _hub_split(what, readers.Table(Path(f"{HUB_ID}/{task}/{name}.parquet"), rows.to_dict(), numbers))
     return _arrange(what, found)
 
 
-def _arrange(what: Task, found: dict[str, Split | None]) -> Splits:
+def _arrange(what: GlueTask, found: dict[str, Split | None]) -> Splits:
     train = found["train"]
     assert train is not None
     evals = {suffix: split for suffix, name in what.hub_eval if (split := found.get(name))}
@@ -251,7 +251,7 @@ def _arrange(what: Task, found: dict[str, Split | None]) -> Splits:
     return train, evals, tests
 
 
-def _hub_split(what: Task, table: read.Table) -> Split:
+def _hub_split(what: GlueTask, table: readers.Table) -> Split:
     texts = tuple(table.texts(column) for column in what.columns)
     found: list[int] | list[float] | None = None
     if any(label is not None and label >= 0 for label in table.column("label")):  # -1: not published

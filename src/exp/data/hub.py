@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exp.data.read import Table
+from exp.data.columns import check_columns, names_of, split_of
+from exp.data.readers import Table
 from exp.data.splits import assemble, carve, check_options, check_share
-from exp.data.tables import check_columns, names_of, split_of
 from exp.errors import ExpError, nearest
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from exp.data.read import Table
+from exp.data.readers import Table
 from exp.errors import ExpError, nearest
 
 

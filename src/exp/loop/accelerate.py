@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from exp.loop.base import Parts
     from exp.run.folder import Run
     from exp.run.result import Result
+    from exp.study.trial import Trial
     from exp.tracker.base import Tracker
-    from exp.trial import Trial
 
 
 class AccelerateLoop:
@@ -23,10 +23,10 @@ class AccelerateLoop:
         import torch
         from accelerate.state import AcceleratorState
 
+        from exp.distributed.world import accelerator_of
         from exp.loop.batching import epoch_batches
         from exp.loop.clipping import clip
         from exp.loop.session import Session
-        from exp.loop.world import accelerator_of
 
         settings, plan, world = parts.settings, parts.plan, parts.world
         AcceleratorState._reset_state()  # the run before in this process may have had another precision

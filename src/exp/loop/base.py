@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LRScheduler
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from exp.config.settings import TrainingSettings
     from exp.data.base import RawData
     from exp.data.collate import Collator
     from exp.data.encode import Encoded
-    from exp.loop.plan import Plan
-    from exp.loop.settings import Settings
-    from exp.loop.world import World
+    from exp.distributed.world import World
+    from exp.loop.plan import StepPlan
     from exp.metrics.metric import Scores
     from exp.model.base import Adapter
     from exp.run.folder import Run
     from exp.run.result import Result
+    from exp.study.trial import Trial
     from exp.tracker.base import Tracker
-    from exp.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Parts:
     metric: Callable[[], Scores]
     adapter: Adapter
     mixed_precision: str  # "no" | "bf16" | "fp16": Accelerate's words
-    settings: Settings
-    plan: Plan
+    settings: TrainingSettings
+    plan: StepPlan
     world: World
 
 

@@ -12,8 +12,8 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 if TYPE_CHECKING:
+    from exp.distributed.world import World
     from exp.loop.base import Parts
-    from exp.loop.world import World
 
 
 class EpochBatches(Sampler[list[int]]):

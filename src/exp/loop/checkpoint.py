@@ -28,8 +28,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from exp.distributed.sharding import like
 from exp.errors import ExpError
-from exp.loop.sharding import like
 from exp.run.files import disk_trouble
 
 log = logging.getLogger(__name__)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from exp.loop.world import ALONE, in_turn, mine
+from exp.distributed.world import ALONE, in_turn, mine
 
 if TYPE_CHECKING:
     from exp.data.encode import TokenDataset
-    from exp.loop.world import World
+    from exp.distributed.world import World
     from exp.metrics.metric import Scores
 
 

@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from exp.config.settings import TrainingSettings
 from exp.errors import ExpError, nearest
-from exp.loop.settings import Settings
 from exp.metrics.names import spec
 
 
 @dataclass(frozen=True)
-class Plan:
+class StepPlan:
     batch_size: int  # examples of a micro-batch, over all processes
     batches_per_epoch: int  # micro-batches, the last one may be smaller
     steps_per_epoch: int  # optimizer steps, the last group of micro-batches may be shorter
@@ -23,8 +23,8 @@ class Plan:
 
 
 def plan(
-    settings: Settings, examples: int, metrics: Sequence[str], suffixes: Sequence[str], processes: int = 1
-) -> Plan:
+    settings: TrainingSettings, examples: int, metrics: Sequence[str], suffixes: Sequence[str], processes: int = 1
+) -> StepPlan:
     """`metrics` are the names that an evaluation computes; `suffixes` tell the evaluation sets apart."""
     batch_size = settings.per_device_train_batch_size * processes
     batches = math.ceil(examples / batch_size)
@@ -36,17 +36,17 @@ def plan(
     greater = settings.greater_is_better
     if greater is None:
         greater = spec(objective.rpartition("/")[2]).greater_is_better
-    return Plan(batch_size, batches, steps, total, math.ceil(total / steps), objective, greater)
+    return StepPlan(batch_size, batches, steps, total, math.ceil(total / steps), objective, greater)
 
 
-def epoch_of(step: int, plan: Plan) -> float:
+def epoch_of(step: int, plan: StepPlan) -> float:
     """Epochs done after `step` optimizer steps, counted in micro-batches (the last group may be shorter)."""
     whole, within = divmod(step, plan.steps_per_epoch)
     per_step = math.ceil(plan.batches_per_epoch / plan.steps_per_epoch)
     return whole + min(within * per_step, plan.batches_per_epoch) / plan.batches_per_epoch
 
 
-def objective_key(settings: Settings, metrics: Sequence[str], suffixes: Sequence[str]) -> str:
+def objective_key(settings: TrainingSettings, metrics: Sequence[str], suffixes: Sequence[str]) -> str:
     """`accuracy`, `eval_accuracy` and `eval/accuracy` all name eval/accuracy; raises ExpError for an unknown one."""
     if settings.eval_strategy == "no":
         return "train/loss"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from exp.distributed import sharding
 from exp.errors import ExpError
 from exp.loop import checkpoint as checkpoints
-from exp.loop import sharding
 from exp.loop.checkpoint import Checkpoint
 from exp.model.adapter_state import extra_state, restore_extra_state
 from exp.run.folder import read_record
@@ -17,8 +17,8 @@ from exp.run.folder import read_record
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from exp.distributed.world import World
     from exp.loop.session import Session
-    from exp.loop.world import World
 
 log = logging.getLogger(__name__)
 

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from exp.loop import outputs, saving, sharding
-from exp.loop.badloss import BadLoss
+from exp.distributed import sharding
+from exp.loop import outputs, saving
+from exp.loop.bad_loss import BadLoss
 from exp.loop.cost import Cost
 from exp.loop.display import Display
 from exp.loop.evaluation import Evaluation, evaluate
-from exp.loop.interrupts import Interrupts
+from exp.loop.extremes import Records
 from exp.loop.plan import epoch_of, eval_key
-from exp.loop.records import Records
 from exp.loop.stopping import Stopping
+from exp.run.interrupts import Interrupts
 from exp.run.result import Result
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from exp.data.encode import TokenDataset
     from exp.loop.base import Parts
     from exp.run.folder import Run
+    from exp.study.trial import Trial
     from exp.tracker.base import Tracker
-    from exp.trial import Trial
 
 
 class Session:

@@ -8,12 +8,12 @@ if TYPE_CHECKING:
     from exp.loop.base import Parts
     from exp.run.folder import Run
     from exp.run.result import Result
+    from exp.study.trial import Trial
     from exp.tracker.base import Tracker
-    from exp.trial import Trial
 
 
 class TrainerLoop:
     def fit(self, parts: Parts, run: Run, tracker: Tracker, trial: Trial) -> Result:
-        from exp.loop._trainer import fit  # Trainer is a heavy import
+        from exp.loop.hf_trainer import fit  # Trainer is a heavy import
 
         return fit(parts, run, tracker, trial)

@@ -31,7 +31,7 @@ NOT_PART = (
 # Options added after the first release, with the default they were introduced with. One that still stands at
 # that default is left out, so that adding an option changes no older hash.
 ADDED: dict[str, Any] = {
-    "distributed._target_": "exp.loop.distributed.Ddp",
+    "distributed._target_": "exp.distributed.options.Ddp",
     "distributed.processes": 1,
     "speed.first_token_only": False,
     "speed.keep_embedding_gradients": True,

@@ -10,7 +10,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from exp.errors import ExpError
-from exp.exits import plain_exits
+from exp.run.exits import plain_exits
 
 if TYPE_CHECKING:
     import wandb_workspaces.reports.v2 as wr

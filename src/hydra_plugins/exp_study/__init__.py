@@ -21,7 +21,7 @@ class StudySweeper(Sweeper):
         self.config = config
 
     def sweep(self, arguments: list[str]) -> Any:
-        from hydra_plugins.exp_study._impl import run
+        from exp.study.sweep import run
 
         assert self.hydra_context is not None and self.config is not None  # Hydra has called setup
         return run(self.settings, self.hydra_context, self.task_function, self.config, arguments)

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from exp.analysis.tables import load, plan
-from exp.analysis.tables.plan import Job, Plan
+from exp.analysis.tables.plan import Job, TablePlan
 from exp.run import folder as run_folder
 from exp.run.events import EventLog
 from exp.run.result import Result, write_result
@@ -40,7 +40,7 @@ def write_table(path: Path, **changes: Any) -> str:
     return str(path)
 
 
-def make_plan(table: str, *sources: Path, only: tuple[str, ...] = (), **options: Any) -> Plan:
+def make_plan(table: str, *sources: Path, only: tuple[str, ...] = (), **options: Any) -> TablePlan:
     return plan.make(load.load(table, **options), sources, only, False)
 
 

@@ -1,4 +1,4 @@
-"""Stands in for exp.cells: answers like it, and leaves run folders without training.
+"""Stands in for exp.work.cell_trainer: answers like it, and leaves run folders without training.
 
 STUB_FAIL=word: a run whose words hold it fails; STUB_DIE=file: the first run that finds no such file dies and makes it.
 STUB_LOG: one line a run, so that a test sees who ran what. STUB_SECONDS: how long a run takes.

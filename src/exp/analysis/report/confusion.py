@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from exp.analysis.record import RunData
+from exp.analysis.run_data import RunData
 
 # Wider matrices cannot be read on a page.
 MOST_CLASSES = 30

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from exp.analysis import table
-from exp.analysis.comparison import ABSENT, Comparison, Condition, Task
+from exp.analysis.comparison import ABSENT, Comparison, Condition, TaskComparison
+from exp.analysis.filters import plain
 from exp.analysis.grouping import independent, shown_value, telling
-from exp.analysis.record import RunData
 from exp.analysis.report.confusion import confusion
 from exp.analysis.report.series import Grids, clock, drawn, rounded
-from exp.analysis.where import plain
+from exp.analysis.run_data import RunData
 from exp.curves.curve import Curve, lower_is_better
 from exp.curves.rules import verdict
 from exp.curves.verdict import BROKEN, REMEDIES, STATES, TITLES, Thresholds, Verdict
@@ -44,7 +44,7 @@ def payload(comparison: Comparison, limits: Thresholds) -> dict[str, Any]:
     }
 
 
-def _task(task: Task, limits: Thresholds) -> dict[str, Any]:
+def _task(task: TaskComparison, limits: Thresholds) -> dict[str, Any]:
     runs = [run for condition in task.conditions for run in condition.runs]
     names = _names(runs)
     curves = [run.curve() for run in runs]
@@ -140,7 +140,7 @@ def _facts(run: RunData) -> dict[str, Any]:
     return facts | {"note": "; ".join(run.notes) or None}
 
 
-def _run_columns(task: Task) -> list[dict[str, str]]:
+def _run_columns(task: TaskComparison) -> list[dict[str, str]]:
     columns = [("run", "text"), ("condition", "text"), ("seed", "number"), ("status", "status"), ("verdict", "verdict")]
     columns += [(f"best {key}", "value") for key in task.metrics]
     if task.metric:
@@ -149,7 +149,7 @@ def _run_columns(task: Task) -> list[dict[str, str]]:
     return [{"key": name, "title": name, "kind": kind} for name, kind in columns]
 
 
-def _run_cells(run: RunData, name: str, label: str, judged: Verdict, task: Task) -> list[str]:
+def _run_cells(run: RunData, name: str, label: str, judged: Verdict, task: TaskComparison) -> list[str]:
     seconds = run.cost.get("train_seconds")
     cells = [name, label, table.NOTHING if run.seed is None else str(run.seed), run.status, judged.title]
     points = [run.best.get(key) for key in task.metrics] + ([run.last.get(task.metric)] if task.metric else [])
@@ -174,7 +174,7 @@ def _common(runs: Sequence[RunData]) -> dict[str, Any]:
     return {key: value for key, value in first.items() if all(key in r.config and r.config[key] == value for r in rest)}
 
 
-def _order(key: str, task: Task) -> tuple[int, str]:
+def _order(key: str, task: TaskComparison) -> tuple[int, str]:
     """The page opens with the first few: what ranks, the losses, what tells of stability."""
     first = [task.metric, "eval/loss", "train/loss", "train/grad_norm", "train/lr"]
     return (first.index(key) if key in first else len(first)), key

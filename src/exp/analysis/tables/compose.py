@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from exp.analysis.tables.schema import SEEDS
-from exp.confdir import conf_dir, groups
+from exp.config.confdir import conf_dir, groups
 from exp.errors import ExpError
 from exp.run.files import write_atomic
 from exp.run.identity import condition_hash, flatten
@@ -131,7 +131,7 @@ def compose(words: Sequence[str]) -> Flat:
     from hydra import initialize_config_dir
     from omegaconf import OmegaConf
 
-    from exp.explain import explained, while_composing
+    from exp.config.explain import explained, while_composing
 
     try:
         with initialize_config_dir(str(conf_dir()), job_name="train"):

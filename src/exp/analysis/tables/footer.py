@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from exp.analysis.record import RunData
-from exp.analysis.tables.plan import Plan
+from exp.analysis.run_data import RunData
+from exp.analysis.tables.plan import TablePlan
 from exp.analysis.tables.results import CellResult
 from exp.errors import ExpError
 from exp.run.folder import read_record
@@ -16,7 +16,7 @@ from exp.run.folder import read_record
 READ = 300  # run records that are opened for versions and hardware, newest first
 
 
-def lines(plan: Plan, found: Sequence[CellResult]) -> list[str]:
+def lines(plan: TablePlan, found: Sequence[CellResult]) -> list[str]:
     table = plan.table
     source = [
         str(value) if key == "paper" else f"{key}: {value}" for key, value in table.source.items() if key != "split"
@@ -44,7 +44,7 @@ def lines(plan: Plan, found: Sequence[CellResult]) -> list[str]:
     return [*said, *table.notes]
 
 
-def _runs(plan: Plan) -> str:
+def _runs(plan: TablePlan) -> str:
     states = Counter(job.state for job in plan.jobs)
     told = ", ".join(
         f"{states[state]} {state}" for state in ("found", "failed", "running", "missing", "waiting") if states[state]
@@ -54,7 +54,7 @@ def _runs(plan: Plan) -> str:
     return f"runs: {told} of {len(plan.jobs)}{f'. Failed: {why}' if why else ''}"
 
 
-def _selection(plan: Plan) -> str:
+def _selection(plan: TablePlan) -> str:
     table = plan.table
     use = {"last": "the final model", "best": "the best evaluation of each run"}[table.use]
     text = (
@@ -67,7 +67,7 @@ def _selection(plan: Plan) -> str:
     return text
 
 
-def _rules(plan: Plan) -> str:
+def _rules(plan: TablePlan) -> str:
     rules = plan.table.judging
     tolerance = "no tolerance" if rules.tolerance is None else f"tolerance {rules.tolerance:g}"
     return (

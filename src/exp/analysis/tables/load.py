@@ -9,7 +9,6 @@ from typing import Any
 
 import yaml
 
-from exp.analysis.tables.draws import read_search
 from exp.analysis.tables.schema import (
     AGGREGATES,
     SEEDS,
@@ -17,14 +16,15 @@ from exp.analysis.tables.schema import (
     UNITS,
     USES,
     Cell,
-    Column,
     Judging,
+    PaperColumn,
+    PaperRow,
     PaperTable,
     Published,
-    Row,
     label,
 )
-from exp.confdir import conf_dir
+from exp.analysis.tables.search_points import read_search
+from exp.config.confdir import conf_dir
 from exp.errors import ExpError, nearest
 from exp.metrics.names import spec
 
@@ -129,13 +129,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
             raise ExpError(f"{path} is no valid YAML: {' '.join(str(error).split())}") from None
 
 
-def _row(name: Any, value: Any, where: str) -> Row:
+def _row(name: Any, value: Any, where: str) -> PaperRow:
     node = _mapping(value or {}, f"{where}: row {name}")
     _keys(node, {"overrides"}, f"{where}: row {name}")
-    return Row(str(name), _words(node.get("overrides") or [], f"{where}: row {name}"))
+    return PaperRow(str(name), _words(node.get("overrides") or [], f"{where}: row {name}"))
 
 
-def _column(name: Any, value: Any, split: str, where: str) -> Column:
+def _column(name: Any, value: Any, split: str, where: str) -> PaperColumn:
     at = f"{where}: column {name}"
     node = _mapping(value or {}, at)
     _keys(node, {"overrides", "metric", "epoch", "start_from"}, at)
@@ -147,11 +147,13 @@ def _column(name: Any, value: Any, split: str, where: str) -> Column:
     if not full.startswith((f"{prefix}/", f"{prefix}_")):
         raise ExpError(f"{at}: metric {metric} is not of the split {split}; its keys begin with {prefix}")
     spec(full.rpartition("/")[2])
-    return Column(str(name), _words(node.get("overrides") or [], at), full, node.get("epoch"), node.get("start_from"))
+    return PaperColumn(
+        str(name), _words(node.get("overrides") or [], at), full, node.get("epoch"), node.get("start_from")
+    )
 
 
 def _cells(
-    raw: Mapping[str, Any], rows: Sequence[Row], columns: Sequence[Column], where: str
+    raw: Mapping[str, Any], rows: Sequence[PaperRow], columns: Sequence[PaperColumn], where: str
 ) -> dict[tuple[str, str], Cell]:
     """Published values and what is said of single cells, by (row, column)."""
     of_rows, of_columns = {row.name for row in rows}, {column.name for column in columns}
@@ -204,7 +206,7 @@ def _same_split(source: Mapping[str, Any], ours: str, at: str) -> None:
         )
 
 
-def _no_cycle(columns: Sequence[Column], where: str) -> None:
+def _no_cycle(columns: Sequence[PaperColumn], where: str) -> None:
     after = {column.name: column.start_from for column in columns}
     for name, first in after.items():
         if first is not None and first not in after:

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-from exp.analysis.tables.plan import Plan, seconds_left
+from exp.analysis.tables.plan import TablePlan, seconds_left
 
 SIGNS = {
     "found": ("█", "green"),
@@ -33,7 +33,7 @@ class Picture:
         else:
             print(text, flush=True)
 
-    def show(self, plan: Plan, busy: int) -> None:
+    def show(self, plan: TablePlan, busy: int) -> None:
         if not self.tty or time.monotonic() - self.drawn < EVERY:
             return
         self.drawn = time.monotonic()
@@ -49,7 +49,7 @@ class Picture:
             self.live.stop()
             self.live = None
 
-    def _grid(self, plan: Plan, busy: int) -> Any:
+    def _grid(self, plan: TablePlan, busy: int) -> Any:
         from rich.console import Group
         from rich.table import Table
         from rich.text import Text

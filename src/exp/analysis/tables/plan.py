@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from exp.analysis.collect import Collection, collect
-from exp.analysis.record import RunData
+from exp.analysis.run_data import RunData
 from exp.analysis.tables import compose
-from exp.analysis.tables.schema import Column, PaperTable, Row, label
+from exp.analysis.tables.schema import PaperColumn, PaperRow, PaperTable, label
 from exp.errors import ExpError, nearest
 from exp.run.identity import ADDED, counts
 
@@ -55,7 +55,7 @@ class Job:
 
 
 @dataclass
-class Plan:
+class TablePlan:
     """`cells`: (row, column) -> a list of jobs for each point of the search (one point where there is none)."""
 
     table: PaperTable
@@ -79,10 +79,10 @@ class Made:
     jobs: dict[Any, Job] = field(default_factory=dict)
 
 
-def make(table: PaperTable, sources: Sequence[Path], only: Sequence[str], retry_failed: bool) -> Plan:
+def make(table: PaperTable, sources: Sequence[Path], only: Sequence[str], retry_failed: bool) -> TablePlan:
     """`only`: patterns of row/column. Raises ExpError for overrides that do not fit, naming the cell."""
     wanted = _picked(table, only)
-    plan = Plan(table)
+    plan = TablePlan(table)
     found = _collect(sources)
     plan.problems = len(found.problems)
     for run in sorted(found.runs, key=lambda run: RANK.get(run.status, 9), reverse=True):
@@ -101,7 +101,7 @@ def make(table: PaperTable, sources: Sequence[Path], only: Sequence[str], retry_
     return plan
 
 
-def settle(plan: Plan, job: Job, retry_failed: bool) -> None:
+def settle(plan: TablePlan, job: Job, retry_failed: bool) -> None:
     """Finds the run of a job and its state. Raises ExpError where a record was edited."""
     if job.condition is None:
         first = job.after
@@ -131,7 +131,7 @@ def start_from(job: Job, weights: Path) -> None:
     job.condition = compose.hash_of(job.config)
 
 
-def words_of(table: PaperTable, row: Row, column: Column, point: Sequence[str]) -> list[tuple[str, ...]]:
+def words_of(table: PaperTable, row: PaperRow, column: PaperColumn, point: Sequence[str]) -> list[tuple[str, ...]]:
     """The parts of a cell's overrides, in the order in which later ones win."""
     return [
         row.overrides,
@@ -146,7 +146,7 @@ def words_of(table: PaperTable, row: Row, column: Column, point: Sequence[str]) 
     ]
 
 
-def seconds_left(plan: Plan) -> tuple[float, int]:
+def seconds_left(plan: TablePlan) -> tuple[float, int]:
     """Estimated training seconds of all missing runs, and how many of them nothing is known about.
 
     From runs of the same condition; else of the same column; else of the same row.
@@ -168,7 +168,7 @@ def seconds_left(plan: Plan) -> tuple[float, int]:
     return total, unknown
 
 
-def _composer(table: PaperTable, first: tuple[Row, Column], point: Sequence[str]) -> compose.Composer:
+def _composer(table: PaperTable, first: tuple[PaperRow, PaperColumn], point: Sequence[str]) -> compose.Composer:
     cache = os.environ.get("EXP_CACHE") or Path.home() / ".cache" / "exp"  # as cache_dir in conf/train.yaml
     try:
         return compose.Composer(table.overrides, words_of(table, *first, point), Path(cache))
@@ -177,11 +177,11 @@ def _composer(table: PaperTable, first: tuple[Row, Column], point: Sequence[str]
 
 
 def _job(
-    plan: Plan,
+    plan: TablePlan,
     composer: compose.Composer,
     made: Made,
-    row: Row,
-    column: Column,
+    row: PaperRow,
+    column: PaperColumn,
     at: int,
     point: Sequence[str],
     seeds: Mapping[str, int],
@@ -210,7 +210,7 @@ def _job(
     return made.jobs[key]
 
 
-def _picked(table: PaperTable, only: Sequence[str]) -> list[tuple[Row, Column]]:
+def _picked(table: PaperTable, only: Sequence[str]) -> list[tuple[PaperRow, PaperColumn]]:
     wanted = table.wanted()
     names = [label(row.name, column.name) for row, column in wanted]
     for pattern in only:

@@ -7,10 +7,10 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from exp.analysis.record import RunData
-from exp.analysis.tables.plan import Job, Plan
-from exp.analysis.tables.schema import Cell, Column, PaperTable, Published
-from exp.analysis.tables.verdict import Verdict, aggregate, judge
+from exp.analysis.run_data import RunData
+from exp.analysis.tables.plan import Job, TablePlan
+from exp.analysis.tables.schema import Cell, PaperColumn, PaperTable, Published
+from exp.analysis.tables.verdict import CellVerdict, aggregate, judge
 from exp.errors import ExpError, nearest
 from exp.metrics.names import spec
 
@@ -34,7 +34,7 @@ class CellResult:
     running: int
     degenerate: int
     published: Published | None
-    verdict: Verdict
+    verdict: CellVerdict
     point: str | None
     points: int
     of_points: int
@@ -48,11 +48,11 @@ class CellResult:
         return self.shown - self.published.value if self.published else math.nan
 
 
-def results(plan: Plan) -> list[CellResult]:
+def results(plan: TablePlan) -> list[CellResult]:
     return [_cell(plan, row, column) for row, column in plan.cells]
 
 
-def value_of(run: RunData, column: Column, table: PaperTable) -> float | None:
+def value_of(run: RunData, column: PaperColumn, table: PaperTable) -> float | None:
     """In the table's unit; None where the run has no such number, NaN where it was not finite."""
     if column.epoch is not None:
         near = [
@@ -85,7 +85,7 @@ def is_degenerate(run: RunData) -> bool:
     return False
 
 
-def _cell(plan: Plan, row: str, column_name: str) -> CellResult:
+def _cell(plan: TablePlan, row: str, column_name: str) -> CellResult:
     table = plan.table
     column, held = table.column(column_name), table.cell(row, column_name)
     points = plan.cells[row, column_name]
@@ -119,12 +119,12 @@ def _cell(plan: Plan, row: str, column_name: str) -> CellResult:
     return result
 
 
-def _verdict(table: PaperTable, held: Cell, values: Sequence[float]) -> Verdict:
+def _verdict(table: PaperTable, held: Cell, values: Sequence[float]) -> CellVerdict:
     rules = table.judging if held.tolerance is None else replace(table.judging, tolerance=held.tolerance)
     return judge(values, held.published, table.aggregate, rules, table.split)
 
 
-def selected_by(table: PaperTable, column: Column) -> str:
+def selected_by(table: PaperTable, column: PaperColumn) -> str:
     """The metric that chooses among search points: always one of the dev split."""
     if table.search is not None and table.search.select is not None:
         return table.search.select
@@ -132,7 +132,7 @@ def selected_by(table: PaperTable, column: Column) -> str:
     return f"{prefix.replace('test', 'eval', 1)}/{name}"
 
 
-def _must_have(run: RunData, column: Column, table: PaperTable) -> float:
+def _must_have(run: RunData, column: PaperColumn, table: PaperTable) -> float:
     value = value_of(run, column, table)
     if value is None:
         after = "" if column.epoch is None else f" after epoch {column.epoch:g}"
@@ -143,7 +143,7 @@ def _must_have(run: RunData, column: Column, table: PaperTable) -> float:
     return value
 
 
-def _best_point(table: PaperTable, column: Column, points: Sequence[Sequence[Job]]) -> tuple[int, int]:
+def _best_point(table: PaperTable, column: PaperColumn, points: Sequence[Sequence[Job]]) -> tuple[int, int]:
     """Index of the point with the best selection value, and how many points have all their runs."""
     if table.search is None:
         return 0, int(all(job.state in ("found", "failed") for job in points[0]))

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from exp.analysis.record import RunData, read_run
+from exp.analysis.run_data import RunData, read_run
 from exp.analysis.tables import claims, plan
-from exp.analysis.tables.plan import Job, Plan
-from exp.analysis.tables.workers import Crew, Worker, check_all, threads
+from exp.analysis.tables.plan import Job, TablePlan
+from exp.analysis.tables.workers import CellProcess, CellProcesses, check_all, threads
 from exp.errors import ExpError
 from exp.run.environment import gpus
 
@@ -29,12 +29,12 @@ BAD_INPUT, STOPPED = 2, (75, 130)
 class Work:
     """One `exp.table` command at work on its plan."""
 
-    plan: Plan
+    plan: TablePlan
     folder: Path  # of the table: runs/, claims/, logs/
     size: int
     retry_failed: bool
     say: Callable[[str], None]
-    show: Callable[[Plan, int], None]
+    show: Callable[[TablePlan, int], None]
     stop: str = ""  # "": no; "finish": no new runs; "now"
     deaths: dict[str, int] = field(default_factory=dict)
     looked: float = 0.0
@@ -49,7 +49,7 @@ class Work:
 
     def go(self, chosen: Sequence[Job]) -> None:
         """Until every chosen job is done here or elsewhere. Raises ExpError for a run that cannot start."""
-        crew = Crew(self.folder / "logs", threads(self.size), gpus())
+        crew = CellProcesses(self.folder / "logs", threads(self.size), gpus())
         try:
             with _signals(self):
                 self._loop(crew, list(chosen))
@@ -69,7 +69,7 @@ class Work:
             self.plan.known[job.key] = run
         plan.settle(self.plan, job, False)
 
-    def _loop(self, crew: Crew, chosen: list[Job]) -> None:
+    def _loop(self, crew: CellProcesses, chosen: list[Job]) -> None:
         while True:
             self._unlock(chosen)
             if not self.stop:
@@ -91,7 +91,7 @@ class Work:
             if job.state == "waiting" and job.after is not None and job.after.state in ("found", "failed"):
                 plan.settle(self.plan, job, self.retry_failed)
 
-    def _hand_out(self, crew: Crew, chosen: list[Job]) -> None:
+    def _hand_out(self, crew: CellProcesses, chosen: list[Job]) -> None:
         missing = [job for job in chosen if job.state == "missing"]
         for slot in range(self.size):
             worker = crew.workers.get(slot)
@@ -113,7 +113,7 @@ class Work:
                     worker.busy = (job, claim, folder)  # found dead at the next look at its output
                 break
 
-    def _answered(self, worker: Worker, answer: dict[str, Any] | None) -> None:
+    def _answered(self, worker: CellProcess, answer: dict[str, Any] | None) -> None:
         if worker.busy is None:
             return
         job, claim, folder = worker.busy
@@ -174,7 +174,7 @@ class Work:
                 job.run = run
         return False
 
-    def _look_at_others(self, crew: Crew, chosen: Sequence[Job]) -> None:
+    def _look_at_others(self, crew: CellProcesses, chosen: Sequence[Job]) -> None:
         self.looked = time.monotonic()
         ours = {id(worker.busy[0]) for worker in crew.workers.values() if worker.busy is not None}
         for job in chosen:
@@ -195,7 +195,7 @@ class Work:
                 job.state = "missing"
 
 
-def check_configs(made: Plan, folder: Path) -> None:
+def check_configs(made: TablePlan, folder: Path) -> None:
     """Each row, column, search point and cell of its own, before the first run."""
     table = made.table
     if not made.jobs:

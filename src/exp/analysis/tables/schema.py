@@ -29,13 +29,13 @@ class Published:
 
 
 @dataclass(frozen=True)
-class Row:
+class PaperRow:
     name: str
     overrides: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Column:
+class PaperColumn:
     """`metric` is a full key (eval/accuracy). `epoch` reads the evaluation after that epoch instead of `use`.
 
     `start_from` names a column whose run with the same seed gives the weights to start from.
@@ -93,8 +93,8 @@ class PaperTable:
     seeds: tuple[Mapping[str, int], ...]
     overrides: tuple[str, ...]
     search: Search | None
-    rows: tuple[Row, ...]
-    columns: tuple[Column, ...]
+    rows: tuple[PaperRow, ...]
+    columns: tuple[PaperColumn, ...]
     cells: Mapping[tuple[str, str], Cell]
     judging: Judging
     notes: tuple[str, ...]
@@ -107,11 +107,11 @@ class PaperTable:
     def cell(self, row: str, column: str) -> Cell:
         return self.cells.get((row, column), Cell())
 
-    def wanted(self) -> list[tuple[Row, Column]]:
+    def wanted(self) -> list[tuple[PaperRow, PaperColumn]]:
         """All cells but the skipped, row by row."""
         return [(r, c) for r in self.rows for c in self.columns if not self.cell(r.name, c.name).skip]
 
-    def column(self, name: str) -> Column:
+    def column(self, name: str) -> PaperColumn:
         return next(column for column in self.columns if column.name == name)
 
 

@@ -29,7 +29,7 @@ TOO_FEW, NOT_RUN, NOT_JUDGED = "not enough seeds", "not run", "not judged"
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CellVerdict:
     """`low` and `high` bound the published value as our runs would have it (95%); NaN where that has no meaning."""
 
     word: str
@@ -46,19 +46,19 @@ def aggregate(values: Sequence[float], how: str) -> float:
     return statistics.median(values) if how == "median" else statistics.fmean(values)
 
 
-def judge(values: Sequence[float], published: Published | None, how: str, rules: Judging, split: str) -> Verdict:
+def judge(values: Sequence[float], published: Published | None, how: str, rules: Judging, split: str) -> CellVerdict:
     """`values` are the runs of one cell, one a seed, in the table's unit."""
     if split == "test_server":
-        return Verdict(NOT_JUDGED, "the test server alone scores this: make a submission")
+        return CellVerdict(NOT_JUDGED, "the test server alone scores this: make a submission")
     if not values:
-        return Verdict(NOT_RUN, "no finished run")
+        return CellVerdict(NOT_RUN, "no finished run")
     if published is None:
-        return Verdict(NOT_JUDGED, "nothing published")
+        return CellVerdict(NOT_JUDGED, "nothing published")
     if how == "max":
-        return Verdict(NOT_JUDGED, "a maximum has no t-interval")
+        return CellVerdict(NOT_JUDGED, "a maximum has no t-interval")
     n = len(values)
     if n < max(2, rules.min_seeds):
-        return Verdict(TOO_FEW, f"{n} of at least {max(2, rules.min_seeds)} seeds")
+        return CellVerdict(TOO_FEW, f"{n} of at least {max(2, rules.min_seeds)} seeds")
     d = aggregate(values, how) - published.value
     ours = _variance(statistics.variance(values), n, how)
     theirs = 0.0
@@ -70,7 +70,7 @@ def judge(values: Sequence[float], published: Published | None, how: str, rules:
     if rules.tolerance is not None:
         half = t_quantile(0.95, freedom) * error
         if abs(d) + half <= rules.tolerance:
-            return Verdict(
+            return CellVerdict(
                 REPRODUCED,
                 f"equal within {rules.tolerance:g}: 90% interval of the difference {_span(d, half)}",
                 *_around(published.value + d, t_quantile(0.975, freedom) * error),
@@ -80,26 +80,26 @@ def judge(values: Sequence[float], published: Published | None, how: str, rules:
     return _point(d, statistics.variance(values), n, published, how, rules)
 
 
-def _apart(d: float, half: float, published: Published, rules: Judging) -> Verdict:
+def _apart(d: float, half: float, published: Published, rules: Judging) -> CellVerdict:
     bounds = _around(published.value + d, half)
     said = f"95% interval of the difference {_span(d, half)}"
     if abs(d) > half + rounding(published.value):
-        return Verdict(HIGHER if d > 0 else LOWER, f"{said} leaves out 0", *bounds)
+        return CellVerdict(HIGHER if d > 0 else LOWER, f"{said} leaves out 0", *bounds)
     held = "no tolerance is stated" if rules.tolerance is None else f"not inside {rules.tolerance:g}"
-    return Verdict(TOO_FEW, f"{said} holds 0, {held}", *bounds)
+    return CellVerdict(TOO_FEW, f"{said} holds 0, {held}", *bounds)
 
 
-def _point(d: float, variance: float, n: int, published: Published, how: str, rules: Judging) -> Verdict:
+def _point(d: float, variance: float, n: int, published: Published, how: str, rules: Judging) -> CellVerdict:
     runs = published.n or 1
     half = t_quantile(0.975, n - 1) * math.sqrt(_variance(variance, n, how) + _variance(variance, runs, how))
     bounds = _around(published.value + d, half)
     of = "one run" if runs == 1 else f"a {how} of {runs}"
     said = f"95% prediction interval for {of} {bounds[0]:.2f} to {bounds[1]:.2f}"
     if abs(d) > half + rounding(published.value):
-        return Verdict(HIGHER if d > 0 else LOWER, f"{said} leaves it out", *bounds)
+        return CellVerdict(HIGHER if d > 0 else LOWER, f"{said} leaves it out", *bounds)
     if half > rules.widest:
-        return Verdict(TOO_FEW, f"{said} is wider than {rules.widest:g} to either side", *bounds)
-    return Verdict(REPRODUCED, f"{said} holds it", *bounds)
+        return CellVerdict(TOO_FEW, f"{said} is wider than {rules.widest:g} to either side", *bounds)
+    return CellVerdict(REPRODUCED, f"{said} holds it", *bounds)
 
 
 def rounding(value: float) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 
 from exp.analysis.stats import summarize
 from exp.analysis.table import Column, Table
-from exp.analysis.tables.plan import Plan
+from exp.analysis.tables.plan import TablePlan
 from exp.analysis.tables.render import NOTHING, digits
 from exp.analysis.tables.results import CellResult, is_degenerate, selected_by, value_of
 from exp.analysis.tables.schema import PaperTable
@@ -38,7 +38,7 @@ def expected_best_unbiased(values: Sequence[float], budget: int) -> float:
     return math.fsum(value * math.comb(rank - 1, budget - 1) / whole for rank, value in enumerate(sorted(values), 1))
 
 
-def budget(plan: Plan, found: Sequence[CellResult]) -> list[Table]:
+def budget(plan: TablePlan, found: Sequence[CellResult]) -> list[Table]:
     """One table a cell that was searched: the best validation value after 1, 2, 3, ... points."""
     table = plan.table
     if table.search is None:
@@ -83,7 +83,7 @@ def _budget_table(table: PaperTable, cell: str, key: str, sign: int, values: Seq
     return Table(f"{cell}: validation against budget", so_far, rows, frozenset(), (note,))
 
 
-def seeds(plan: Plan, found: Sequence[CellResult]) -> list[Table]:
+def seeds(plan: TablePlan, found: Sequence[CellResult]) -> list[Table]:
     """Init seeds down, data-order seeds across, for each cell (Dodge et al. 2020, section 4)."""
     table = plan.table
     inits = list(dict.fromkeys(seed.get("init_seed") for seed in table.seeds))
@@ -131,7 +131,7 @@ def seeds(plan: Plan, found: Sequence[CellResult]) -> list[Table]:
     return made
 
 
-def stability(plan: Plan, found: Sequence[CellResult]) -> list[Table]:
+def stability(plan: TablePlan, found: Sequence[CellResult]) -> list[Table]:
     """Std, mean, median, max and failed runs, ours beside theirs (Mosbach et al. 2021, table 1)."""
     places = digits(plan.table)
     rows: list[tuple[str, ...]] = []
@@ -158,14 +158,14 @@ def stability(plan: Plan, found: Sequence[CellResult]) -> list[Table]:
     return [Table(f"{plan.table.title}: stability", columns, tuple(rows), frozenset(), (note,))]
 
 
-VIEWS: dict[str, Callable[[Plan, Sequence[CellResult]], list[Table]]] = {
+VIEWS: dict[str, Callable[[TablePlan, Sequence[CellResult]], list[Table]]] = {
     "budget": budget,
     "seeds": seeds,
     "stability": stability,
 }
 
 
-def view(name: str) -> Callable[[Plan, Sequence[CellResult]], list[Table]]:
+def view(name: str) -> Callable[[TablePlan, Sequence[CellResult]], list[Table]]:
     if name not in VIEWS:
         raise ExpError(f"view={name}: no such view{nearest(name, VIEWS)}")
     return VIEWS[name]

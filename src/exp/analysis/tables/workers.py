@@ -1,4 +1,4 @@
-"""Worker processes on this machine, each warm: started once, given one run after the other (exp.cells)."""
+"""Worker processes on this machine, each warm: started once, given one run after the other (exp.work.cell_trainer)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from typing import Any
 
 from exp.errors import ExpError
 
-COMMAND = [sys.executable, "-m", "exp.cells"]
+COMMAND = [sys.executable, "-m", "exp.work.cell_trainer"]
 TAIL = 15  # lines of a log that are shown
 
 
 @dataclass
-class Worker:
+class CellProcess:
     """One process; `busy` is whatever the caller gave with the run that it is at."""
 
     slot: int
@@ -43,16 +43,16 @@ class Worker:
 
 
 @dataclass
-class Crew:
+class CellProcesses:
     """`threads` math threads a worker; one GPU each, in turn, where there are some."""
 
     logs: Path
     threads: int
     gpus: Sequence[str]
-    workers: dict[int, Worker] = field(default_factory=dict)
+    workers: dict[int, CellProcess] = field(default_factory=dict)
     selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
 
-    def start(self, slot: int) -> Worker:
+    def start(self, slot: int) -> CellProcess:
         self.logs.mkdir(parents=True, exist_ok=True)
         environment = {
             **os.environ,
@@ -74,17 +74,17 @@ class Crew:
                 text=True,
                 start_new_session=True,  # Ctrl-C in the terminal is for us, who then decide
             )
-        worker = Worker(slot, process, log)
+        worker = CellProcess(slot, process, log)
         self.workers[slot] = worker
         assert process.stdout is not None
         self.selector.register(process.stdout, selectors.EVENT_READ, worker)
         return worker
 
-    def wait(self, seconds: float) -> list[tuple[Worker, dict[str, Any] | None]]:
+    def wait(self, seconds: float) -> list[tuple[CellProcess, dict[str, Any] | None]]:
         """Answers that came; None for a worker that died instead."""
         answered = []
         for key, _ in self.selector.select(seconds):
-            worker: Worker = key.data
+            worker: CellProcess = key.data
             line = worker.process.stdout.readline()  # type: ignore[union-attr]
             if line:
                 answered.append((worker, json.loads(line)))
@@ -93,7 +93,7 @@ class Crew:
                 answered.append((worker, None))
         return answered
 
-    def forget(self, worker: Worker) -> None:
+    def forget(self, worker: CellProcess) -> None:
         self.selector.unregister(worker.process.stdout)  # type: ignore[arg-type]
         worker.process.wait()
         self.workers.pop(worker.slot, None)
@@ -119,7 +119,7 @@ class Crew:
 
 def check_all(overrides: Sequence[tuple[str, Sequence[str]]], logs: Path) -> None:
     """Raises ExpError for the first config that cannot work, by the name it comes with."""
-    crew = Crew(logs, 1, ())
+    crew = CellProcesses(logs, 1, ())
     worker = crew.start(0)
     try:
         for name, words in overrides:

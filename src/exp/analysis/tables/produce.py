@@ -1,0 +1,93 @@
+"""From a plan to runs, and from runs to the written table."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from exp.analysis.table import Table
+from exp.analysis.tables import footer, html, picture, render, run
+from exp.analysis.tables.plan import Job, TablePlan, seconds_left
+from exp.analysis.tables.results import CellResult, results
+from exp.errors import ExpError
+from exp.run.files import write_atomic
+
+FORMS = ("md", "tex", "csv", "html")
+
+
+def planned(plan: TablePlan) -> str:
+    """One line: what is there, what is missing, what it will cost."""
+    told = ", ".join(
+        f"{plan.count(state)} {state}"
+        for state in ("found", "running", "missing", "waiting", "failed")
+        if plan.count(state)
+    )
+    text = f"table {plan.table.name}: {len(plan.cells)} cells, {len(plan.jobs)} runs: {told or 'none'}"
+    if plan.count("missing") + plan.count("waiting"):
+        text += f"; {picture.told(seconds_left(plan))}"
+    return text
+
+
+def run_missing(plan: TablePlan, folder: Path, options: Mapping[str, Any]) -> bool:
+    """Runs what is missing, or says what would run; True if it was stopped before the end."""
+    chosen = _chosen(plan, options["max_cells"])
+    if options["dry_run"]:
+        run.check_configs(plan, folder)
+        for job in chosen:
+            print(f"  {job.state:<8} {job.cell}: python -m exp.train {' '.join(job.words)}")
+        return False
+    if not any(job.state in ("missing", "waiting", "running") for job in chosen):
+        return False
+    run.check_configs(plan, folder)
+    shown = picture.Picture(plan.table.name)
+    work = run.Work(plan, folder.absolute(), options["jobs"], options["retry_failed"], shown.say, shown.show)
+    try:
+        work.go(chosen)
+    finally:
+        shown.close()
+    return bool(work.stop)
+
+
+def write(
+    plan: TablePlan, folder: Path, extra: Callable[[TablePlan, Sequence[CellResult]], list[Table]] | None
+) -> None:
+    """table.md, .tex, .csv and .html in `folder`, and the table on the terminal."""
+    from rich.console import Console
+
+    table, found = plan.table, results(plan)
+    notes = footer.lines(plan, found)
+    looks = extra(plan, found) if extra else []
+    render.show(table, found, notes, looks, Console(width=None if sys.stdout.isatty() else 10_000))
+    texts = {
+        "md": render.markdown(table, found, notes, looks),
+        "tex": render.latex(table, found, notes),
+        "csv": render.csv_text(table, found),
+        "html": html.write(table, found, notes, looks),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for form in FORMS:
+            write_atomic(folder / f"table.{form}", texts[form])
+    except OSError as error:
+        raise ExpError(f"cannot write {folder}: {error.strerror}; choose another with folder=...") from None
+    print(f"wrote {folder}/table.{{{','.join(FORMS)}}}")
+
+
+def _chosen(plan: TablePlan, most: int | None) -> list[Job]:
+    """Jobs of the first `most` cells that miss any, with what they start from."""
+    if most is None:
+        return plan.jobs
+    chosen: list[Job] = []
+    cells = 0
+    for row, column in plan.cells:
+        open_jobs = [job for job in plan.of_cell(row, column) if job.state in ("missing", "waiting", "running")]
+        if not open_jobs or cells == most:
+            continue
+        cells += 1
+        for job in open_jobs:
+            for one in (job.after, job):
+                if one is not None and one not in chosen:
+                    chosen.append(one)
+    return chosen

@@ -1,0 +1,129 @@
+"""Hydra's errors while it composes a config, said in one message that names the mend."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from exp.config.confdir import conf_dir, groups
+from exp.errors import ExpError, nearest
+from exp.work.launchers import package_missing
+
+COMPOSING = (HydraException, OmegaConfBaseException, YAMLError)
+
+
+def while_composing(error: BaseException) -> bool:
+    """Whether Hydra or its parser raised `error`, and not a line of ours that it called."""
+    if isinstance(error, COMPOSING):
+        return True
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return last is not None and str(last.tb_frame.f_globals.get("__name__")).startswith(("hydra.", "omegaconf."))
+
+
+def explained(error: BaseException, config_name: str, overrides: Sequence[str]) -> ExpError:
+    """`error` is one of COMPOSING; `overrides` are the command line's words without flags."""
+    if isinstance(error, OverrideParseException):
+        return _unreadable(error)
+    if isinstance(error, MissingConfigException):
+        return _no_such_option(error)
+    if isinstance(error, YAMLError):
+        return ExpError(f"a config file is no valid YAML: {' '.join(str(error).split())}")
+    wrong = re.match(r"Could not override '([^']+)'", str(error))
+    if wrong:
+        return _no_such_key(wrong[1], config_name, overrides)
+    deleted = [word.lstrip("~") for word in overrides if word in ("~model", "~scheduler")]  # recipes go by these
+    if deleted and "Error resolving interpolation" in str(error):
+        return ExpError(f"{deleted[0]} is missing from the config; leave out ~{deleted[0]}")
+    several = re.search(r"'([^']*=[^']*)'", str(error)) if "--multirun" in str(error) else None
+    if several:
+        return _a_sweep(several[1])
+    return ExpError(_flat(error))
+
+
+def _unreadable(error: OverrideParseException) -> ExpError:
+    causes = [line for line in error.message.splitlines() if line and not line.startswith(("Error when", "See "))]
+    if "=" not in error.override:
+        return ExpError(f"{error.override!r} is no override: write key=value, e.g. optimizer.lr=2e-5")
+    return ExpError(
+        f"cannot read the override {error.override!r}{': ' + causes[0] if causes else ''}. "
+        f"Quote a value that holds one of = , {{ }} [ ] ( ) or spaces: \"key='the value'\""
+    )
+
+
+def _no_such_option(error: MissingConfigException) -> ExpError:
+    group, _, option = (error.missing_cfg_file or "").rpartition("/")
+    if group == "hydra/launcher" and (missing := package_missing(option)) is not None:
+        return missing
+    if not group or error.options is None:
+        return ExpError(str(error).splitlines()[0])
+    known = [name for name in error.options if not name.startswith("_")]
+    if not known:
+        return ExpError(f"{group}={option}: no such option; the group {group} has none")
+    return ExpError(f"{group}={option}: no such option{nearest(option, known)}{_listing(option, known)}")
+
+
+def _listing(option: str, known: Sequence[str]) -> str:
+    """All options, where `nearest` has named only some of them."""
+    close = get_close_matches(option, known, n=1, cutoff=0.5)
+    return "" if not close and len(known) <= 12 else f" All of them: {', '.join(sorted(known))}"
+
+
+def _no_such_key(wrong: str, config_name: str, overrides: Sequence[str]) -> ExpError:
+    known = {*known_keys(config_name, overrides), *groups()}
+    return ExpError(f"{wrong}: no such key{near_key(wrong, known)}")
+
+
+def near_key(wrong: str, known: set[str]) -> str:
+    """As `nearest`, but the last part of a dotted key counts as well: `lr` finds `optimizer.lr`."""
+    leaf = wrong.rpartition(".")[2]
+    same_leaf = sorted(key for key in known if "." in key and key.rpartition(".")[2] == leaf)
+    if same_leaf:
+        return "; did you mean " + " or ".join(repr(key) for key in same_leaf[:3]) + "?"
+    return nearest(wrong, known) or "; python -m exp.train --cfg job lists every key"
+
+
+def known_keys(config_name: str, overrides: Sequence[str]) -> set[str]:
+    """Dotted keys of the config that the group choices in `overrides` give; empty if even that fails."""
+    from hydra import compose, initialize_config_dir
+
+    names = set(groups())
+    choices = [word for word in overrides if word.partition("=")[0].lstrip("+~") in names and "," not in word]
+    try:
+        with initialize_config_dir(str(conf_dir()), job_name="train"):
+            cfg = compose(config_name, overrides=choices)
+    except Exception:  # this only serves a better message
+        return set()
+    return set(_dotted(OmegaConf.to_container(cfg, resolve=False)))
+
+
+def _dotted(node: Any, prefix: str = "") -> Iterator[str]:
+    for key, value in node.items():
+        if not str(key).startswith("_"):
+            yield f"{prefix}{key}"
+        if isinstance(value, dict | DictConfig):
+            yield from _dotted(value, f"{prefix}{key}.")
+
+
+def _a_sweep(word: str) -> ExpError:
+    key, _, value = word.partition("=")
+    one = f", or write {key}=[{value}] for one list" if "(" not in value else ""
+    return ExpError(f"{word} names several values: add --multirun to run each of them{one}")
+
+
+def _flat(error: BaseException) -> str:
+    """Hydra's words and their cause's, without the lines that name Python types."""
+    texts = [str(error)]
+    if error.__cause__ is not None:
+        texts.append(str(error.__cause__))
+    lines = [line.strip() for text in texts for line in text.splitlines()]
+    kept = [line for line in lines if line and not line.startswith(("object_type=", "reference_type=", "full_key:"))]
+    return ". ".join(dict.fromkeys(kept)) or repr(error)

@@ -1,0 +1,139 @@
+"""Who is alive: each process leaves a beat a second in the store, and looks for those of the others.
+
+A collective operation waits in C++ for a process that will never come, where no Python signal handler runs. So
+threads watch: one talks to the store, the other only looks at the clock and ends this process where it has to.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from exp.distributed.place import Place
+
+if TYPE_CHECKING:
+    from torch.distributed import Store
+
+BEAT = 1.0  # seconds
+GRACE = 3.0  # seconds in which the main thread may notice by itself that another process ended
+FAILED, GONE = 2, 75  # exit codes: of bad input, and of an interrupted run (sysexits.h EX_TEMPFAIL)
+
+End = Callable[[str, str], None]  # status and reason, as in run.json
+
+
+class Pulse:
+    """Says whether all live. After `guard` it also ends this process, when another one failed or fell silent."""
+
+    def __init__(self, store: Store, place: Place) -> None:
+        self.store, self.place = store, place
+        self.over = threading.Event()
+        # The first process listens to everybody, everybody to the first.
+        self.others = list(range(1, place.size)) if place.first else [0]
+        self.beats = dict.fromkeys(self.others, 0)
+        self.heard = dict.fromkeys(self.others, time.monotonic())
+        self.answered = time.monotonic()  # the store's last answer
+        self.broken = False  # the store refuses
+        self.failed: str | None = None  # what another process said of its end
+        self.lost_after = 0.0  # seconds; 0: nobody guards
+        self.end: End | None = None
+        for target in (self._talk, self._watch):
+            threading.Thread(target=target, daemon=True, name=f"exp{target.__name__}").start()
+
+    def guard(self, lost_after: float, end: End) -> None:
+        """From now on a silence of `lost_after` seconds ends this process; `end` writes its record first."""
+        self._listen_anew()
+        self.end, self.lost_after = end, lost_after
+
+    def _listen_anew(self) -> None:
+        self.answered = time.monotonic()
+        self.heard = dict.fromkeys(self.others, self.answered)
+
+    def stand_down(self) -> None:
+        """The main thread has noticed by itself, or has nothing more to do with the others."""
+        self.lost_after = 0.0
+
+    def stop(self) -> None:
+        self.stand_down()
+        self.over.set()
+
+    def publish(self, reason: str) -> None:
+        """Why this process failed, for the others."""
+        try:
+            slot = self.store.add("slots", 1)
+            self.store.set(f"ending/{slot}", json.dumps([self.place.rank, reason]))
+        except RuntimeError:  # the store is gone, and so are they
+            return
+
+    def failure(self, store: Store | None = None) -> str | None:
+        """Why another process failed, where one said so; never waits."""
+        store = store or self.store
+        try:
+            for slot in range(1, store.add("slots", 0) + 1):
+                if store.check([f"ending/{slot}"]):
+                    rank, reason = json.loads(store.get(f"ending/{slot}"))
+                    if rank != self.place.rank:
+                        return reason
+        except RuntimeError:
+            pass
+        return None
+
+    def in_touch(self) -> bool:
+        """The store has answered within the last seconds: asking it does not wait for a network that is gone."""
+        return not self.broken and time.monotonic() - self.answered < 3 * BEAT
+
+    def silent(self) -> list[int]:
+        """Processes without a beat for the last seconds."""
+        now = time.monotonic()
+        return [rank for rank, heard in self.heard.items() if now - heard > 2.5 * BEAT]
+
+    def _talk(self) -> None:
+        store = self.store.clone()  # a client waits for its answer; the main thread has its own
+        while not self.over.wait(BEAT):
+            try:
+                store.add(f"beat/{self.place.rank}", 1)
+                for rank in self.others:
+                    count = store.add(f"beat/{rank}", 0)
+                    if count != self.beats[rank]:
+                        self.beats[rank], self.heard[rank] = count, time.monotonic()
+                self.failed = self.failure(store)
+                self.answered, self.broken = time.monotonic(), False
+            except RuntimeError:
+                self.broken = True
+
+    def _watch(self) -> None:
+        failed_since = broken_since = None
+        before = time.monotonic()
+        while not self.over.wait(BEAT / 2):
+            now = time.monotonic()
+            if now - before > 5 * BEAT:  # this process was stopped itself, and heard nobody meanwhile
+                self._listen_anew()
+            before = now
+            failed_since = (failed_since or now) if self.failed else None
+            if not self.lost_after:
+                continue
+            if self.broken and broken_since is None:
+                broken_since = now  # perhaps only the launcher is gone; then the step can end, and all save
+                os.kill(os.getpid(), signal.SIGTERM)
+            silent = [rank for rank, heard in self.heard.items() if now - heard > self.lost_after]
+            if failed_since and now - failed_since > GRACE:
+                self._leave("failed", f"{self.failed}", FAILED)
+            elif now - self.answered > self.lost_after:
+                self._leave("interrupted", f"no answer from the launcher for {self.lost_after:g} s", GONE)
+            elif silent and not self.broken:
+                which = ", ".join(map(str, silent))
+                self._leave("interrupted", f"nothing heard from process {which} for {self.lost_after:g} s", GONE)
+
+    def _leave(self, status: str, reason: str, code: int) -> None:
+        """The record, then the process: the main thread may wait for what never comes."""
+        end = self.end
+        assert end is not None
+        self.lost_after = 0.0
+        last = threading.Thread(target=end, args=(status, reason), daemon=True)
+        last.start()
+        last.join(10.0)
+        os._exit(code)

@@ -1,0 +1,132 @@
+"""What one process's end means for the others: each learns why, and the run's record tells the truth."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from exp.distributed import ranks
+from exp.distributed.together import Together
+from exp.errors import ExpError
+from exp.run.interrupts import Interrupted
+from exp.run.logs import TO_FILE_ONLY
+
+if TYPE_CHECKING:
+    from exp.run.folder import Run
+    from exp.tracker.base import Tracker
+
+log = logging.getLogger("exp")
+# How torch says that another process is gone: gloo in plain RuntimeErrors, NCCL and the store in classes of their own.
+LOST = ("gloo/transport", "Connection closed by peer", "Connection reset by peer", "Broken pipe", "Socket closed")
+LOST_KINDS = ("DistBackendError", "DistNetworkError", "DistStoreError")
+SILENCE_SECONDS = 5.0  # until a dead process has missed its beats
+CAUSE_SECONDS = 3.0  # a process that failed has told why by then
+
+
+@contextmanager
+def shared_fate(run: Run, tracker: Tracker) -> Iterator[None]:
+    """Around the body of a run. Alone it is nothing.
+
+    An error that only says that a connection broke becomes what broke it: ExpError where another process failed,
+    Interrupted where one vanished. An error of this process is told to the others.
+    """
+    together = ranks.current.get()
+    if not isinstance(together, Together):
+        yield
+        return
+
+    def end(status: str, reason: str) -> None:
+        _write(together, run, status, reason)
+        tracker.finish(status)
+
+    together.pulse.guard(run.config["distributed"]["lost_after"], end)
+    try:
+        yield
+    except BaseException as error:
+        together.pulse.stand_down()
+        _deaf()
+        raise _meaning(error, together, run) from error
+    finally:
+        together.pulse.stand_down()
+
+
+def _deaf() -> None:
+    """The launcher sends SIGTERM as soon as one process is gone; it must not cut off the record of why."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _meaning(error: BaseException, together: Together, run: Run) -> BaseException:
+    lost = _is_lost(error)
+    if lost or isinstance(error, Interrupted | KeyboardInterrupt):
+        failure = _failure(together, CAUSE_SECONDS if lost else 0.5)
+        if failure is not None:
+            return ExpError(failure)
+        if not lost:
+            return error
+        which = ", ".join(map(str, _silent(together))) or "unknown"
+        reason = f"process {which} of {together.place.size} is gone"
+        log.error("%s", error, extra=TO_FILE_ONLY)
+        _write(together, run, "interrupted", reason)
+        return Interrupted(reason)
+    log.error("the run failed", exc_info=error, extra=TO_FILE_ONLY)
+    if isinstance(error, ExpError):
+        together.pulse.publish(str(error))
+        return error
+    named = f"process {together.place.rank} failed with {type(error).__name__}: {error} ({_log_of(together, run)})"
+    if together.says(named):
+        return error
+    return SystemExit(1)  # the first process has told
+
+
+def _failure(together: Together, seconds: float) -> str | None:
+    end = time.monotonic() + seconds
+    while (failure := together.pulse.failure()) is None and time.monotonic() < end:
+        time.sleep(0.05)
+    return failure
+
+
+def _silent(together: Together) -> list[int]:
+    """A broken connection is noticed at once, a missing beat some seconds later."""
+    end = time.monotonic() + SILENCE_SECONDS
+    while not (silent := together.pulse.silent()) and time.monotonic() < end:
+        time.sleep(0.05)
+    return silent
+
+
+def _write(together: Together, run: Run, status: str, reason: str) -> None:
+    """The record and one line on the screen, by the first process, or by one of the others where it is gone.
+
+    A host that is cut off from the others says it for itself, and leaves the record to those who can agree.
+    """
+    if together.place.first:
+        run.finish(status, reason)
+    elif together.pulse.in_touch():
+        if not together.only_one("record"):
+            return
+        dataclasses.replace(run, kept=True).finish(status, reason)
+    elif together.place.local_rank:
+        return
+    print(f"exp: {reason}; the run stops. Go on with resume={run.folder}", file=sys.stderr, flush=True)
+
+
+def _is_lost(error: BaseException) -> bool:
+    if type(error).__name__ in LOST_KINDS:
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in LOST)
+
+
+def _log_of(together: Together, run: Run) -> str:
+    return f"{run.folder / log_name(together.place.rank)}"
+
+
+def log_name(rank: int) -> str:
+    return f"train.rank{rank}.log" if rank else "train.log"

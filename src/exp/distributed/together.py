@@ -1,0 +1,146 @@
+"""Several processes: they meet in the store that their launcher keeps (torch.distributed), before Hydra acts."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from exp.distributed.place import Place
+from exp.distributed.pulse import Pulse
+from exp.errors import ExpError
+
+if TYPE_CHECKING:
+    from torch.distributed import Store
+
+JOIN_SECONDS = 120.0  # until all have come; importing from a slow network disk takes most of it
+TELL_SECONDS = 5.0
+POLL = 0.02  # seconds between two looks at the store
+
+
+class Together:
+    """The store holds what is agreed on, how each process ended, and a beat of each that lives."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.join_seconds = float(os.environ.get("EXP_JOIN_SECONDS", JOIN_SECONDS))
+        self.store = _store(place, self.join_seconds)
+        self.pulse = Pulse(self.store, place)
+        self.told = False
+        self.asked: Counter[tuple[str, str]] = Counter()
+
+    def decide(self, name: str, ask: Callable[[], Any]) -> Any:
+        key = self._key("decided", name)
+        if self.place.first:
+            answer = ask()
+            self.store.set(key, json.dumps(answer))
+            return answer
+        return json.loads(self._await(key, 0))
+
+    def collect(self, name: str, value: Any) -> list[Any]:
+        key = self._key("collected", name)
+        self.store.set(f"{key}/{self.place.rank}", json.dumps(value, default=str))
+        if not self.place.first:
+            return []
+        return [json.loads(self._await(f"{key}/{rank}", rank)) for rank in range(self.place.size)]
+
+    def says(self, message: str) -> bool:
+        self.pulse.publish(message)
+        if self.place.first:
+            self.told = True
+            with suppress(RuntimeError):
+                self.store.set("told", "1")
+            return True
+        end = time.monotonic() + TELL_SECONDS  # the first process tells; where it is gone already, somebody has to
+        try:
+            while time.monotonic() < end:
+                if self._there("told"):
+                    self.store.add("heard", 1)
+                    return False
+                time.sleep(POLL)
+        except ExpError:  # the store was the first process's own, and is gone with it
+            return self.place.local_rank == 0
+        return self.only_one("teller")
+
+    @contextmanager
+    def first_here(self, name: str) -> Iterator[None]:
+        key = self._key("passed", f"{name}/{os.uname().nodename}")
+        if self.place.local_rank == 0:
+            yield
+            self.store.set(key, "1")
+        else:
+            # As long as it takes: the beats tell whether the other one lives.
+            self._await(key, 0, patient=True)
+            yield
+
+    def leave(self) -> None:
+        end = time.monotonic() + TELL_SECONDS / 2
+        # The store may be this process's own: the others hear that all is told before it goes.
+        with suppress(RuntimeError):
+            while self.told and time.monotonic() < end and self.store.add("heard", 0) < self.place.size - 1:
+                time.sleep(POLL)
+        self.pulse.stop()
+
+    def _key(self, kind: str, name: str) -> str:
+        """Another one each time, and the same in all processes, which ask in the same order."""
+        self.asked[kind, name] += 1
+        return f"{kind}/{name}/{self.asked[kind, name]}"
+
+    def _await(self, key: str, rank: int, patient: bool = False) -> str:
+        """The value that process `rank` leaves under `key`; raises ExpError where it will not come."""
+        end = time.monotonic() + (math.inf if patient else self.join_seconds)
+        while not self._there(key):
+            failure = self.pulse.failure()
+            if failure is not None:
+                raise ExpError(failure)
+            if time.monotonic() > end:
+                raise ExpError(
+                    f"process {rank} of {self.place.size} has not come within {self.join_seconds:g} s; see its output"
+                )
+            time.sleep(POLL)
+        return self.store.get(key).decode()
+
+    def _there(self, key: str) -> bool:
+        try:
+            return self.store.check([key])
+        except RuntimeError:
+            raise ExpError("the launcher that holds the processes together is gone") from None
+
+    def only_one(self, name: str) -> bool:
+        try:
+            return self.store.add(name, 1) == 1
+        except RuntimeError:
+            return False
+
+
+def _store(place: Place, seconds: float) -> Store:
+    """Raises ExpError where nobody answers, or where the port is taken."""
+    from torch.distributed import DistError, PrefixStore, rendezvous
+
+    address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+    try:
+        store, _, _ = next(rendezvous("env://", timeout=timedelta(seconds=seconds)))
+    except (DistError, RuntimeError, ValueError) as error:
+        told = str(error)
+        if "address already in use" in told or "EADDRINUSE" in told:
+            raise ExpError(
+                f"port {os.environ['MASTER_PORT']} (MASTER_PORT) is taken by another program: choose another one, "
+                f"with torchrun: --standalone, or --master-port"
+            ) from None
+        if place.first:
+            raise ExpError(
+                f"no rendezvous: process 0 of {place.size} waited at {address} and the others have not come within "
+                f"{seconds:g} s: start each with the same MASTER_ADDR, MASTER_PORT and WORLD_SIZE and a RANK of its own"
+            ) from None
+        raise ExpError(
+            f"no rendezvous: process {place.rank} of {place.size} found nobody at {address} within {seconds:g} s "
+            f"(MASTER_ADDR, MASTER_PORT). The first process has to run there, and the network has to let it through"
+        ) from None
+    restart = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    return PrefixStore(f"exp/{restart}", store)

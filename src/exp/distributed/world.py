@@ -1,0 +1,204 @@
+"""The processes of a run while it trains: who computes what, and how their numbers become one.
+
+`Alone` is the null object of one process. With several, each takes every size-th example of a micro-batch, so that
+`size` processes do what one does with micro-batches `size` times as large.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+import torch.distributed as dist
+
+from exp.distributed import sharding
+from exp.errors import ExpError
+from exp.run.interrupts import Interrupts
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+    from transformers import PreTrainedModel
+
+    from exp.distributed.options import Ddp, Fsdp
+    from exp.distributed.together import Together
+
+# What a process may be asked to stop by, in the order in which one of several is named.
+STOPS = tuple(number.name for number in Interrupts.watched)
+
+
+class World(Protocol):
+    rank: int
+    size: int
+
+    def arguments(self, model: PreTrainedModel) -> dict[str, Any]:
+        """For accelerate.Accelerator."""
+        ...
+
+    def share(self, batch: list[int]) -> list[int]:
+        """This process's examples of a micro-batch; never none, because all have to take part."""
+        ...
+
+    def weigh(self, loss: torch.Tensor, batch: list[int]) -> torch.Tensor:
+        """The mean over this process's share, so scaled that the mean over processes is that over all examples."""
+        ...
+
+    def mean(self, loss: torch.Tensor, stop: str | None) -> torch.Tensor:
+        """Of a step's losses over the processes. `stop`: the signal that this one got, told to all in passing."""
+        ...
+
+    def stop(self, own: str | None) -> str | None:
+        """The signal that ends the run after this step, the same on all processes."""
+        ...
+
+    def from_first(self, value: Any) -> Any:
+        """The first process's value, on all."""
+        ...
+
+    def gather(self, value: Any) -> list[Any]:
+        """Every process's value, on all, in their order."""
+        ...
+
+    def leave(self) -> None:
+        """All have done their part of the training; what follows is the first one's alone."""
+        ...
+
+
+class Alone:
+    rank, size = 0, 1
+
+    def arguments(self, model: PreTrainedModel) -> dict[str, Any]:
+        return {}
+
+    def share(self, batch: list[int]) -> list[int]:
+        return batch
+
+    def weigh(self, loss: torch.Tensor, batch: list[int]) -> torch.Tensor:
+        return loss
+
+    def mean(self, loss: torch.Tensor, stop: str | None) -> torch.Tensor:
+        return loss
+
+    def stop(self, own: str | None) -> str | None:
+        return own
+
+    def from_first(self, value: Any) -> Any:
+        return value
+
+    def gather(self, value: Any) -> list[Any]:
+        return [value]
+
+    def leave(self) -> None:
+        pass
+
+
+ALONE = Alone()
+
+
+class Many:
+    """Meets the others in torch's process group: gloo between CPUs, NCCL between GPUs.
+
+    Raises ExpError for a GPU that is not there.
+    """
+
+    def __init__(self, together: Together, option: Ddp | Fsdp) -> None:
+        self.rank, self.size = together.place.rank, together.place.size
+        self.together, self.option = together, option
+        self.device = _device(together)
+        # How many processes got which signal: of the step at work, and of the one before.
+        self.asked = self.asked_before = torch.zeros(len(STOPS))
+        if not dist.is_initialized():  # left by `leave`, else there for the next run of this launch
+            dist.init_process_group(
+                "cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo",
+                store=together.store,
+                rank=self.rank,
+                world_size=self.size,
+                timeout=timedelta(seconds=option.timeout),
+            )
+
+    def arguments(self, model: PreTrainedModel) -> dict[str, Any]:
+        return {"cpu": self.device.type == "cpu", **self.option.arguments(model)}
+
+    def share(self, batch: list[int]) -> list[int]:
+        return batch[self.rank :: self.size] or batch[:1]
+
+    def weigh(self, loss: torch.Tensor, batch: list[int]) -> torch.Tensor:
+        own = len(batch[self.rank :: self.size])
+        # A mean over processes gives each the weight 1 / size; by its examples it is own / len(batch).
+        return loss if own * self.size == len(batch) else loss * (own * self.size / len(batch))
+
+    def mean(self, loss: torch.Tensor, stop: str | None) -> torch.Tensor:
+        row = [0.0, *(float(name == stop) for name in STOPS)]
+        sums = torch.tensor(row, dtype=torch.float64, device=self.device)
+        sums[0] = loss
+        dist.all_reduce(sums)
+        self.asked_before, self.asked = self.asked, sums[1:]
+        return sums[0] / self.size
+
+    def stop(self, own: str | None) -> str | None:
+        # A GPU computes ahead: what it was asked a step ago is known without waiting for it.
+        counts = self.asked if self.device.type == "cpu" else self.asked_before
+        return next((name for name, count in zip(STOPS, counts.tolist(), strict=True) if count), None)
+
+    def from_first(self, value: Any) -> Any:
+        box = [value if self.rank == 0 else None]
+        dist.broadcast_object_list(box, src=0, device=torch.device("cpu"))
+        return box[0]
+
+    def gather(self, value: Any) -> list[Any]:
+        found: list[Any] = [None] * self.size
+        dist.all_gather_object(found, value)
+        return found
+
+    def leave(self) -> None:
+        self.gather(None)
+        self.together.pulse.stop()
+        dist.destroy_process_group()
+
+
+def _device(together: Together) -> torch.device:
+    place = together.place
+    if not torch.cuda.is_available():
+        asked = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        if asked not in ("", "-1"):
+            raise ExpError(
+                f"CUDA_VISIBLE_DEVICES={asked} asks for GPUs, and torch {torch.__version__} finds none here: look at "
+                f"nvidia-smi and at the torch build, or unset the variable to train on the CPU"
+            )
+        return torch.device("cpu")
+    count = torch.cuda.device_count()
+    if place.local_rank >= count:
+        raise ExpError(
+            f"process {place.rank} is number {place.local_rank + 1} on its host and wants a GPU of its own; there "
+            f"{'is' if count == 1 else 'are'} {count}. Start {count} a host (torchrun --nproc-per-node {count}), or "
+            f"hide the GPUs to train on the CPU (CUDA_VISIBLE_DEVICES=)"
+        )
+    device = torch.device("cuda", place.local_rank)
+    torch.cuda.set_device(device)
+    return device
+
+
+def accelerator_of(world: World, model: PreTrainedModel, mixed_precision: str) -> Accelerator:
+    from accelerate import Accelerator
+
+    arguments = world.arguments(model)
+    made = Accelerator(mixed_precision=mixed_precision, **arguments)
+    sharding.allow_on_cpu(made, arguments.get("fsdp_plugin"))
+    return made
+
+
+def mine(world: World, batches: Sequence[list[int]]) -> list[list[int]]:
+    """This process's batches of an evaluation. All get equally many, because a sharded model computes in step; what
+    is one too many repeats the first batch, and the caller leaves it out."""
+    own = list(batches[world.rank :: world.size])
+    return own + list(batches[:1]) * (-(-len(batches) // world.size) - len(own))
+
+
+def in_turn(world: World, found: list[Any], count: int) -> list[Any]:
+    """What all processes found for their `mine`, in the order of the `count` batches, without the repeated ones."""
+    everybody = world.gather(found)
+    if not found:  # unlabelled: nobody has any
+        return []
+    return [everybody[number % world.size][number // world.size] for number in range(count)]

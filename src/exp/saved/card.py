@@ -1,0 +1,196 @@
+"""The model card that a run saves beside its weights: data, recipe, numbers, curve, versions, how to make it again."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from exp.run.events import read_events
+from exp.run.folder import read_record
+from exp.run.identity import ADDED, NOT_PART, counts, flatten
+from exp.run.result import Result, read_result
+from exp.run.secrets import redacted
+from exp.saved.metrics import of_saved_weights
+
+GLUE_ID = "nyu-mll/glue"
+# The Hub's name of a metric, where it is another than ours.
+HUB_METRICS = {"pearson": "pearsonr", "f1_macro": "f1"}
+NO_RECIPE = ("hydra", "tracker", "resume", "cache_dir", "hub", "data", "notes")
+PICTURE = "curves.png"
+
+
+def write(folder: Path, result: Result) -> None:
+    """model/README.md of the run in `folder`, whose result.json is not written yet."""
+    _write(folder, asdict(result), None)
+
+
+def refresh(folder: Path, repo_id: str) -> None:
+    """The card again, with the name that the model gets on the Hub, and with the curve, drawn where it is missing."""
+    from exp.curves.summary import finish
+    from exp.curves.verdict import Thresholds
+
+    if not (folder / PICTURE).exists():
+        finish(folder, Thresholds())
+    _write(folder, read_result(folder / "result.json") or {}, repo_id)
+
+
+def _write(folder: Path, result: Mapping[str, Any], repo_id: str | None) -> None:
+    model = folder / "model"
+    if (folder / PICTURE).exists():
+        shutil.copyfile(folder / PICTURE, model / PICTURE)
+    text = card(folder, read_record(folder), result, (model / PICTURE).exists(), repo_id)
+    (model / "README.md").write_text(redacted(text), encoding="utf-8")
+
+
+def card(folder: Path, record: Mapping[str, Any], result: Mapping[str, Any], picture: bool, repo_id: str | None) -> str:
+    """Markdown with the metadata block that the Hub reads. `picture`: curves.png lies beside the card."""
+    config, data, kind = record["config"], record["data"], record["model"]["type"]
+    measured = of_saved_weights(
+        read_events(folder / "metrics.jsonl"), config, data["objective"], data["greater_is_better"]
+    )
+    name = repo_id or f"{kind}-{data['name'].replace('/', '-')}"
+    labels = ", ".join(data["label_names"]) if data["label_names"] else "a score (regression)"
+    sections = [
+        f"---\n{_metadata(record, measured, name)}\n---",
+        f"# {kind} fine-tuned on {data['name']}",
+        f"Predicts {labels} from {' and '.join(data['text_columns'])}. {record['model']['parameters']:,} parameters, "
+        f"{record['model']['trained_parameters']:,} of them trained.\nMade by exp: run `{record['id']}`, condition "
+        f"`{record['condition']}`, seed {record['seed']}.",
+        "## Results\n\n" + _results(measured, result),
+        f"## Learning curve\n\n![Loss, metrics, rate and gradient norm]({PICTURE})" if picture else "",
+        "## Data\n\n" + _data(data),
+        "## Recipe\n\n" + _table(("setting", "value"), _recipe(config)),
+        "## Versions\n\n" + _versions(record),
+        "## How to make it again\n\n" + _again(folder, record),
+        "## How to use it\n\n" + _usage(repo_id, data["text_columns"]),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _metadata(record: Mapping[str, Any], measured: Mapping[str, Any], name: str) -> str:
+    from huggingface_hub import EvalResult, ModelCardData
+
+    config, data = record["config"], record["data"]
+    dataset, part = _dataset(config["data"])
+    results = [
+        EvalResult(
+            task_type="text-classification",
+            dataset_type=dataset or data["name"],
+            dataset_name=data["name"],
+            dataset_config=part,
+            dataset_split=key.rpartition("/")[0].replace("eval", "validation", 1),
+            metric_type=HUB_METRICS.get(metric, metric),
+            metric_name=key,
+            metric_value=found["value"],
+        )
+        for key, found in sorted(measured.items())
+        if (metric := key.rpartition("/")[2]) not in ("loss", "combined_score")
+    ]
+    return ModelCardData(
+        library_name="transformers",
+        pipeline_tag="text-classification",
+        tags=["exp", record["model"]["type"]],
+        base_model=_base_model(config["model"]),
+        datasets=[dataset] if dataset else None,
+        metrics=sorted({result.metric_type for result in results}) or None,
+        model_name=name,
+        eval_results=results or None,
+    ).to_yaml()
+
+
+def _dataset(node: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Id and configuration on the Hub; GLUE's own files hold the same data as the Hub's copy."""
+    if node["_target_"] == "exp.data.glue.glue":
+        return GLUE_ID, node["task"]
+    if node["_target_"] == "exp.data.hub.hub" and not _is_folder(node["path"]):
+        return node["path"], node["name"]
+    return None, None
+
+
+def _base_model(node: Mapping[str, Any]) -> str | None:
+    path = node.get("path")  # bert_tiny has none
+    return None if path is None or _is_folder(path) else path
+
+
+def _is_folder(path: str) -> bool:
+    return path.startswith(("/", ".", "~")) or path.count("/") > 1 or Path(path).is_dir()
+
+
+def _results(measured: Mapping[str, Any], result: Mapping[str, Any]) -> str:
+    if not measured:
+        return "Nothing was evaluated."
+    rows = [(key, f"{found['value']:.4f}", found["step"]) for key, found in sorted(measured.items())]
+    lines = _table(("metric of these weights", "value", "step"), rows)
+    if result:
+        best = result["objective"]
+        lines += f"\n\nThe run's best {best['name']} was {best['value']:.4f}, at step {best['step']}."
+    return lines
+
+
+def _data(data: Mapping[str, Any]) -> str:
+    sizes = [f"{data['train_examples']:,} training examples ({data['train_tokens']:,} tokens)"]
+    sizes += [
+        f"{size:,} in evaluation{f' ({suffix})' if suffix else ''}" for suffix, size in data["eval_examples"].items()
+    ]
+    share = data["majority_share"]
+    commonest = f"\nThe commonest label makes up {share:.1%} of the evaluation set." if share else ""
+    return f"{data['name']}: {', '.join(sizes)}. Fingerprint of the contents: `{data['fingerprint'][:16]}`.{commonest}"
+
+
+def _recipe(config: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """Groups and root settings, without what is no part of a recipe."""
+    left_out = {*NO_RECIPE, *NOT_PART} - {"seed", "init_seed", "data_seed", "dropout_seed"}
+    for key, value in flatten(config):
+        if key.split(".")[0] == "distributed" and (not counts(key) or value == ADDED[key]):
+            continue
+        if key.split(".")[0] not in left_out and value is not None and not key.endswith("_partial_"):
+            yield key.removesuffix("._target_"), value
+
+
+def _versions(record: Mapping[str, Any]) -> str:
+    packages = ", ".join(f"{name} {version}" for name, version in record["packages"].items())
+    hardware = record["hardware"]
+    machine = ", ".join(hardware.get("gpus", [])) or f"{hardware['cpu']}, {hardware['cores']} cores"
+    code = record["git"]
+    commit = f"\n\nCode: commit `{code['commit']}`{' with changes' if code['dirty'] else ''}." if code else ""
+    return f"{packages}\n\nMachine: {machine}.{commit}"
+
+
+def _again(folder: Path, record: Mapping[str, Any]) -> str:
+    command = shlex.join(["python", "-m", "exp.train", *overrides(folder, record)])
+    return (
+        f"```bash\n{command}\n```\n\nFrom the run folder itself, with a comparison of every number:\n\n"
+        f"```bash\npython -m exp.reproduce {shlex.quote(folder.name)}\n```"
+    )
+
+
+def overrides(folder: Path, record: Mapping[str, Any]) -> list[str]:
+    """The words of the command line that make up the run, a sweep's choice of this one included."""
+    import yaml
+
+    try:
+        words = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        words = [word for word in record["command"][1:] if "=" in word]
+    # These say where this run lies and who watched it.
+    return [word for word in words or [] if not word.lstrip("+~").startswith(("hydra.", "tracker", "hub.", "resume="))]
+
+
+def _usage(repo_id: str | None, columns: Sequence[str]) -> str:
+    place = repo_id or "<this folder>"
+    texts = ", ".join(f'"{key}": "..."' for key in ("text", "text_pair")[: len(columns)])
+    return (
+        "```python\nfrom transformers import pipeline\n\n"
+        f'classify = pipeline("text-classification", model="{place}")\n'
+        f"classify({{{texts}}})\n```"
+    )
+
+
+def _table(head: Sequence[str], rows: Any) -> str:
+    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    lines += [f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+    return "\n".join(lines)

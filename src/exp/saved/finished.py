@@ -1,0 +1,188 @@
+"""A finished run as something to use: its config, its data, the model it saved."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from exp.errors import ExpError, nearest
+from exp.run.folder import read_record
+
+if TYPE_CHECKING:
+    import torch
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerBase
+
+    from exp.data.base import RawData
+    from exp.data.encode import TokenDataset
+    from exp.loop.evaluation import Evaluation
+
+log = logging.getLogger(__name__)
+WEIGHTS = "model.safetensors"
+# What of a run's data may be said anew: where it lies now, and how much of it to take.
+MOVABLE = ("path", "train_file", "validation_file", "test_file", "max_eval_samples")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run folder that holds a model. `facts` is run.json's block about the data."""
+
+    folder: Path
+    record: Mapping[str, Any]
+    config: Mapping[str, Any]
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return self.record["data"]
+
+    @property
+    def predictions(self) -> Path:
+        return self.folder / "predictions"
+
+
+def find(path: str) -> Finished:
+    """Looks at names only. Raises ExpError for a folder that is no run, a run of a newer exp, or one without model/."""
+    folder = Path(path).expanduser().resolve()
+    if not folder.is_dir():
+        beside = [item.name for item in folder.parent.iterdir()] if folder.parent.is_dir() else []
+        raise ExpError(f"run={path}: there is no such folder{nearest(folder.name, beside) if beside else ''}")
+    record = read_record(folder)
+    lacking = [name for name in ("config.json", WEIGHTS) if not (folder / "model" / name).is_file()]
+    if lacking or "data" not in record:
+        reason = f" ({record['reason']})" if record.get("reason") else ""
+        what = "it saved no model" if len(lacking) == 2 else f"model/ lacks {' and '.join(lacking) or 'its record'}"
+        mend = f"; go on with it: python -m exp.train resume={folder}" if record["status"] != "completed" else ""
+        raise ExpError(f"{folder}: {what}; its status is {record['status']}{reason}{mend}")
+    return Finished(folder, record, record["config"])
+
+
+@dataclass(frozen=True)
+class Model:
+    """Loaded as the run evaluated it: same precision, kernels, batches and, on a CPU, number of threads."""
+
+    module: torch.nn.Module
+    tokenizer: PreTrainedTokenizerBase
+    device: torch.device
+    batch_size: int
+    pad_to_multiple_of: int | None  # tokens
+    metric: Callable[[], Any]
+
+    def evaluate(self, split: TokenDataset) -> Evaluation:
+        from exp.data.collate import Collator
+        from exp.loop.evaluation import evaluate
+
+        collator = Collator(self.tokenizer, pad_to_multiple_of=self.pad_to_multiple_of)
+        return evaluate(self.module, split, collator, self.batch_size, self.metric(), self.device)
+
+
+def load_model(run: Finished) -> Model:
+    """From run/model alone. Raises ExpError where its files are damaged."""
+    import torch
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+    from safetensors import SafetensorError
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers.utils import logging as hf_logging
+
+    from exp import metrics
+    from exp.training.build import as_trained, mixed_precision
+
+    if threads := run.record["hardware"].get("threads"):
+        torch.set_num_threads(threads)  # sums are split among them, which changes their last bits
+    place = run.folder / "model"
+    # Two kernels for the same attention differ in their last bits, and config.json does not name the one used.
+    attention = run.config["model"].get("attn_implementation")
+    hf_logging.disable_progress_bar()
+    try:
+        module, info = AutoModelForSequenceClassification.from_pretrained(
+            place,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
+            **({"attn_implementation": attention} if attention else {}),
+        )
+        tokenizer = AutoTokenizer.from_pretrained(place, use_fast=True, local_files_only=True)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ExpError(f"{place} cannot be loaded: {str(error).strip().splitlines()[0]}") from error
+    if absent := sorted(info["missing_keys"]):
+        raise ExpError(f"{place / WEIGHTS} is not whole: {absent[0]} is missing")
+    AcceleratorState._reset_state()  # another run of this process may have had another precision
+    with whitelisted():
+        multiple = as_trained(run.config, module)
+        accelerator = Accelerator(mixed_precision=mixed_precision(run.config))
+    return Model(
+        module=accelerator.prepare_model(module, evaluation_mode=True),
+        tokenizer=tokenizer,
+        device=accelerator.device,
+        batch_size=run.config["per_device_eval_batch_size"],
+        pad_to_multiple_of=multiple,
+        metric=lambda: metrics.build(run.facts["metrics"]),
+    )
+
+
+def load_data(run: Finished, moved: Mapping[str, Any]) -> RawData:
+    """The run's data, read again; `moved` says some of MOVABLE anew. Warns where the contents have changed."""
+    from exp.training.build import build_data
+
+    node = {**run.config["data"], **moved}
+    with whitelisted(), standing_in(run.record["cwd"]):
+        try:
+            data = build_data({"data": node})
+        except ExpError as error:
+            hint = "; say where it lies now, e.g. data.path=..." if "path" in node or "train_file" in node else ""
+            raise ExpError(f"the data of {run.folder} cannot be read any more: {error}{hint}") from None
+    if "max_eval_samples" not in moved and data.fingerprint != run.facts["fingerprint"]:
+        log.warning("the data are not those of the run: their contents have changed since")
+    return data
+
+
+def checked_moves(run: Finished, given: Mapping[str, str]) -> dict[str, Any]:
+    """`data.<key>` words for this run's data; raises ExpError for a key that its data option does not have."""
+    moved: dict[str, Any] = {}
+    for key, value in given.items():
+        name = key.removeprefix("data.")
+        if not key.startswith("data.") or name not in MOVABLE:
+            continue
+        if name not in run.config["data"]:
+            raise ExpError(f"{key}: the data of {run.folder} has no such key{nearest(name, run.config['data'])}")
+        if name == "max_eval_samples":
+            if value != "null" and not (value.isdigit() and int(value) > 0):
+                raise ExpError(f"{key}={value} has the wrong type: it takes a number from 1 up, or null")
+            moved[name] = None if value == "null" else int(value)
+        else:
+            moved[name] = str(Path(value).expanduser().resolve()) if name == "path" or Path(value).exists() else value
+    return moved
+
+
+def encode_split(run: Finished, model: Model, data: RawData, split: Dataset, name: str, cache: Path) -> TokenDataset:
+    """One split alone; the others need not be tokenized for it."""
+    from exp.data.encode import encode
+
+    alone = replace(data, train=split, evals={}, tests={}, fingerprint=f"{data.fingerprint}/{name}")
+    return encode(alone, model.tokenizer, cache).train
+
+
+@contextlib.contextmanager
+def standing_in(folder: str) -> Iterator[None]:
+    """In the working folder of the run, where it still is: relative paths in its config are meant from there."""
+    if not Path(folder).is_dir():
+        yield
+        return
+    with contextlib.chdir(folder):
+        yield
+
+
+@contextlib.contextmanager
+def whitelisted() -> Iterator[None]:
+    from hydra.utils import execution_whitelist
+
+    from exp.training.launch import WHITELIST
+
+    with execution_whitelist(WHITELIST):
+        yield

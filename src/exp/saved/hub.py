@@ -1,0 +1,112 @@
+"""A trained model on the Hugging Face Hub."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from exp.errors import ExpError
+from exp.run.secrets import secrets
+
+log = logging.getLogger(__name__)
+
+
+def check(push: bool, repo_id: str | None, private: bool) -> None:
+    """Raises ExpError for a push that cannot work: no name, no token, no network. Asks nobody."""
+    if push:
+        check_target(repo_id)
+
+
+def check_target(repo_id: str | None) -> str:
+    from huggingface_hub import constants, get_token
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    if repo_id is None:
+        raise ExpError("hub.push=true needs hub.repo_id=<owner>/<name>, where the model goes on the Hub")
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise ExpError(f"hub.repo_id={repo_id}: {str(error).splitlines()[0]}") from None
+    if "/" not in repo_id:
+        raise ExpError(f"hub.repo_id={repo_id} names no owner; write <owner>/{repo_id}")
+    if constants.HF_HUB_OFFLINE:
+        raise ExpError(
+            "HF_HUB_OFFLINE is set, so nothing can be pushed: unset it, or push later with python -m exp.share"
+        )
+    if get_token() is None:
+        raise ExpError(
+            "a push needs a token of the Hub that may write, and there is none: hf auth login, or set HF_TOKEN"
+        )
+    return repo_id
+
+
+@dataclass(frozen=True)
+class Hub:
+    """What a run does with its model when it is complete."""
+
+    push: bool
+    repo_id: str | None
+    private: bool
+
+    def share(self, folder: Path) -> None:
+        """Pushes the run's model where that was asked. A Hub that fails costs a warning, never the run."""
+        if not self.push:
+            return
+        assert self.repo_id is not None, "check() refuses this before the run"
+        try:
+            log.info("pushed to %s", upload(folder, self.repo_id, self.private))
+        except ExpError as error:
+            log.warning(
+                "%s. The run is complete; push it later: python -m exp.share run=%s repo_id=%s",
+                error,
+                folder,
+                self.repo_id,
+            )
+
+
+def upload(folder: Path, repo_id: str, private: bool) -> str:
+    """The files of model/ as one commit; returns the address. An existing repository keeps its visibility.
+
+    Raises ExpError where the Hub refuses or cannot be reached, and where a file holds a secret of the environment.
+    """
+    from huggingface_hub import HfApi
+
+    from exp.saved.card import refresh
+
+    model = folder / "model"
+    refresh(folder, repo_id)
+    _refuse_secrets(model)
+    api = HfApi(library_name="exp")
+    with _hub_errors(repo_id):
+        address = api.create_repo(repo_id, private=private, exist_ok=True)
+        api.upload_folder(repo_id=repo_id, folder_path=model, commit_message=f"run {folder.name}, by exp")
+    return str(address)
+
+
+def _refuse_secrets(folder: Path) -> None:
+    for file in sorted(folder.rglob("*")):
+        if file.is_file() and file.suffix != ".safetensors":
+            content = file.read_bytes()
+            if any(secret.encode() in content for secret in secrets()):
+                raise ExpError(f"{file} holds the value of a token or key of the environment; it is not pushed")
+
+
+@contextmanager
+def _hub_errors(repo_id: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError) as error:  # what httpx and huggingface_hub raise are among these
+        raise ExpError(f"the Hub did not take {repo_id}: {_first_line(error)}") from error
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in ("httpx", "httpcore"):
+            raise
+        raise ExpError(f"the Hub cannot be reached for {repo_id}: {_first_line(error)}") from error
+
+
+def _first_line(error: Any) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,79 @@
+"""Techniques that make a step faster, each a setting of its own; what does not fit machine or model is left out."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+log = logging.getLogger("exp")
+
+
+@dataclass(frozen=True)
+class Speed:
+    compile: bool | str  # true | false | auto: on CUDA alone
+    pad_to_multiple_of: int | str | None  # tokens; auto, as older configs have it: 8 on a GPU, else none
+    pooled_dropout: bool
+    keep_memory: bool = False
+    # The defaults are how runs were made whose saved config is older than the option.
+    first_token_only: bool = False
+    keep_embedding_gradients: bool = False
+    onednn_linear: bool | str = False  # true | false | auto: where MKL leaves half of the processor idle
+
+    def pads_to(self, device: str) -> int | None:
+        if self.pad_to_multiple_of == "auto":
+            return 8 if device == "cuda" else None
+        assert not isinstance(self.pad_to_multiple_of, str), self.pad_to_multiple_of
+        return self.pad_to_multiple_of
+
+    def apply(self, model: PreTrainedModel, device: str, precision: str, seed: int) -> None:
+        """Changes `model` in place. `precision` is Accelerate's word for what it is trained in.
+
+        `seed` fills the pool, so that a resumed run cuts from the same one.
+        """
+        if self.pooled_dropout:
+            if device == "cpu":
+                from exp.speed.dropout import pool_dropout
+
+                pool_dropout(model, seed)
+            else:
+                log.info("speed: pooled_dropout left out, a GPU draws its masks fast")
+        self.kernels(model, device, precision)
+        if self._compiles(device):
+            model.compile(dynamic=True)
+        elif self.compile is True:
+            log.info("speed: compile left out, it needs a C++ compiler (g++) on a CPU")
+        if device != "cpu":
+            return  # a GPU's allocator keeps the memory anyway
+        if self.keep_embedding_gradients:
+            from exp.speed.embedding import keep_embedding_gradients
+
+            keep_embedding_gradients(model)
+        if self.keep_memory:
+            from exp.speed.memory import keep_freed_memory
+
+            if not keep_freed_memory():
+                log.info("speed: keep_memory left out, it needs glibc")
+
+    def kernels(self, model: PreTrainedModel, device: str, precision: str) -> None:
+        """What an evaluation of the saved model needs as well, to give the training's numbers to the last bit."""
+        if self.first_token_only:
+            from exp.speed.first_token import first_token_only
+
+            if not first_token_only(model):
+                log.info("speed: first_token_only left out, %s may read other tokens", type(model).__name__)
+        if self.onednn_linear and device == "cpu" and precision == "no" and not self._compiles(device):
+            from exp.speed.linear import mkl_lags, onednn_linear
+
+            if self.onednn_linear is True or mkl_lags():
+                onednn_linear(model)
+                log.info("speed: oneDNN computes fp32 products")
+
+    def _compiles(self, device: str) -> bool:
+        if device == "cpu":
+            return self.compile is True and shutil.which("g++") is not None
+        return self.compile is True or (self.compile == "auto" and device == "cuda")

@@ -1,0 +1,122 @@
+"""When two sweeps are the same study: its derived name, and what is compared when it goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from exp.errors import ExpError
+from exp.run.identity import condition_hash
+from exp.study import frozen_config
+from exp.study.objective import Objective
+from exp.study.settings import StudySettings
+from exp.study.space import Space
+from exp.work.board import commit_now
+
+if TYPE_CHECKING:
+    from optuna import Study
+
+
+def plain_config(config: DictConfig) -> dict[str, Any]:
+    """The task's config in plain containers, resolved where it can be; what is missing stays out."""
+    plain: dict[str, Any] = {}
+    for key in config:
+        if key == "hydra" or OmegaConf.is_missing(config, key):
+            continue
+        node = config._get_node(key)
+        try:
+            plain[str(key)] = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else config[key]
+        except Exception:  # an interpolation that only a trial can resolve
+            plain[str(key)] = OmegaConf.to_container(node) if OmegaConf.is_config(node) else str(node)
+    return plain
+
+
+def derive_name(config: DictConfig, plain: Mapping[str, Any], space: Space, objective: Objective) -> str:
+    """From preset, objective, search space and condition: the same search finds its study again.
+
+    Trials, workers, sampler and pruner are not part of it: they may change while a study goes on.
+    """
+    choices = config.hydra.runtime.choices
+    words = [str(choices.get("sweep") or "study")]
+    words += [str(choices[key]) for key in ("data", "model") if isinstance(choices.get(key), str)]
+    fixed = {key: value for key, value in space.fixed.items() if not key.startswith("hydra")}
+    what = [
+        condition_hash(plain) if plain else "",
+        space.signature(),
+        sorted(fixed.items()),
+        objective.names,
+        objective.directions,
+    ]
+    mark = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
+    return "-".join([*(re.sub(r"[^\w.]+", "_", word) for word in words), mark])
+
+
+def describe(space: Space, objective: Objective, settings: StudySettings) -> dict[str, Any]:
+    """What must not change while a study goes on, as study attributes."""
+    return {
+        "search space": space.signature(),
+        "fixed": {key: value for key, value in space.fixed.items() if not key.startswith("hydra")},
+        "objective": {
+            "names": list(objective.names),
+            "directions": list(objective.directions),
+            "from": objective.take,
+            "split": sorted({name.partition("/")[0] for name in objective.names if "/" in name}),
+            "seeds": list(settings.seeds or ()),
+            "seeds_reduce": [settings.seeds_reduce, settings.bound_errors] if settings.seeds else None,
+            "constraints": {key: list(value) for key, value in objective.constraints.items()},
+        },
+    }
+
+
+def check_same(study: Study, space: Space, objective: Objective, settings: StudySettings) -> None:
+    """Raises ExpError naming the first difference."""
+    now, then = describe(space, objective, settings), study.user_attrs
+    for what in ("search space", "fixed", "objective"):
+        before, after = then.get(what, {}), json.loads(json.dumps(now[what]))
+        for key in sorted({*before, *after}):
+            if before.get(key) != after.get(key):
+                raise ExpError(
+                    f"study {study.study_name} has another {what}: {key} was {before.get(key, 'not in it')}, now "
+                    f"{after.get(key, 'not in it')}. Start another with hydra.sweeper.study_name=..., "
+                    f"or undo the change"
+                )
+
+
+def warn_changes(study: Study, files: frozen_config.Files) -> None:
+    """Says what has changed since the study began and does not, or does, reach its trials."""
+    commit = commit_now()
+    if commit != study.user_attrs.get("commit"):
+        print(
+            f"warning: the study began at commit {str(study.user_attrs.get('commit'))[:12]}, the code is now at "
+            f"{str(commit)[:12]}; each trial records its own"
+        )
+    then = frozen_config.restore(study) or []
+    names = sorted(
+        {
+            name
+            for old, new in zip(then, files.values(), strict=False)
+            for name in {*old, *new}
+            if old.get(name) != new.get(name)
+        }
+    )
+    if names:
+        shown = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
+        print(f"note: {shown} changed since the study began; its trials keep the config of then")
+
+
+def command_words(arguments: Sequence[str]) -> str:
+    """How this program is started, without any override."""
+    main = sys.modules.get("__main__")
+    spec = getattr(main, "__spec__", None)
+    if spec is not None and spec.name:
+        return f"python -m {spec.name.removesuffix('.__main__')}"
+    program = Path(sys.argv[0])
+    return f"python {shlex.quote(sys.argv[0])}" if program.suffix == ".py" else shlex.quote(program.name)

@@ -1,0 +1,247 @@
+"""What a study leaves in its folder: the best trial, tables, pictures."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shlex
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import optuna
+from omegaconf import OmegaConf
+from optuna.trial import FrozenTrial, TrialState
+
+from exp.run.files import write_atomic
+from exp.run.identity import flatten
+from exp.study.live_table import best_of, seconds, state_word, value_text
+from exp.study.worker import StudyPlan, TrialWorker
+from exp.work.board import Board, counting
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_NAMED = 12  # trials in a picture's legend
+
+
+def report(board: Board, plan: StudyPlan, worker: TrialWorker, command: str, pictures: bool) -> None:
+    """Writes optimization_results.yaml, trials.csv, pictures/ and best/, and prints what they say in short."""
+    trials = board.trials()
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    write_table(plan.folder / "trials.csv", trials)
+    counts = {
+        word: sum(state_word(trial) == word for trial in trials) for word in dict.fromkeys(map(state_word, trials))
+    }
+    print(f"{plan.study_name}: " + ", ".join(f"{count} {word}" for word, count in counts.items()))
+    if not complete:
+        return
+    importance = importances(board.study)
+    results: dict[str, Any] = {"name": "optuna"}
+    best = best_of(trials, plan)
+    if len(plan.objective.directions) == 1 and best is None:
+        print("no complete trial keeps all constraints")
+        return
+    if best is not None:
+        again = retrain_command(plan, worker, best, command)
+        results |= {"best_params": _typed(best, plan), "best_value": best.value}
+        results |= {"best_trial": best.number, "best_folder": _folder(best)}
+        results |= {"command": again, "importance": importance}
+        print(f"best: trial {best.number}, {' '.join(plan.objective.names) or 'value'} {value_text(best.values)}")
+        print(f"  folder  {_folder(best)}\n  again   {again}")
+        _link(plan.folder / "best", Path(_folder(best)))
+    else:
+        front = board.study.best_trials
+        results["solutions"] = [
+            {
+                "params": _typed(trial, plan),
+                "values": list(trial.values),
+                "trial": trial.number,
+                "folder": _folder(trial),
+            }
+            for trial in front
+        ]
+        print(f"{len(front)} trials are on the Pareto front ({', '.join(plan.objective.names) or 'values'}):")
+        for trial in front:
+            print(f"  trial {trial.number}: {value_text(trial.values)}  {_folder(trial)}")
+    if importance:
+        print("  importance " + ", ".join(f"{name} {share:.2f}" for name, share in importance.items()))
+    results |= {
+        "study_name": plan.study_name,
+        "objective": list(plan.objective.names),
+        "directions": list(plan.objective.directions),
+        "objective_from": plan.objective.take,
+        "split": board.study.user_attrs.get("objective", {}).get("split", []),
+        "n_trials": len(counting(trials)),
+        "states": counts,
+    }
+    write_atomic(plan.folder / "optimization_results.yaml", OmegaConf.to_yaml(OmegaConf.create(results)))
+    if pictures and (drawn := draw(board.study, plan)):
+        print(f"  pictures {plan.folder / 'pictures'}: {', '.join(drawn)}")
+    from exp.study.wandb_summary import summarize
+
+    summarize(plan, worker, trials)
+
+
+def _typed(trial: FrozenTrial, plan: StudyPlan) -> dict[str, Any]:
+    """Config keys and values, linked parameters taken apart, numbers as numbers."""
+    values: dict[str, Any] = dict(trial.params)
+    for param in plan.space.params:
+        if param.name in values:
+            value = values.pop(param.name)
+            row = param.rows[value] if param.rows is not None else (value,)
+            values.update(zip(param.keys, row, strict=True))
+    return values
+
+
+def _folder(trial: FrozenTrial) -> str:
+    if "sweep" in trial.user_attrs:
+        return str(Path(trial.user_attrs["sweep"]) / str(trial.number))
+    return str(trial.user_attrs.get("folder", ""))  # a trial of an older version
+
+
+def _link(link: Path, target: Path) -> None:
+    """`best` points to the best trial's folder; replaced in one step."""
+    scratch = link.with_name(f".best.{os.getpid()}")
+    scratch.unlink(missing_ok=True)
+    scratch.symlink_to(os.path.relpath(target, link.parent))
+    scratch.replace(link)
+
+
+def write_table(path: Path, trials: Sequence[FrozenTrial]) -> None:
+    """One line a trial, every parameter and every objective a column."""
+    params = sorted({name for trial in trials for name in trial.params})
+    width = max((len(trial.values or ()) for trial in trials), default=1) or 1
+    values = ["value"] if width == 1 else [f"value_{index}" for index in range(width)]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        attrs = ["task_seconds", "commit", "worker", "retry_of", "error"]
+        writer.writerow(["number", "state", *values, *params, "seconds", "reports", *attrs, "folder"])
+        for trial in trials:
+            own = list(trial.values or []) + [""] * (width - len(trial.values or []))
+            row = [trial.number, state_word(trial), *own, *(trial.params.get(name, "") for name in params)]
+            row += [round(seconds(trial), 3), len(trial.intermediate_values)]
+            writer.writerow([*row, *(trial.user_attrs.get(name, "") for name in attrs), _folder(trial)])
+
+
+def importances(study: optuna.Study) -> dict[str, float]:
+    """Share of the objective's variance that each parameter explains; empty where it cannot be told.
+
+    PED-ANOVA (Watanabe et al. 2023) needs no scikit-learn, which fANOVA does.
+    """
+    if len(study.directions) > 1:
+        return {}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+            shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    except (ValueError, RuntimeError):  # too few trials, or parameters that only some of them have
+        return {}
+    return {name: round(float(share), 4) for name, share in shares.items()}
+
+
+def retrain_command(plan: StudyPlan, worker: TrialWorker, trial: FrozenTrial, command: str) -> str:
+    """The command that trains this trial again: without the preset, but with all that the preset had set."""
+    overrides = plan.space.overrides({name: trial.params[name] for name in trial.params if _known(plan, name)})
+    plain = [word for word in overrides if not word.startswith(("sweep=", "hydra"))]
+    loader = worker.context.config_loader
+    without = [word for word in worker.master.hydra.overrides.hydra if not word.startswith("hydra")]
+    base = loader.load_configuration(worker.master.hydra.job.config_name, [*without, *plain], run_mode=_run_mode())
+    with_preset = loader.load_sweep_config(worker.master, overrides)
+    before, after = (dict(flatten(_task(config))) for config in (base, with_preset))
+    objective = plan.extra.get("metric_for_best_model")
+    changed = {key: value for key, value in after.items() if key not in before or before[key] != value}
+    if objective is not None and "metric_for_best_model" in after:
+        changed["metric_for_best_model"] = objective
+    words = [*plain, *(f"{key}={_text(value)}" for key, value in changed.items())]
+    return " ".join([command, *(shlex.quote(word) for word in words)])
+
+
+def _known(plan: StudyPlan, name: str) -> bool:
+    return any(param.name == name for param in plan.space.params)
+
+
+def _run_mode() -> Any:
+    from hydra.types import RunMode
+
+    return RunMode.RUN
+
+
+def _task(config: Any) -> dict[str, Any]:
+    """Unresolved, so that a key which follows another is not said twice."""
+    return {
+        str(key): OmegaConf.to_container(node) if OmegaConf.is_config(node := config._get_node(key)) else node._value()
+        for key in config
+        if key not in ("hydra", "sweep")
+    }
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, list):
+        return "[" + ",".join(_text(item) for item in value) + "]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def draw(study: optuna.Study, plan: StudyPlan) -> list[str]:
+    """pictures/*.png by Optuna's own drawings, and *.html that can be explored where plotly is installed."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+    from optuna.visualization import matplotlib as drawings
+
+    folder = plan.folder / "pictures"
+    folder.mkdir(exist_ok=True)
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+    many = len(study.directions) > 1
+    label = {} if many else {"target_name": plan.objective.names[0] if plan.objective.names else "value"}
+    wanted: dict[str, dict[str, Any]] = {
+        "slice": label,
+        "parallel_coordinate": label,
+        "optimization_history": label,
+        "param_importances": {**label, "evaluator": evaluator},
+        "intermediate_values": {},
+    }
+    if many:
+        names = list(plan.objective.names) or None
+        wanted = {"pareto_front": {"target_names": names}} if len(study.directions) < 4 else {}
+    drawn = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Optuna calls its drawings experimental
+        for name, options in wanted.items():
+            try:
+                getattr(drawings, f"plot_{name}")(study, **options)
+                wide = 3.6 * len(plan.space.params) if name == "slice" else 10
+                pyplot.gcf().set_size_inches(max(10, wide), 5.5)
+                if name == "intermediate_values":
+                    _name_axes(pyplot.gca(), label.get("target_name"))
+                pyplot.savefig(folder / f"{name}.png", dpi=110, bbox_inches="tight")
+                drawn.append(name)
+            except (ValueError, RuntimeError):  # too few trials for this drawing
+                continue
+            finally:
+                pyplot.close("all")
+            _draw_html(study, folder, name, options)
+    return drawn
+
+
+def _name_axes(axes: Axes, value: str | None) -> None:
+    """Optuna calls them step and intermediate value; and a legend of forty trials would be the larger picture."""
+    axes.set_xlabel("evaluation")
+    axes.set_ylabel(value or "value")
+    legend = axes.get_legend()
+    if legend is not None and len(legend.get_texts()) > MOST_NAMED:
+        legend.remove()
+
+
+def _draw_html(study: optuna.Study, folder: Path, name: str, options: dict[str, Any]) -> None:
+    try:
+        import plotly  # noqa: F401
+    except ImportError:
+        return
+    figure = getattr(optuna.visualization, f"plot_{name}")(study, **options)
+    figure.write_html(folder / f"{name}.html", include_plotlyjs="directory")

@@ -1,0 +1,237 @@
+"""The coordinator of a study: makes or finds it, checks it, keeps workers running, shows and sums up.
+
+It imports no torch, and it is not needed: workers take trials by themselves, and the same command started a second
+time, here or elsewhere, joins them.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import optuna
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from exp.errors import ExpError
+from exp.study import frozen_config, identity
+from exp.study.check_points import check_ahead, group_names
+from exp.study.direction import check_known, directions, wanted
+from exp.study.objective import Objective, read_constraints
+from exp.study.samplers import make_pruner, make_sampler
+from exp.study.settings import StudySettings, read_settings
+from exp.study.space import Space, read_space
+from exp.study.worker import StudyPlan, TrialWorker, open_board
+from exp.work.board import commit_now
+from exp.work.coordinator import tend
+from exp.work.launched import Launched
+from exp.work.local import cores
+from exp.work.storage import ClaimLock, explained, open_storage, quiet
+
+
+def run(
+    given: Mapping[str, Any], context: HydraContext, task: TaskFunction, config: DictConfig, arguments: list[str]
+) -> Any:
+    settings = read_settings(given)
+    _try_parts(settings, config)
+    space, plain = _space(settings, config, arguments)
+    objective = _objective(settings, plain)
+    name = settings.study_name or identity.derive_name(config, plain, space, objective)
+    folder = _folder(config, name)
+    total = _total(settings, space)
+    started = _Start(settings, config, context, space, objective, name, folder, total, arguments)
+    with quiet():
+        plan, worker = started.prepare(task)
+        _warn(settings, plan)
+        board = open_board(plan)
+        launched = None if _local(config) else partial(Launched, config, context, worker)
+        crew = launched and (lambda board, say: launched(board, settings.n_jobs, say))
+        return tend(board, plan, settings, worker, crew, identity.command_words(arguments))
+
+
+class _Start:
+    """The steps from a checked command to a study that exists; each raises ExpError before the next begins."""
+
+    def __init__(
+        self,
+        settings: StudySettings,
+        config: DictConfig,
+        context: HydraContext,
+        space: Space,
+        objective: Objective,
+        name: str,
+        folder: Path,
+        total: int,
+        arguments: Sequence[str],
+    ) -> None:
+        self.settings, self.config, self.context = settings, config, context
+        self.space, self.objective = space, objective
+        self.name, self.folder, self.total, self.arguments = name, folder, total, arguments
+
+    def prepare(self, task: TaskFunction) -> tuple[StudyPlan, TrialWorker]:
+        loader = self.context.config_loader
+        check_ahead(loader, self.config, self.space, group_names(loader, self.config))
+        if not self.space.params and not self.settings.custom_search_space:
+            raise ExpError("there is nothing to search: give hydra.sweeper.params, or ranges on the command line")
+        guesses = [self.space.guess(guess) for guess in self.settings.enqueue or ()]
+        if len(guesses) > self.total:
+            raise ExpError(f"enqueue holds {len(guesses)} guesses, and n_trials={self.total} runs fewer")
+        _make_folder(self.folder)
+        study = self._study(guesses)
+        files = frozen_config.restore(study)
+        assert files is not None
+        frozen = frozen_config.frozen_loader(loader, files, self.folder / "config")
+        context = HydraContext(
+            config_loader=frozen,
+            callbacks=self.context.callbacks,
+            execution_whitelist=self.context.execution_whitelist,
+        )
+        plan = self._plan()
+        return plan, TrialWorker(plan, self.config, context, task, "main")
+
+    def _plan(self) -> StudyPlan:
+        settings = self.settings
+        extra = {"tracker.wandb.group": self.name}
+        # Unless it was asked for, the runs keep the condition that they have outside a sweep.
+        if settings.objective and not self.objective.names[0].startswith(("cost/", "train/")):
+            extra["metric_for_best_model"] = self.objective.names[0]
+        return StudyPlan(
+            study_name=self.name,
+            storage=settings.storage,
+            folder=self.folder,
+            n_trials=self.total,
+            retries=settings.retries,
+            beat_every=settings.beat_every,
+            stale_after=settings.stale_after,
+            max_failure_rate=settings.max_failure_rate,
+            sampler=settings.sampler,
+            pruner=settings.pruner,
+            seeds=tuple(settings.seeds or ()),
+            space=self.space,
+            custom=settings.custom_search_space,
+            objective=self.objective,
+            extra={key: value for key, value in extra.items() if key not in self.space.fixed},
+        )
+
+    def _study(self, guesses: Sequence[Mapping[str, Any]]) -> optuna.Study:
+        """The study of that name, made if it does not exist. Under the lock, so that two starts make one."""
+        storage_of = self.settings.storage
+        with explained(storage_of, self.folder):
+            storage = open_storage(storage_of, self.folder)
+            with ClaimLock(storage_of, self.folder, self.name):
+                study = optuna.create_study(
+                    study_name=self.name,
+                    storage=storage,
+                    directions=list(self.objective.directions),  # type: ignore[arg-type]
+                    load_if_exists=True,
+                )
+                files = frozen_config.read_files(self.context.config_loader)
+                if frozen_config.restore(study) is not None:
+                    identity.check_same(study, self.space, self.objective, self.settings)
+                    identity.warn_changes(study, files)
+                    return study
+                # Ours to describe, or one whose maker died half way.
+                for key, value in identity.describe(self.space, self.objective, self.settings).items():
+                    study.set_user_attr(key, value)
+                study.set_user_attr("commit", commit_now())
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                    if self.objective.names:  # what the dashboard calls the values
+                        study.set_metric_names(list(self.objective.names))
+                for guess in guesses[len(study.get_trials(deepcopy=False)) :]:
+                    study.enqueue_trial(dict(guess))
+                frozen_config.store(study, files)
+                return study
+
+
+def _try_parts(settings: StudySettings, config: DictConfig) -> None:
+    """Makes pruner and sampler once, so that what they refuse is said before the first trial."""
+    if settings.seeds and "seed" not in config:
+        raise ExpError("hydra.sweeper.seeds: this config has no key seed")
+    makers: dict[str, Callable[[], Any]] = {"pruner": lambda: make_pruner(settings.pruner)}
+    if not settings.is_grid:
+        makers["sampler"] = lambda: make_sampler(settings.sampler, "", 0, None)
+    for what, make in makers.items():
+        try:
+            make()
+        except Exception as error:  # Hydra wraps whatever the constructor raises
+            cause = error.__cause__ or error
+            raise ExpError(f"hydra/sweeper/{what}: {' '.join(str(cause).split())}") from error
+
+
+def _space(settings: StudySettings, config: DictConfig, arguments: Sequence[str]) -> tuple[Space, dict[str, Any]]:
+    choices = OmegaConf.to_container(config.hydra.runtime.choices)
+    known = {str(key): str(value) for key, value in choices.items()}  # type: ignore[union-attr]
+    space = read_space(settings.params, settings.when, settings.link, arguments, known)
+    return space, identity.plain_config(config)
+
+
+def _objective(settings: StudySettings, plain: Mapping[str, Any]) -> Objective:
+    names = wanted(settings.objective, plain)
+    check_known(names, plain)
+    ways = directions(settings.direction, names, plain)
+    if settings.prunes and len(ways) > 1:
+        raise ExpError(
+            f"a pruner cannot weigh {len(ways)} objectives against each other: set hydra/sweeper/pruner=none"
+        )
+    if settings.objective_from == "best" and len(ways) > 1:
+        print(
+            "note: with several objectives each one's best may come from another step; objective_from=last "
+            "takes all from the end"
+        )
+    return Objective(
+        names=tuple(names),
+        directions=tuple(ways),
+        take=settings.objective_from,
+        reduce=settings.seeds_reduce,
+        bound_errors=settings.bound_errors,
+        constraints=read_constraints(settings.constraints),
+    )
+
+
+def _total(settings: StudySettings, space: Space) -> int:
+    if not settings.is_grid:
+        assert settings.n_trials is not None
+        return settings.n_trials
+    cells = math.prod(len(values) for values in space.grid().values())
+    return cells if settings.n_trials is None else min(cells, settings.n_trials)
+
+
+def _folder(config: DictConfig, name: str) -> Path:
+    """multirun/<study_name>, unless the command line names another; Hydra's dated folder would be new each time."""
+    given = [word for word in config.hydra.overrides.hydra if word.startswith("hydra.sweep.dir=")]
+    folder = Path(str(config.hydra.sweep.dir)) if given else Path("multirun") / name
+    folder = folder.absolute()
+    with read_write(config.hydra), open_dict(config.hydra):
+        config.hydra.sweep.dir = str(folder)
+        config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{folder}'")
+    return folder
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        (folder / "workers").mkdir(parents=True, exist_ok=True)
+        (folder / "workers" / ".probe").write_text("")
+        (folder / "workers" / ".probe").unlink()
+    except OSError as error:
+        raise ExpError(
+            f"cannot write the sweep's folder {folder}: {error.strerror}; choose another with hydra.sweep.dir=..."
+        ) from None
+
+
+def _local(config: DictConfig) -> bool:
+    return config.hydra.runtime.choices.get("hydra/launcher") == "basic"
+
+
+def _warn(settings: StudySettings, plan: StudyPlan) -> None:
+    if settings.n_jobs > cores():
+        print(f"warning: n_jobs={settings.n_jobs} workers share {cores()} cores; they will slow each other down")
+    print(f"study {plan.study_name}: {plan.n_trials} trials in {plan.folder}")
+    shown = plan.storage or f"journal://{plan.folder / 'journal.log'}"
+    dashboard = plan.storage or plan.folder / "journal.log"
+    print(f"  storage {shown}; look at it with: optuna-dashboard {shlex.quote(str(dashboard))}", flush=True)

@@ -1,0 +1,56 @@
+"""Parts built and fitted; once more with half the batch where memory ran out and auto_find_batch_size allows it."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from exp.loop import outputs
+from exp.training.build import build, build_loop
+from exp.training.resume import go_back
+
+if TYPE_CHECKING:
+    from exp.loop.base import Parts
+    from exp.run.folder import Run
+    from exp.run.result import Result
+    from exp.study.trial import Trial
+    from exp.tracker.base import Tracker
+
+log = logging.getLogger(__name__)
+
+
+def fit(config: Mapping[str, Any], run: Run, tracker: Tracker, trial: Trial) -> tuple[Parts, Result]:
+    """The batch of an optimizer step keeps its size: half the examples at a time, twice as often."""
+    while True:
+        parts = build(config)
+        outputs.describe(parts, run)
+        try:
+            result = build_loop(config).fit(parts, run, tracker, trial)
+            parts.world.leave()
+            return parts, result
+        except Exception as error:
+            smaller = _half_the_batch(config, error)
+            if smaller is None:
+                raise
+        del parts  # its memory is needed
+        gc.collect()
+        config = smaller
+        batch = {key: config[key] for key in ("per_device_train_batch_size", "gradient_accumulation_steps")}
+        log.warning("out of memory; going on with %s", " ".join(f"{key}={value}" for key, value in batch.items()))
+        run.update(auto_batch=batch)
+        go_back(run)
+
+
+def _half_the_batch(config: Mapping[str, Any], error: Exception) -> dict[str, Any] | None:
+    """None where the error is another one, halving was not asked for, or one example is too much already."""
+    from accelerate.utils.memory import should_reduce_batch_size
+
+    size = config["per_device_train_batch_size"]
+    if not (config["auto_find_batch_size"] and size > 1 and should_reduce_batch_size(error)):
+        return None
+    half = size // 2 if size % 2 == 0 else 1  # the step's examples must stay the same
+    times = size // half
+    steps = config["gradient_accumulation_steps"] * times
+    return {**config, "per_device_train_batch_size": half, "gradient_accumulation_steps": steps}

@@ -1,0 +1,112 @@
+"""The runs of test_distributed.py, in processes that a launcher started: torchrun -m tests.distributed.processes FOLDER
+
+One launch does them all, because importing torch takes longer than training them. Each leaves its numbers in
+FOLDER/<name>.json.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import execution_whitelist
+from omegaconf import OmegaConf
+
+from exp.distributed import ranks
+from exp.run.result import Result
+from exp.study.trial import NoTrial
+from exp.training.build import build, build_loop
+from exp.training.launch import WHITELIST
+from exp.training.lifecycle import opened
+from tests.conformance.runs import Recorder, config_of
+
+LOOPS = ("accelerate", "trainer")
+# Without dropout, whose masks every process draws for itself. 42 examples: the last batch of 8 has two.
+COMMON = ["model.dropout=0", "per_device_eval_batch_size=7"]
+UNEVEN = ["data.max_train_samples=41"]  # the last batch has one example, and one process none
+RECIPES = {
+    "plain": [],
+    "uneven": [*UNEVEN, "max_grad_norm=0.1"],
+    "accumulation": [*UNEVEN, "gradient_accumulation_steps=4", "scheduler=cosine", "scheduler.warmup_ratio=0.3"],
+    "grouped": ["batching=length_grouped", "gradient_accumulation_steps=2"],
+    "adapter": ["adapter=lora", "adapter.lora_dropout=0"],
+    "stopping": ["num_train_epochs=6", "early_stopping_patience=2", "optimizer.lr=1e-12"],
+}
+# Name -> recipe and how it is cut over the processes.
+SHARDED = {
+    "fsdp": ("accumulation", ["load_best_model_at_end=true"]),
+    "sized": ("plain", ["distributed.wrap=size", "distributed.min_params=50000", "distributed.cpu_offload=true"]),
+    "cut-adapter": ("adapter", ["distributed.activation_checkpointing=true"]),
+}
+
+
+def words_of(recipe: str, loop: str, processes: int) -> list[str]:
+    """The same batch of eight for any number of processes."""
+    return [*COMMON, f"loop={loop}", f"per_device_train_batch_size={8 // processes}", *RECIPES[recipe]]
+
+
+def story(result: Result, recorder: Recorder) -> dict[str, Any]:
+    return {"events": recorder.events, "objective": result.objective, "stopped_early": result.stopped_early}
+
+
+def run(folder: Path, words: list[str], trial: Any = None) -> tuple[Result, Recorder, Any]:
+    """One run as exp.train makes it, but that the numbers stay in memory."""
+    config = config_of(*words)
+    if ranks.current.get().place.first:
+        (folder / ".hydra").mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(OmegaConf.create(config), folder / ".hydra" / "config.yaml")
+    recorder = Recorder()
+    with opened(folder, config) as opened_run, execution_whitelist(WHITELIST):
+        parts = build(config)
+        result = build_loop(config).fit(parts, opened_run, recorder, trial or NoTrial())
+    return result, recorder, parts
+
+
+class PruneAt:
+    """Prunes at the first evaluation; only the first process's word counts."""
+
+    def __init__(self, rank: int) -> None:
+        self.rank, self.seen = rank, 0
+
+    def report(self, value: float, step: int) -> None:
+        self.seen += 1
+
+    def should_prune(self) -> bool:
+        return self.rank == 0 and self.seen == 1
+
+
+def main(folder: Path) -> None:
+    with ranks.joined() as together:
+        rank = together.place.rank
+
+        def leave(name: str, found: dict[str, Any]) -> None:
+            (folder / f"{name}.{rank}.json").write_text(json.dumps(found))
+
+        for loop in LOOPS:
+            for recipe in RECIPES:
+                name = f"{loop}-{recipe}"
+                result, recorder, _ = run(folder / name, words_of(recipe, loop, 2))
+                leave(name, story(result, recorder))
+            result, recorder, _ = run(folder / f"{loop}-pruned", words_of("plain", loop, 2), PruneAt(rank))
+            leave(f"{loop}-pruned", {"status": result.status, **story(result, recorder)})
+            for name, (recipe, words) in SHARDED.items():
+                sharded = [*words_of(recipe, loop, 2), "distributed=fsdp", *words]
+                result, recorder, parts = run(folder / f"{loop}-{name}", sharded)
+                leave(f"{loop}-{name}", story(result, recorder))
+                if rank == 0:
+                    parts.adapter.merge(parts.model).save_pretrained(folder / f"{loop}-{name}" / "model")
+            # Ended at its first evaluation, then gone on with from its checkpoint.
+            recipe, words = SHARDED["fsdp"]
+            saving = [*words_of(recipe, loop, 2), "distributed=fsdp", *words, "save_strategy=steps", "save_steps=1"]
+            run(folder / f"{loop}-resumed", saving, PruneAt(rank))
+            result, recorder, _ = run(folder / f"{loop}-resumed", saving)
+            leave(f"{loop}-resumed", story(result, recorder))
+        # Where each process's masks come from, after a run.
+        (folder / f"seed.{rank}.json").write_text(json.dumps(torch.initial_seed()))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,233 @@
+"""The parts of a study that need no process: space, objective, direction, slots."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from exp.errors import ExpError
+from exp.study.direction import check_known, directions, greater_is_better, wanted
+from exp.study.objective import Objective, read_constraints, reduce
+from exp.study.space import read_space
+from exp.work.board import Board, beat_key, counting, machine, process
+from exp.work.storage import ClaimLock, open_storage, with_driver
+
+MRPC = {"data": {"metrics": ["accuracy", "f1"]}, "metric_for_best_model": None, "greater_is_better": None}
+
+
+def test_ranges_become_distributions() -> None:
+    space = read_space(
+        {"a": "tag(log, interval(1e-5, 1e-2))", "b": "range(2, 9, 3)", "c": "choice(x, 3, true)"}, None, None,
+        ["d=int(interval(1,4))", "e=7"], {},
+    )  # fmt: skip
+    shown = {param.name: param.distribution for param in space.params}
+    assert shown["a"] == optuna.distributions.FloatDistribution(1e-5, 1e-2, log=True)
+    assert shown["b"] == optuna.distributions.IntDistribution(2, 8, step=3)
+    assert shown["c"] == optuna.distributions.CategoricalDistribution(["x", 3, True])
+    assert shown["d"] == optuna.distributions.IntDistribution(1, 4)
+    assert space.overrides({"a": 0.001, "b": 5, "c": True, "d": 2}) == ["e=7", "a=0.001", "b=5", "c=True", "d=2"]
+
+
+def test_the_command_line_wins() -> None:
+    params = {"a": "interval(0.0,1.0)", "b": "choice(1,2)"}
+    space = read_space(params, None, None, ["a=0.5", "b=choice(3,4)"], {})
+    assert [param.name for param in space.params] == ["b"]
+    assert space.fixed == {"a": "0.5"}
+    assert space.params[0].probes() == [3, 4]
+
+
+def test_same_key_in_two_branches_gets_two_names() -> None:
+    space = read_space(
+        {"opt": "choice(a,b)"},
+        {"opt=a": {"lr": "choice(1,2)", "when": {"lr=2": {"k": "interval(0.0,1.0)"}}}, "opt=b": {"lr": "choice(3,4)"}},
+        None, [], {},
+    )  # fmt: skip
+    assert [param.name for param in space.params] == ["opt", "lr [opt=a]", "k", "lr [opt=b]"]
+    for limit in (2, 1000):
+        probes = [space.swept(chosen) for chosen in space.probes({"opt"}, limit, 0)]
+        assert {"opt": "a", "lr": "1"} in probes
+        assert {"opt": "a", "lr": "2", "k": "0.0"} in probes
+        assert {"opt": "b", "lr": "4"} in probes
+        assert all("k" not in row or row["lr"] == "2" for row in probes)
+
+
+def test_conditions_on_a_group_that_is_not_swept() -> None:
+    when = {"optimizer=sgd|adam": {"m": "interval(0.0,1.0)"}}
+    assert read_space({"x": "choice(1,2)"}, when, None, [], {"optimizer": "sgd"}).assign(lambda p: p.probes()[0]) == {
+        "x": 1,
+        "m": 0.0,
+    }
+    assert read_space({"x": "choice(1,2)"}, when, None, ["optimizer=adamw"], {"optimizer": "sgd"}).assign(
+        lambda p: p.probes()[0]
+    ) == {"x": 1}
+
+
+@pytest.mark.parametrize(
+    ("when", "message"),
+    [
+        ({"optimiser=sgd": {"m": "choice(1,2)"}}, "did you mean 'optimizer'"),
+        ({"optimizer=sdg": {"m": "choice(1,2)"}}, "optimizer is never sdg; did you mean 'sgd'"),
+        ({"optimizer": {"m": "choice(1,2)"}}, "is no condition"),
+        ({"optimizer=sgd": "x"}, "holds parameters and their ranges"),
+    ],
+)
+def test_bad_conditions(when: dict[str, Any], message: str) -> None:
+    with pytest.raises(ExpError, match=message):
+        read_space({"optimizer": "choice(sgd,adamw)"}, when, None, [], {})
+
+
+def test_direction_comes_from_the_metric() -> None:
+    assert wanted(None, MRPC) == ["eval/accuracy"]
+    assert wanted(None, {**MRPC, "metric_for_best_model": "loss"}) == ["loss"]
+    assert directions(None, ["eval/accuracy"], MRPC) == ["maximize"]
+    assert directions(None, ["eval_loss", "f1", "cost/train_seconds"], MRPC) == ["minimize", "maximize", "minimize"]
+    assert greater_is_better("eval/unheard_of", MRPC) is None
+    with pytest.raises(ExpError, match="seeks the worst run"):
+        directions("minimize", ["eval/accuracy"], MRPC)
+    with pytest.raises(ExpError, match="no evaluation of this data computes it; did you mean 'f1'"):
+        check_known(["eval/f11"], MRPC)
+    with pytest.raises(ExpError, match="makes no evaluation"):
+        check_known(["f1"], {**MRPC, "eval_strategy": "no"})
+
+
+def test_reductions_over_seeds() -> None:
+    values = [0.80, 0.82, 0.90]
+    assert reduce(values, "mean", 1, "maximize") == pytest.approx(0.84)
+    assert reduce(values, "median", 1, "maximize") == 0.82
+    error = 0.052915 / 3**0.5  # standard deviation by hand: sqrt((0.04^2 + 0.02^2 + 0.06^2) / 2)
+    assert reduce(values, "bound", 2, "maximize") == pytest.approx(0.84 - 2 * error, abs=1e-5)
+    assert reduce(values, "bound", 2, "minimize") == pytest.approx(0.84 + 2 * error, abs=1e-5)
+
+
+def test_objective_reads_what_the_run_wrote(tmp_path: Path) -> None:
+    result = {
+        "objective": {"name": "eval/f1", "value": 0.9, "step": 3},
+        "best": {"eval/f1": {"value": 0.9, "step": 3}},
+        "last": {"eval/f1": {"value": 0.7, "step": 9}},
+        "cost": {"train_seconds": 12.0},
+    }
+    (tmp_path / "result.json").write_text(json.dumps(result))
+    limits = read_constraints({"cost/train_seconds": "<= 10", "eval/f1": ">= 0.5"})
+    one = Objective(("eval/f1",), ("maximize",), "best", "mean", 1.0, limits)
+    assert one.values(tmp_path, 0.0) == [0.9]
+    assert Objective(("f1",), ("maximize",), "last", "mean", 1.0, {}).values(tmp_path, 0.0) == [0.7]
+    two = Objective(("eval/f1", "cost/train_seconds"), ("maximize", "minimize"), "last", "mean", 1.0, {})
+    assert two.values(tmp_path, 0.0) == [0.7, 12.0]
+    assert one.violations([tmp_path]) == pytest.approx({"cost/train_seconds": 2.0, "eval/f1": -0.2})
+    with pytest.raises(ValueError, match="not in the run's result"):
+        Objective(("f1", "gone"), ("maximize", "maximize"), "last", "mean", 1.0, {}).values(tmp_path, 0.0)
+    with pytest.raises(ValueError, match="NaN"):
+        one.values(tmp_path / "nowhere", float("nan"))
+
+
+def board(folder: Path, n_trials: int = 3) -> Board:
+    storage = open_storage(None, folder)
+    study = optuna.create_study(study_name="s", storage=storage, load_if_exists=True)
+    return Board(study, ClaimLock(None, folder, "s"), n_trials, retries=1, stale_after=60.0, patience=1.0)
+
+
+def alive(board: Board, worker: str, **changed: Any) -> None:
+    beat = {"machine": machine(), "process": process(os.getpid()), "time": time.time()}
+    board.study.set_user_attr(beat_key(worker), {**beat, **changed})
+
+
+def test_slots_are_exact_and_a_dead_workers_comes_back(tmp_path: Path) -> None:
+    ours = board(tmp_path)
+    for name in ("me", "you", "they"):
+        alive(ours, name)
+    alive(ours, "dead", process="1:999")
+    first = ours.claim("me", commit="c")
+    second = ours.claim("dead")
+    assert first is not None and first.user_attrs == {"worker": "me", "commit": "c"}
+    assert second is not None
+    optuna.Trial(ours.study, second._trial_id).suggest_float("x", 0, 1)
+    lost = ours.study.trials[1].params
+    third = ours.claim("you")  # which finds the dead one's trial
+    assert [trial.state.name for trial in ours.study.trials] == ["RUNNING", "FAIL", "RUNNING"]
+    fourth = ours.claim("they")
+    assert fourth is not None and third is not None
+    assert optuna.Trial(ours.study, third._trial_id).suggest_float("x", 0, 1) == lost["x"]
+    alive(ours, "none left")
+    assert ours.claim("none left") is None
+    assert len(ours.study.trials) == 4  # three slots and the lost one; nothing was made in vain
+    assert len(counting(ours.study.trials)) == 3
+
+
+def test_a_claim_whose_answer_was_lost_is_found_again(tmp_path: Path) -> None:
+    ours = board(tmp_path)
+    alive(ours, "me")
+    first = ours.claim("me")
+    again = ours.claim("me")
+    assert first is not None and again is not None and again.number == first.number
+    assert len(ours.study.trials) == 1
+
+
+def test_a_claim_beyond_the_total_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = board(tmp_path, n_trials=1)
+    for name in ("me", "other"):
+        alive(ours, name)
+    fresh = Board._fresh
+    seen: list[int] = []
+
+    def late(self: Board) -> list[FrozenTrial]:
+        """The lock is lost after the first look: another worker takes the last slot before we do."""
+        found = list(fresh(self))
+        if not seen:
+            seen.append(1)
+            blank = create_trial(state=TrialState.RUNNING, user_attrs={"worker": "other"})
+            self.study._storage.create_new_trial(self.study._study_id, blank)
+        return found
+
+    monkeypatch.setattr(Board, "_fresh", late)
+    assert ours.claim("me") is None
+    assert [trial.state.name for trial in ours.study.trials] == ["RUNNING", "FAIL"]
+    assert len(counting(ours.study.trials)) == 1
+
+
+def test_another_machines_worker_is_dead_when_its_beat_stands_still(tmp_path: Path) -> None:
+    ours = board(tmp_path)
+    alive(ours, "far", machine="elsewhere", time=time.time() + 100)  # its clock is wrong
+    ours.claim("far")
+    ours.stale_after = 0.3
+    assert ours.recover() == []
+    time.sleep(0.2)
+    alive(ours, "far", machine="elsewhere", time=time.time() + 200)
+    assert ours.recover() == []
+    time.sleep(0.2)
+    assert ours.recover() == []
+    time.sleep(0.4)
+    assert ours.recover() == [0]
+    alive(ours, "old", machine="elsewhere", time=time.time() - 1000)
+    ours.claim("old")
+    assert ours.recover() == [1]  # long since
+
+
+def test_a_result_that_comes_too_late_is_dropped(tmp_path: Path) -> None:
+    ours = board(tmp_path)
+    alive(ours, "slow", process="1:999")
+    claimed = ours.claim("slow")
+    assert claimed is not None
+    trial = optuna.Trial(ours.study, claimed._trial_id)
+    assert ours.recover() == [0]
+    assert not ours.tell(trial, "slow", TrialState.COMPLETE, [1.0])
+    assert ours.study.trials[0].state == TrialState.FAIL
+    alive(ours, "me")
+    next_one = ours.claim("me")
+    assert next_one is not None
+    again = optuna.Trial(ours.study, next_one._trial_id)
+    assert ours.tell(again, "me", TrialState.COMPLETE, [2.0])
+    assert ours.tell(again, "me", TrialState.COMPLETE, [2.0])  # the answer was lost; told twice is told once
+    assert ours.study.best_value == 2.0
+
+
+def test_the_driver_that_is_installed() -> None:
+    pytest.importorskip("psycopg2")
+    assert with_driver("postgresql://me@host/x").startswith("postgresql+psycopg")
+    assert with_driver("sqlite:///x.db") == "sqlite:///x.db"
