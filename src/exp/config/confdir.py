@@ -1,4 +1,4 @@
-"""Where the configs lie, and the names they make."""
+"""Where exp's own configs lie, and the names they make."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import math
 import shlex
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import optuna
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from exp.config.command_line import literal, quoted
 from exp.errors import ExpError
 from exp.study import frozen_config, identity
 from exp.study.check_points import check_ahead, group_names
@@ -75,7 +77,7 @@ class _Start:
 
     def prepare(self, task: TaskFunction) -> tuple[StudyPlan, TrialWorker]:
         loader = self.context.config_loader
-        check_ahead(loader, self.config, self.space, group_names(loader, self.config))
+        check_ahead(loader, self.config, self.space, group_names(loader, self.config), getattr(task, "check", None))
         if not self.space.params and not self.settings.custom_search_space:
             raise ExpError("there is nothing to search: give hydra.sweeper.params, or ranges on the command line")
         guesses = [self.space.guess(guess) for guess in self.settings.enqueue or ()]
@@ -86,11 +88,7 @@ class _Start:
         files = frozen_config.restore(study)
         assert files is not None
         frozen = frozen_config.frozen_loader(loader, files, self.folder / "config")
-        context = HydraContext(
-            config_loader=frozen,
-            callbacks=self.context.callbacks,
-            execution_whitelist=self.context.execution_whitelist,
-        )
+        context = replace(self.context, config_loader=frozen)
         plan = self._plan()
         return plan, TrialWorker(plan, self.config, context, task, "main")
 
@@ -208,8 +206,8 @@ def _folder(config: DictConfig, name: str) -> Path:
     folder = Path(str(config.hydra.sweep.dir)) if given else Path("multirun") / name
     folder = folder.absolute()
     with read_write(config.hydra), open_dict(config.hydra):
-        config.hydra.sweep.dir = str(folder)
-        config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{folder}'")
+        config.hydra.sweep.dir = literal(folder)
+        config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(folder)}")
     return folder
 
 

@@ -191,6 +191,8 @@ class TrialWorker:
         with open_dict(config.hydra.job):
             config.hydra.job.id = f"{self.plan.study_name}-{number}"
             config.hydra.job.num = number
+        if (check := getattr(self.task, "check", None)) is not None:
+            check(config)  # it was composed from the study's files, which others can write
         seconds = 0.0
 
         def timed(cfg: DictConfig) -> Any:

@@ -1,0 +1,58 @@
+"""Names of Hydra that are not public, each with the reason why it is used. tests/compat/test_hydra.py notices a change."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hydra.core.config_loader import ConfigLoader
+    from hydra.core.utils import JobReturn
+    from hydra.plugins.config_source import ConfigSource
+    from hydra.types import HydraContext
+
+
+def flags_parser() -> ArgumentParser:
+    """Hydra's own parser of --multirun, --cfg and the like: its flags and their short names stay the ones known."""
+    from hydra._internal.utils import get_args_parser
+
+    return get_args_parser()
+
+
+def context(loader: ConfigLoader, whitelist: tuple[str, ...]) -> HydraContext:
+    """What launchers and sweepers get. No callbacks: Hydra turns their exceptions into warnings, and a config names
+    them."""
+    from hydra._internal.callbacks import Callbacks
+    from hydra.types import HydraContext
+
+    return HydraContext(config_loader=loader, callbacks=Callbacks(), execution_whitelist=whitelist)
+
+
+def returned(job: JobReturn) -> Any:
+    """What the job's task returned; raises what it raised.
+
+    The public `return_value` raises as well, but prints "Error executing job with overrides" first.
+    """
+    from hydra.core.utils import JobStatus
+
+    if job.status != JobStatus.COMPLETED:
+        raise job._return_value
+    return job._return_value
+
+
+def loader_of(sources: Iterable[tuple[str, str]]) -> ConfigLoader:
+    """A loader over (provider, address) pairs, in order. The public ways make the one loader of the process."""
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
+
+    search_path = ConfigSearchPathImpl()
+    for provider, address in sources:
+        search_path.append(provider, address)
+    return ConfigLoaderImpl(search_path)
+
+
+def sources_of(loader: ConfigLoader) -> list[ConfigSource]:
+    """Those of `hydra.searchpath` too, which only the repository that composed a sweep's config knows."""
+    repository = getattr(loader, "_active_repository", None)
+    return list(repository.get_sources() if repository is not None else loader.get_sources())
