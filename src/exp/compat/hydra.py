@@ -1,4 +1,4 @@
-"""Names of Hydra that are not public, each with the reason why it is used. tests/compat/test_hydra.py notices a change."""
+"""Names of Hydra that are not public, each with the reason. tests/compat/test_hydra.py notices a change."""
 
 from __future__ import annotations
 

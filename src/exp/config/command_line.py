@@ -1,4 +1,4 @@
-"""The command line of exp.train: what it asks for, before a config is composed. And paths as Hydra's grammar takes them."""
+"""What a command line of exp.train asks for, before a config is composed; and paths in Hydra's grammar."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _refuse(message: str) -> NoReturn:
 def _check_words(words: Sequence[str]) -> None:
     needed = {*groups(), *root_keys()} - {"experiment", "sweep", "recipe", "table"}
     for word in words:
-        key, _, value = word.lstrip("+~").partition("=")
+        key = word.lstrip("+~").partition("=")[0]
         if word.startswith("~") and key in needed:
             raise ExpError(f"{word}: a run needs {key}; leave {word} out")
         if key == "hydra.searchpath":
@@ -76,7 +76,7 @@ def _check_words(words: Sequence[str]) -> None:
 
 
 def _resumed(command: Command) -> Command:
-    """`resume=<run folder or checkpoint>` takes the saved config and the run's folder, `repeat=<run>` the config alone."""
+    """`resume=<run or checkpoint>` takes the saved config and the run's folder, `repeat=<run>` the config alone."""
     resume, repeat = _value(command.words, "resume"), _value(command.words, "repeat")
     if repeat is not None:
         words = tuple(word for word in command.words if not word.startswith("repeat="))
@@ -128,7 +128,8 @@ def _newest_interrupted(command: Command) -> Path | None:
 
     cfg = compose(command.words, config_dir=command.config_dir)
     root = Path(written_dir(cfg, "run").partition(TIME)[0])
-    return interrupted_run(plain(cfg), root) if root.is_dir() else None
+    found = interrupted_run(plain(cfg), root) if root.is_dir() else None
+    return found.resolve() if found else None
 
 
 def _changes_no_number(word: str) -> bool:
@@ -160,9 +161,7 @@ def run_folder_of(given: str, word: str) -> Path:
     except (OSError, RuntimeError, ValueError) as error:  # ~nosuchuser, a name that is too long, a loop of links
         raise ExpError(f"{word}={given}: cannot be looked at: {error}") from None
     if not there:
-        raise ExpError(
-            f"{word}={given}: no such folder; give a run folder (it holds run.json) or a checkpoint in one"
-        )
+        raise ExpError(f"{word}={given}: no such folder; give a run folder (it holds run.json) or a checkpoint in one")
     for folder in (path, *path.parents[:2]):
         if (folder / "run.json").exists() and (folder / ".hydra" / "config.yaml").exists():
             return folder

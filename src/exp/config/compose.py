@@ -75,9 +75,7 @@ def compose(
 
 
 @contextmanager
-def composer(
-    *, config_dir: Path | None = None, name: str = PRIMARY, saved: Path | None = None
-) -> Iterator[Composer]:
+def composer(*, config_dir: Path | None = None, name: str = PRIMARY, saved: Path | None = None) -> Iterator[Composer]:
     """Composes several configs over one search path; a sweep's jobs are composed while it is open."""
     path = search_path(config_dir)
     if saved is not None:
@@ -140,10 +138,9 @@ class Composer:
 
 def composed_from() -> list[str]:
     """The folders that the current job's config was composed from; below the working folder as relative paths."""
-    config = HydraConfig.instance().cfg
-    if config is None:
+    if not HydraConfig.initialized():
         return []
-    folders = [source.path for source in config.hydra.runtime.config_sources if source.schema == "file"]
+    folders = [source.path for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]
     here = Path.cwd()
     return [os.path.relpath(folder) if Path(folder).is_relative_to(here) else folder for folder in folders]
 

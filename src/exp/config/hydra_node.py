@@ -22,6 +22,10 @@ def check_hydra(cfg: DictConfig) -> None:
     if hydra is None or not all(isinstance(hydra.get(name), DictConfig) for name in ("run", "sweep", "job", "runtime")):
         raise ExpError("hydra, hydra.run, hydra.sweep and hydra.job cannot be taken out of the config")
     check_job(hydra)
+    if hydra.output_subdir != SUBDIR:
+        raise ExpError(
+            f"hydra.output_subdir={hydra.output_subdir}: a run is known by its folder {SUBDIR}; leave it out"
+        )
     if hydra.get("callbacks"):
         name = next(iter(hydra.callbacks))
         raise ExpError(f"hydra.callbacks.{name}: exp runs no callbacks of Hydra; leave it out")
@@ -34,8 +38,6 @@ def check_hydra(cfg: DictConfig) -> None:
 def check_job(hydra: DictConfig) -> None:
     """What every job of a sweep has as well, whose config may come from another machine's study."""
     job = hydra.job
-    if hydra.output_subdir not in (SUBDIR, None):
-        raise ExpError(f"hydra.output_subdir={hydra.output_subdir}: a run is known by its folder {SUBDIR}; leave it out")
     if job.get("chdir"):
         raise ExpError(
             "hydra.job.chdir=true: a run stays in the folder where it was started, and relative paths are meant from "
@@ -45,7 +47,7 @@ def check_job(hydra: DictConfig) -> None:
         if job.get(key):
             raise ExpError(f"hydra.job.{key}: set environment variables before the command, not in a config")
     for key in ("job_logging", "hydra_logging"):
-        said = OmegaConf.to_container(hydra[key]) if OmegaConf.is_config(hydra[key]) else hydra[key]
+        said: Any = OmegaConf.to_container(hydra[key]) if OmegaConf.is_config(hydra[key]) else hydra[key]
         if said and any(said.get(part) for part in ("root", "handlers", "formatters", "loggers", "filters")):
             raise ExpError(f"hydra/{key}: exp writes train.log itself; leave it out")
 
@@ -70,7 +72,12 @@ def _check_sweeper(sweeper: Any) -> None:
         trust.permit_code(function, "hydra.sweeper.custom_search_space")
     sampler = sweeper.get("sampler")
     theirs = not str(sweeper["_target_"]).endswith(".StudySweeper")
-    if theirs and isinstance(sampler, dict) and str(sampler.get("_target_")).endswith(PICKLING) and sweeper.get("storage"):
+    if (
+        theirs
+        and isinstance(sampler, dict)
+        and str(sampler.get("_target_")).endswith(PICKLING)
+        and sweeper.get("storage")
+    ):
         raise ExpError(
             "hydra/sweeper=optuna with sampler=cmaes keeps pickled state in its storage, from which others could run "
             "code here: use hydra/sweeper=study, or hydra.sweeper.storage=null"
@@ -90,4 +97,6 @@ def _text(cfg: DictConfig, key: str) -> None:
     except OmegaConfBaseException as error:
         raise ExpError(f"{key}: {str(error).splitlines()[0]}") from None
     if not isinstance(value, str) or not value.strip() or "\0" in value:
-        raise ExpError(f"{key}={'???' if value is None else repr(value)} must be the name of a folder, e.g. outputs/mine")
+        raise ExpError(
+            f"{key}={'???' if value is None else repr(value)} must be the name of a folder, e.g. outputs/mine"
+        )

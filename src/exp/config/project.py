@@ -34,6 +34,12 @@ class Package:
     origin: str
     folder: Path
 
+    @property
+    def root(self) -> Path:
+        """Where Python finds it: an entry of sys.path."""
+        parts = self.name.split(".")
+        return self.folder.parents[len(parts) - 1] if self.folder.name == parts[-1] else self.folder
+
     def holds(self, target: str) -> bool:
         return target.startswith(f"{self.name}.")
 
@@ -67,15 +73,18 @@ def conf_folders() -> list[Path]:
 def environment() -> dict[str, str]:
     """Variables for a process that is to trust the same, whatever folder it works in."""
     found = project().folder
-    search = [str(Path(entry).absolute()) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
-    return {PROJECT: str(found) if found else NONE, **({"PYTHONPATH": os.pathsep.join(search)} if search else {})}
+    given = [Path(entry).absolute() for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    entries = dict.fromkeys(map(str, [*given, *(package.root for package in packages())]))
+    return {PROJECT: str(found) if found else NONE, **({"PYTHONPATH": os.pathsep.join(entries)} if entries else {})}
 
 
 @lru_cache
 def _project(given: str | None, here: str) -> Project:
     if given is not None:
         return Project(None) if given == NONE else _read(Path(given) / "pyproject.toml") or Project(None)
-    return next((found for folder in _upwards(Path(here)) if (found := _read(folder / "pyproject.toml"))), Project(None))
+    return next(
+        (found for folder in _upwards(Path(here)) if (found := _read(folder / "pyproject.toml"))), Project(None)
+    )
 
 
 def _upwards(here: Path) -> list[Path]:

@@ -30,7 +30,11 @@ LIBRARIES = {
     "torch.optim": (("optimizer",), "torch", "optim/__init__.py"),
     "torch.optim.lr_scheduler": (("scheduler",), "torch", "optim/lr_scheduler.py"),
     "optuna.samplers": (("hydra.sweeper.sampler",), "optuna", "samplers/__init__.py"),
-    "optuna.pruners": (("hydra.sweeper.pruner", "hydra.sweeper.pruner.wrapped_pruner"), "optuna", "pruners/__init__.py"),
+    "optuna.pruners": (
+        ("hydra.sweeper.pruner", "hydra.sweeper.pruner.wrapped_pruner"),
+        "optuna",
+        "pruners/__init__.py",
+    ),
 }
 # What Hydra and its plugins name in their own configs.
 PLUGINS = {
@@ -83,7 +87,9 @@ def whitelist() -> tuple[str, ...]:
     """Every permitted target, for Hydra's instantiate(), which knows no places: `check` has to come first."""
     found = trusted()
     exact = {target for place, targets in found.places.items() if not place.startswith("hydra") for target in targets}
-    libraries = {f"{library}.{name}" for library in ("torch.optim", "torch.optim.lr_scheduler") for name in _all(library)}
+    libraries = {
+        f"{library}.{name}" for library in ("torch.optim", "torch.optim.lr_scheduler") for name in _all(library)
+    }
     return tuple(sorted(exact | libraries)) + tuple(f"{package.name}.*" for package in found.packages)
 
 
@@ -127,7 +133,9 @@ def resolve(target: Any, where: str) -> Any:
         home = inspect.getmodule(named)
         if home is None or not _inside(found, home.__name__):
             defined = home.__name__ if home else "no module"
-            raise ExpError(f"{said} is defined in {defined}, which is not trusted: wrap it in a function of {package.name}")
+            raise ExpError(
+                f"{said} is defined in {defined}, which is not trusted: wrap it in a function of {package.name}"
+            )
     return named
 
 

@@ -86,7 +86,9 @@ def _place(root: Path, name: str) -> Path:
     """Where a frozen file is written; the names come from the storage. Raises ExpError for one outside of `root`."""
     path = root / name
     if path.suffix != ".yaml" or ".." in path.parts or not path.resolve().is_relative_to(root.resolve()):
-        raise ExpError(f"the study's storage holds a config file named {name!r}, which exp never writes: do not trust it")
+        raise ExpError(
+            f"the study's storage holds a config file named {name!r}, which exp never writes: do not trust it"
+        )
     return path
 
 

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from exp.config.hydra_node import SUBDIR
 from exp.errors import ExpError
+from exp.run.links import check_inside
 from exp.run.secrets import redacted
 
 OVERRIDES = "overrides.yaml"
@@ -64,6 +65,7 @@ def claim_job(folder: Path, config: DictConfig, hydra: DictConfig) -> None:
                     f"hydra.sweep.subdir has to give each run a folder of its own, e.g. '${{hydra.job.num}}'"
                 ) from None
             if (folder / "run.json").exists():
+                check_inside(folder)
                 return  # it goes on with what it was started with
         save(folder, config, hydra)
 

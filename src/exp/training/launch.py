@@ -19,7 +19,7 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import run_job
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
 from exp.compat.hydra import context, returned
 from exp.config import trust
@@ -66,7 +66,7 @@ class Job:
         check_config(cfg)
 
     def __call__(self, cfg: DictConfig) -> Any:
-        node = HydraConfig.get()
+        node: Any = HydraConfig.get()
         if node.mode == RunMode.MULTIRUN:
             check_job(node)
             _check_parts(cfg, node.runtime.choices)
@@ -90,8 +90,11 @@ def _check_parts(cfg: DictConfig, choices: Any) -> None:
 
     try:
         config = plain(cfg)
-    except OmegaConfBaseException:
-        config = None  # `check` says in one line what cannot be resolved
+    except InterpolationToMissingValueError:
+        config = None  # `check` says which value is not given
+    except OmegaConfBaseException as error:
+        cause = str(error).splitlines()[0].rpartition("while resolving interpolation: ")[2].strip('"')
+        raise ExpError(f"{error.full_key or 'the config'}: {cause}") from error
     if config is not None:
         trust.check(config)  # first, because `check` imports what it finds
     check(cfg, choices)
@@ -172,7 +175,7 @@ def _sweep(job: Job, cfg: DictConfig, made: Composer) -> None:
         hydra_context=context(made.loader, trust.whitelist()), task_function=job, config=cfg
     )
     try:
-        sweeper.sweep(arguments=OmegaConf.to_container(cfg.hydra.overrides.task, resolve=False))
+        sweeper.sweep(arguments=list(cfg.hydra.overrides.task))
     except Exception as error:
         refused = told(error)
         if refused is not None:

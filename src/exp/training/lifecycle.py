@@ -12,11 +12,13 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from exp.config.compose import composed_from
+from exp.config.trusted_code import record_packages, warn_of_changes
 from exp.distributed import ranks
 from exp.distributed.shared_fate import log_name, shared_fate
 from exp.errors import ExpError
 from exp.run.files import disk_trouble
-from exp.run.folder import Run, create, reopen
+from exp.run.folder import Run, create, read_record, reopen
 from exp.run.interrupts import Interrupted
 from exp.run.lock import locked
 from exp.run.logs import TO_FILE_ONLY, logged_to
@@ -39,8 +41,12 @@ class Ending:
 def open_run(folder: Path, config: Mapping[str, Any]) -> Run:
     """A new run in a claimed folder; or the one that lies there, its metrics cut back to its newest checkpoint."""
     if not (folder / "run.json").exists():
-        return create(folder, config, group_of(config))
+        run = create(folder, config, group_of(config))
+        run.update(search_path=composed_from(), trusted=record_packages())
+        return run
     from exp.training import resume
+
+    warn_of_changes(read_record(folder))
 
     resume.check_goes_on(folder, config)
     resume.save_config(folder, config)
