@@ -19,7 +19,7 @@ from exp.run.result import Result
 from exp.study.trial import NoTrial
 from exp.tracker.base import NullTracker
 from exp.training.build import build, build_loop
-from exp.training.launch import WHITELIST
+from exp.config.trust import whitelist
 
 # Eleven batches an epoch; with an accumulation of 4 the last group has three, and the last batch two examples.
 SMALL = [
@@ -53,7 +53,7 @@ def config_of(*overrides: str) -> dict[str, Any]:
 
 
 def parts_of(config: dict[str, Any]) -> Parts:
-    with execution_whitelist(WHITELIST):
+    with execution_whitelist(whitelist()):
         return build(config)
 
 
@@ -64,7 +64,7 @@ def run_loop(folder: Path, *overrides: str, trial: Any = None) -> tuple[Recorder
     run = create(folder, config)
     recorder = Recorder()
     parts = parts_of(config)
-    with execution_whitelist(WHITELIST):
+    with execution_whitelist(whitelist()):
         loop = build_loop(config)
     result = loop.fit(parts, run, recorder, trial or NoTrial())
     return recorder, result, parts, run

@@ -38,7 +38,7 @@ def go(folder, words, at):
     from omegaconf import OmegaConf
 
     from exp.training.build import build_loop
-    from exp.training.launch import WHITELIST
+    from exp.config.trust import whitelist
 
     config = config_of(*words)
     (folder / ".hydra").mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ def go(folder, words, at):
     tracker = CuttingTracker(at)
     tracker.start(run)
     parts = parts_of(config)
-    with execution_whitelist(WHITELIST):
+    with execution_whitelist(whitelist()):
         loop = build_loop(config)
     result = loop.fit(parts, run, tracker, NoTrial())
     tracker.finish("completed")

@@ -26,13 +26,13 @@ LOOPS = ("trainer", "accelerate")
 def fitted(folder, *words):
     from hydra.utils import execution_whitelist
 
-    from exp.training.launch import WHITELIST
+    from exp.config.trust import whitelist
 
     folder.mkdir(exist_ok=True)
     config = config_of(*words)
     run, tracker = create(folder, config), JsonlTracker()
     tracker.start(run)
-    with execution_whitelist(WHITELIST):
+    with execution_whitelist(whitelist()):
         parts, result = fit(config, run, tracker, NoTrial())
     return run, parts, result
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from exp.errors import ExpError
 TIME = "${now:"  # in the name of an output folder: the folder is ours to number
 AUTO = "auto"
 MULTIRUN = "hydra.mode=MULTIRUN"
+CHOICE = re.compile(r"([^=]+)=\s*choice\((.*)\)\s*")
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def read(argv: Sequence[str]) -> Command:
     ):
         if getattr(given, flag) is not None:
             raise ExpError(f"--{flag.replace('_', '-')} is not taken here: {mend}")
-    words = tuple(given.overrides)
+    words = tuple(map(null_choice, given.overrides))
     _check_words(words)
     command = Command(
         words=tuple(word for word in words if word != MULTIRUN),
@@ -176,6 +178,12 @@ def quoted(path: Path) -> str:
 def literal(path: Path) -> str:
     """The path as a config value in which nothing is interpolated."""
     return str(path).replace("${", "\\${")
+
+
+def null_choice(word: str) -> str:
+    """`key=choice(null,1)` as `key=null,1`, which is the same: Hydra's functions take no null."""
+    found = CHOICE.fullmatch(word)
+    return f"{found[1]}={found[2]}" if found and re.search(r"(^|,)\s*null\s*(,|$)", found[2]) else word
 
 
 def written_dir(config: DictConfig, kind: str) -> str:
