@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from exp.data import labels
-from exp.data.readers import Table
+from exp.data.rows import Rows
 from exp.data.splits import Split
 from exp.errors import ExpError, nearest
 
@@ -36,7 +36,7 @@ def check_columns(
             raise ExpError(f"data.label_names=[{', '.join(names)}]: give two different names or more")
 
 
-def names_of(task: str, label_names: Sequence[str | int] | None, train: Table, label_column: str) -> list[str] | None:
+def names_of(task: str, label_names: Sequence[str | int] | None, train: Rows, label_column: str) -> list[str] | None:
     """Label names in the order of their index: as given, else as found in training. None: regression."""
     if task == "regression":
         return None
@@ -51,7 +51,7 @@ def names_of(task: str, label_names: Sequence[str | int] | None, train: Table, l
 
 
 def split_of(
-    table: Table,
+    table: Rows,
     text_columns: Sequence[str],
     label_column: str,
     label_names: Sequence[str] | None,
@@ -70,7 +70,7 @@ def split_of(
     return Split(texts, found, list(range(len(table))) if id_column is None else ids_of(table, id_column))
 
 
-def ids_of(table: Table, column: str) -> list[int] | list[str]:
+def ids_of(table: Rows, column: str) -> list[int] | list[str]:
     """Integers where all are, else texts. Raises ExpError for an id that is missing or occurs twice."""
     cells = table.column(column)
     seen: dict[str, int] = {}

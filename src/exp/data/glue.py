@@ -223,7 +223,7 @@ def _from_parquet(task: str, what: GlueTask, path: Path) -> Splits:
             return None
         parts = [readers.read_parquet(file) for file in files]
         columns = {key: [cell for part in parts for cell in part.column(key)] for key in parts[0].columns}
-        return _hub_split(what, readers.Table(files[0], columns, list(range(1, sum(map(len, parts)) + 1))))
+        return _hub_split(what, readers.Rows(files[0], columns, list(range(1, sum(map(len, parts)) + 1))))
 
     found = {name: split(name) for name in ("train", *(name for _, name in (*what.hub_eval, *what.hub_test)))}
     for name in ("train", *(name for _, name in what.hub_eval)):
@@ -239,7 +239,7 @@ def _from_hub(task: str, what: GlueTask) -> Splits:
     found: dict[str, Split | None] = {}
     for name, rows in loaded.items():
         numbers = list(range(1, rows.num_rows + 1))
-        found[name] = _hub_split(what, readers.Table(Path(f"{HUB_ID}/{task}/{name}.parquet"), rows.to_dict(), numbers))
+        found[name] = _hub_split(what, readers.Rows(Path(f"{HUB_ID}/{task}/{name}.parquet"), rows.to_dict(), numbers))
     return _arrange(what, found)
 
 
@@ -251,7 +251,7 @@ def _arrange(what: GlueTask, found: dict[str, Split | None]) -> Splits:
     return train, evals, tests
 
 
-def _hub_split(what: GlueTask, table: readers.Table) -> Split:
+def _hub_split(what: GlueTask, table: readers.Rows) -> Split:
     texts = tuple(table.texts(column) for column in what.columns)
     found: list[int] | list[float] | None = None
     if any(label is not None and label >= 0 for label in table.column("label")):  # -1: not published

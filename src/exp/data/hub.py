@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exp.data.columns import check_columns, names_of, split_of
-from exp.data.readers import Table
+from exp.data.rows import Rows
 from exp.data.splits import assemble, carve, check_options, check_share
 from exp.errors import ExpError, nearest
 
@@ -135,7 +135,7 @@ def load(path: str, name: str | None, revision: str | None) -> DatasetDict:
     return loaded
 
 
-def table(loaded: DatasetDict, path: str, split: str, label_column: str) -> Table:
+def table(loaded: DatasetDict, path: str, split: str, label_column: str) -> Rows:
     """A split as columns of Python values, class indices turned to their names, -1 to None."""
     if split not in loaded:
         raise ExpError(f"{path} has no split {split!r}{nearest(split, loaded)}")
@@ -143,7 +143,7 @@ def table(loaded: DatasetDict, path: str, split: str, label_column: str) -> Tabl
     names = _own_names(loaded[split], label_column)
     if names is not None:
         columns[label_column] = [None if cell is None or cell < 0 else names[cell] for cell in columns[label_column]]
-    return Table(Path(f"{path}/{split}.parquet"), columns, list(range(1, loaded[split].num_rows + 1)))
+    return Rows(Path(f"{path}/{split}.parquet"), columns, list(range(1, loaded[split].num_rows + 1)))
 
 
 def _own_names(split: Dataset, label_column: str) -> list[str] | None:

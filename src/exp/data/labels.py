@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from exp.data.readers import Table
+from exp.data.rows import Rows
 from exp.errors import ExpError, nearest
 
 
-def class_names(table: Table, column: str) -> list[str]:
+def class_names(table: Rows, column: str) -> list[str]:
     """The labels that occur, as texts: integers in their order, everything else alphabetically.
 
     Raises ExpError for a missing label, and where there are not two classes at least.
@@ -26,7 +26,7 @@ def class_names(table: Table, column: str) -> list[str]:
         return sorted(names)
 
 
-def class_indices(table: Table, column: str, names: Sequence[str]) -> list[int]:
+def class_indices(table: Rows, column: str, names: Sequence[str]) -> list[int]:
     """Raises ExpError for a label that `names` lacks, naming it and its place."""
     index = {name: number for number, name in enumerate(names)}
     indices = []
@@ -41,7 +41,7 @@ def class_indices(table: Table, column: str, names: Sequence[str]) -> list[int]:
     return indices
 
 
-def scores(table: Table, column: str) -> list[float]:
+def scores(table: Rows, column: str) -> list[float]:
     """Raises ExpError for a cell that is not a finite number, naming its place."""
     values = []
     for row, cell in enumerate(table.column(column)):
@@ -55,7 +55,7 @@ def scores(table: Table, column: str) -> list[float]:
     return values
 
 
-def _name(table: Table, column: str, row: int) -> str:
+def _name(table: Rows, column: str, row: int) -> str:
     cell = table.column(column)[row]
     if cell is None or cell == "" or (isinstance(cell, float) and math.isnan(cell)):
         raise ExpError(f"{table.where(row)}: no label in column {column!r}")

@@ -149,7 +149,7 @@ def glue_task(run: Finished) -> str | None:
     return node["task"] if node["_target_"] == "exp.data.glue.glue" else None
 
 
-def _diagnostic(by_task: Mapping[str, Finished], given: Mapping[str, str]) -> readers.Table | None:
+def _diagnostic(by_task: Mapping[str, Finished], given: Mapping[str, str]) -> readers.Rows | None:
     """GLUE's diagnostic set with MNLI's column names; None where there is no MNLI run or no file."""
     if "ax" in given:
         file = Path(given["ax"]).expanduser()
@@ -166,7 +166,7 @@ def _diagnostic(by_task: Mapping[str, Finished], given: Mapping[str, str]) -> re
     table = readers.read(file)
     theirs = {"sentence1": "premise", "sentence2": "hypothesis"}
     columns = {theirs.get(name, name): cells for name, cells in table.columns.items() if name != "label"}
-    return readers.Table(table.path, columns, table.lines)
+    return readers.Rows(table.path, columns, table.lines)
 
 
 def _ax_hint(lacking: list[File]) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pyarrow import Table as Predictions
 
     from exp.data.base import RawData
-    from exp.data.readers import Table
+    from exp.data.rows import Rows
     from exp.loop.evaluation import Evaluation
     from exp.saved.finished import Finished, Model
 
@@ -33,7 +33,7 @@ def table_of_split(run: Finished, model: Model, data: RawData, name: str) -> tup
     return prediction_table(tokens, found, data.label_names), found
 
 
-def as_data(run: Finished, table: Table) -> RawData:
+def as_data(run: Finished, table: Rows) -> RawData:
     """The rows of a file as if they were the run's data. Raises ExpError for a cell that is no text or no label."""
     from exp.data.columns import split_of
     from exp.data.splits import assemble
