@@ -69,7 +69,7 @@ def _check_sweep(cfg: DictConfig) -> None:
 def _check_sweeper(sweeper: Any) -> None:
     if sweeper.get("custom_search_space"):
         function = sweeper["custom_search_space"]
-        trust.permit_code(function, "hydra.sweeper.custom_search_space")
+        trust.permit_function(function, "hydra.sweeper.custom_search_space")
     sampler = sweeper.get("sampler")
     theirs = not str(sweeper["_target_"]).endswith(".StudySweeper")
     if (

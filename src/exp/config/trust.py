@@ -55,6 +55,8 @@ PLUGINS = {
         "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher",
     ),
 }
+# Keys whose value is the dotted name of a function in a trusted package.
+FUNCTIONS = ("task.metrics", "hydra.sweeper.custom_search_space")
 PACKAGE_LINE = re.compile(r"^#\s*@package\s+(\S+)", re.MULTILINE)
 WAYS = (
     'to use code of your own, trust its package: [tool.exp] trust = ["my_pkg"] in pyproject.toml, EXP_TRUST=my_pkg, '
@@ -111,15 +113,19 @@ def resolve(target: Any, where: str) -> Any:
 
     Args:
         target: A dotted name, the value of a `_target_`.
-        where: The dotted place of the part in the config, e.g. "optimizer".
+        where: The dotted place of the part in the config, e.g. "optimizer"; or the key that names a function.
 
     Raises:
         ExpError: It is not permitted at `where`, does not exist, or its package fails while it is imported.
     """
     found = trusted()
-    permit(found, target, where, None)
+    where = where.removesuffix("._target_")
+    if where in FUNCTIONS:
+        permit_function(target, where)
+    else:
+        permit(found, target, where, None)
+    said = f"{where}={target}" if where in FUNCTIONS else f"{where}._target_={target}"
     package = found.package_of(target)
-    said = f"{where}._target_={target}"
     try:
         named = _named(target)
     except (ImportError, AttributeError) as error:
@@ -156,7 +162,7 @@ def permit(found: Trusted, target: Any, where: str, outer: str | None) -> None:
     raise ExpError(f"{said} is not trusted{hint}{'' if hint.endswith('?') else ';'} {WAYS}")
 
 
-def permit_code(target: Any, where: str) -> None:
+def permit_function(target: Any, where: str) -> None:
     """For a key that names a function of the user's own. Raises ExpError unless a trusted package holds it."""
     if not isinstance(target, str) or trusted().package_of(target) is None:
         raise ExpError(f"{where}={target} is not trusted; {WAYS}")
