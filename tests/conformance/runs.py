@@ -13,6 +13,7 @@ from hydra.utils import execution_whitelist
 from omegaconf import OmegaConf
 
 from exp.config.confdir import conf_dir
+from exp.config.trust import whitelist
 from exp.loop import outputs
 from exp.loop.base import Parts
 from exp.run.folder import Run, create
@@ -21,7 +22,6 @@ from exp.study.trial import NoTrial
 from exp.task.base import EvaluatedBatch, split_name
 from exp.tracker.base import NullTracker
 from exp.training.build import build, build_loop
-from exp.config.trust import whitelist
 
 # Eleven batches an epoch; with an accumulation of 4 the last group has three, and the last batch two examples.
 SMALL = [

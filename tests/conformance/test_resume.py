@@ -37,8 +37,8 @@ def go(folder, words, at):
     from hydra.utils import execution_whitelist
     from omegaconf import OmegaConf
 
-    from exp.training.build import build_loop
     from exp.config.trust import whitelist
+    from exp.training.build import build_loop
 
     config = config_of(*words)
     (folder / ".hydra").mkdir(parents=True, exist_ok=True)

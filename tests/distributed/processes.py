@@ -15,11 +15,11 @@ import torch
 from hydra.utils import execution_whitelist
 from omegaconf import OmegaConf
 
+from exp.config.trust import whitelist
 from exp.distributed import ranks
 from exp.run.result import Result
 from exp.study.trial import NoTrial
 from exp.training.build import build, build_loop
-from exp.config.trust import whitelist
 from exp.training.lifecycle import opened
 from tests.conformance.runs import Recorder, config_of
 

@@ -155,7 +155,9 @@ def test_sweeps_get_folders_of_their_own(launched: Launch, capsys: pytest.Captur
     assert "exists already" in refused(launched, capsys, "-m", f"hydra.sweep.dir=sweeps/{year}", "seed=1,2")
 
 
-def test_a_wrong_swept_value_is_found_before_the_first_run(launched: Launch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_swept_value_is_found_before_the_first_run(
+    launched: Launch, capsys: pytest.CaptureFixture[str]
+) -> None:
     done: list[float] = []
 
     def task(cfg: DictConfig) -> float:

@@ -78,7 +78,6 @@ def environment() -> dict[str, str]:
     return {PROJECT: str(found) if found else NONE, **({"PYTHONPATH": os.pathsep.join(entries)} if entries else {})}
 
 
-@lru_cache
 def _project(given: str | None, here: str) -> Project:
     if given is not None:
         return Project(None) if given == NONE else _read(Path(given) / "pyproject.toml") or Project(None)
@@ -157,7 +156,7 @@ def _add(found: dict[str, Package], name: str, origin: str, beside: Path | None 
         raise ExpError(f"{origin} names {name}, and there is no such package: install it, or mend the name")
     places = list(spec.submodule_search_locations or ())
     file = places[0] if places else spec.origin
-    if file is None:
+    if file in (None, "built-in", "frozen"):
         raise ExpError(f"{origin} names {name}, which is built into Python: it cannot be trusted as a package")
     found[name] = Package(name, origin, Path(file) if places else Path(file).parent)
 

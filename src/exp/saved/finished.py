@@ -128,9 +128,7 @@ def load_model(run: Finished) -> Model:
             output_loading_info=True,
             **({"attn_implementation": attention} if attention else {}),
         )
-        processor = AutoTokenizer.from_pretrained(
-            place, use_fast=True, trust_remote_code=False, local_files_only=True
-        )
+        processor = AutoTokenizer.from_pretrained(place, use_fast=True, trust_remote_code=False, local_files_only=True)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ExpError(f"{place} cannot be loaded: {str(error).strip().splitlines()[0]}") from error
     if absent := sorted(info["missing_keys"]):
