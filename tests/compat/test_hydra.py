@@ -16,7 +16,16 @@ from exp.config.confdir import conf_dir
 def test_the_flags_are_hydras() -> None:
     given = private.flags_parser().parse_intermixed_args(["-m", "seed=1", "-cd", "mine", "lr=2"])
     assert (given.multirun, given.config_dir, given.overrides) == (True, "mine", ["seed=1", "lr=2"])
-    names = {"help", "hydra_help", "cfg", "info", "shell_completion", "config_path", "config_name", "experimental_rerun"}
+    names = {
+        "help",
+        "hydra_help",
+        "cfg",
+        "info",
+        "shell_completion",
+        "config_path",
+        "config_name",
+        "experimental_rerun",
+    }
     assert names <= set(vars(given))
 
 

@@ -166,11 +166,11 @@ def test_a_package_announces_itself(package: Path, monkeypatch: pytest.MonkeyPat
 
 def test_options_of_a_trusted_package_join_the_search_path(package: Path) -> None:
     (package / "my_pkg" / "conf" / "optimizer").mkdir(parents=True)
-    (package / "my_pkg" / "conf" / "optimizer" / "lion.yaml").write_text("_target_: my_pkg.optim.Lion\nlr: 1e-4\n")
+    (package / "my_pkg" / "conf" / "optimizer" / "lion.yaml").write_text("_target_: my_pkg.optim.Lion\nown: 4\n")
     with pytest.raises(ExpError, match="optimizer=lion: no such option"):
         compose(["optimizer=lion"])
     trusting(package)
-    assert compose(["optimizer=lion"]).optimizer.lr == 1e-4
+    assert compose(["optimizer=lion"]).optimizer.own == 4
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,9 @@ def test_folders_of_options_add_no_trust(where: str, package: Path) -> None:
     assert "optimizer._target_=my_pkg.optim.Lion is not trusted" in refused(plain(cfg))
 
 
-def test_another_working_folder_keeps_the_project(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_working_folder_keeps_the_project(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trusting(package)
     handed = project.environment()
     evil = tmp_path / "evil"

@@ -121,7 +121,9 @@ def _value(words: Sequence[str], key: str) -> str | None:
         value = OverridesParser.create().parse_override(given[-1]).value()
     except HydraException:
         value = text  # a path with signs of Hydra's grammar
-    return None if value is None or text == "" else str(value) if isinstance(value, str) else text
+    if value is None or text == "":
+        return None
+    return value.replace("\\${", "${") if isinstance(value, str) else text  # as `literal` writes it
 
 
 def _newest_interrupted(command: Command) -> Path | None:

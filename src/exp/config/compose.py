@@ -145,10 +145,14 @@ def composed_from() -> list[str]:
     return [os.path.relpath(folder) if Path(folder).is_relative_to(here) else folder for folder in folders]
 
 
+def own(cfg: DictConfig) -> DictConfig:
+    """Without Hydra's node."""
+    return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+
+
 def plain(cfg: DictConfig) -> dict[str, Any]:
     """Resolved and without Hydra's node, as a run records its config."""
-    own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
-    return OmegaConf.to_container(own, resolve=True)  # type: ignore[return-value]
+    return OmegaConf.to_container(own(cfg), resolve=True)  # type: ignore[return-value]
 
 
 def _check_saved(path: Path) -> None:

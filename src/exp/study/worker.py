@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from hydra.core.utils import JobReturn, JobStatus, run_job
+from hydra.core.utils import JobReturn, run_job
 from hydra.types import HydraContext, TaskFunction
 from hydra.utils import instantiate
 from omegaconf import DictConfig, open_dict
 from optuna.trial import FrozenTrial, TrialState
 
+from exp.compat.hydra import returned
 from exp.run.result import read_result
 from exp.study import trial as current_trial
 from exp.study.failures import SAME, failing
@@ -215,8 +216,7 @@ class TrialWorker:
         finally:
             current_trial.current.reset(token)
             current_trial.study.reset(study)
-        if job.status != JobStatus.COMPLETED:
-            raise job._return_value
+        returned(job)
         return job, seconds
 
 

@@ -16,15 +16,16 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
-from hydra.core.utils import run_job
+from hydra.core.utils import configure_log
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from hydra.utils import execution_whitelist
+from omegaconf import DictConfig, open_dict, read_write
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
-from exp.compat.hydra import context, returned
+from exp.compat.hydra import context
 from exp.config import trust
 from exp.config.command_line import TIME, Command, literal, quoted, read, written_dir
-from exp.config.compose import Composer, compose, composer, plain, search_path
+from exp.config.compose import Composer, compose, composer, own, plain, search_path
 from exp.config.confdir import conf_dir
 from exp.config.explain import explained, while_composing
 from exp.config.hydra_node import check_hydra, check_job
@@ -111,9 +112,14 @@ def _launch(task: Task, argv: list[str]) -> None:
         cfg = made.compose(command.words, command.multirun)
         with made.explaining(command.words):
             check_hydra(cfg)
-            prepare = _prepare_sweep if command.multirun else _prepare_run
-            prepare(cfg, command, made)
-        (_sweep if command.multirun else _run)(Job(task), cfg, made)
+            if command.multirun:
+                _prepare_sweep(cfg, made)
+            else:
+                _prepare_run(cfg, command)
+        if command.multirun:
+            _sweep(Job(task), cfg, made)
+        else:
+            _run(Job(task), cfg)
 
 
 def _show(task: Task, command: Command, argv: list[str]) -> None:
@@ -130,26 +136,22 @@ def _show(task: Task, command: Command, argv: list[str]) -> None:
         sys.argv = before
 
 
-def _prepare_run(cfg: DictConfig, command: Command, made: Composer) -> None:
+def _prepare_run(cfg: DictConfig, command: Command) -> None:
     check_config(cfg)
     _check_processes(cfg, command)
     _set_folder(cfg, "run", Path(ranks.current.get().decide("folder", lambda: str(_run_folder(cfg, command)))))
 
 
-def _run(job: Job, cfg: DictConfig, made: Composer) -> None:
-    _no_hydra_files(cfg)
-    returned(
-        run_job(
-            hydra_context=context(made.loader, trust.whitelist()),
-            task_function=job,
-            config=cfg,
-            job_dir_key="hydra.run.dir",
-            job_subdir_key=None,
-        )
-    )
+def _run(job: Job, cfg: DictConfig) -> None:
+    with read_write(cfg.hydra), open_dict(cfg.hydra):
+        cfg.hydra.runtime.output_dir = literal(Path(cfg.hydra.run.dir))
+    HydraConfig.instance().set_config(cfg)
+    configure_log(cfg.hydra.job_logging, cfg.hydra.verbose)
+    with execution_whitelist(trust.whitelist()):
+        job(own(cfg))
 
 
-def _prepare_sweep(cfg: DictConfig, command: Command, made: Composer) -> None:
+def _prepare_sweep(cfg: DictConfig, made: Composer) -> None:
     if ranks.current.get().place.size > 1:
         raise ExpError(
             "--multirun starts processes of its own, and torchrun or accelerate launch has started several: "
@@ -166,7 +168,10 @@ def _prepare_sweep(cfg: DictConfig, command: Command, made: Composer) -> None:
         check_config(point)
     HydraConfig.instance().set_config(cfg)
     check_plain_sweeper(cfg)
-    _set_folder(cfg, "sweep", claim_sweep(*_folder(cfg, "sweep")))
+    folder, movable = _folder(cfg, "sweep")
+    if "${" in str(folder):
+        raise ExpError(f"hydra.sweep.dir={folder}: Hydra cannot sweep in a folder with ${{ in its name; choose another")
+    _set_folder(cfg, "sweep", claim_sweep(folder, movable))
 
 
 def _sweep(job: Job, cfg: DictConfig, made: Composer) -> None:
@@ -223,7 +228,7 @@ def _run_folder(cfg: DictConfig, command: Command) -> Path:
         return command.saved
     folder = claim_run(*_folder(cfg, "run"))
     _set_folder(cfg, "run", folder)
-    save(folder, OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]), cfg.hydra)
+    save(folder, own(cfg), cfg.hydra)
     return folder
 
 
