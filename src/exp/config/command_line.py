@@ -172,12 +172,12 @@ def run_folder_of(given: str, word: str) -> Path:
     raise ExpError(f"{word}={given}: neither a run folder nor a checkpoint in one (no run.json beside .hydra there)")
 
 
-def quoted(path: Path) -> str:
-    """A path as Hydra's override grammar takes it, whatever characters it has."""
+def quoted(path: Path | str) -> str:
+    """A path or address as Hydra's override grammar takes it, whatever characters it has."""
     return QuotedString(literal(path), Quote.single).with_quotes()
 
 
-def literal(path: Path) -> str:
+def literal(path: Path | str) -> str:
     """The path as a config value in which nothing is interpolated."""
     return str(path).replace("${", "\\${")
 

@@ -91,7 +91,7 @@ def _check_parts(cfg: DictConfig, choices: Any) -> None:
 
     try:
         config = plain(cfg)
-    except InterpolationToMissingValueError:
+    except (InterpolationToMissingValueError, RecursionError):
         config = None  # `check` says which value is not given
     except OmegaConfBaseException as error:
         cause = str(error).splitlines()[0].rpartition("while resolving interpolation: ")[2].strip('"')
@@ -126,7 +126,7 @@ def _show(task: Task, command: Command, argv: list[str]) -> None:
     """Hydra answers --cfg, --help and the like; composing first says in one line what it says in many."""
     if not {"--shell-completion", "-sc"} & set(argv):
         compose(command.words, config_dir=command.config_dir, name=command.config_name, multirun=command.multirun)
-    more = [f"file://{folder}" for folder in search_path() if folder != conf_dir()]
+    more = [quoted(f"file://{folder}") for folder in search_path() if folder != conf_dir()]
     before, sys.argv = sys.argv, [sys.argv[0], *argv, *([f"hydra.searchpath=[{','.join(more)}]"] if more else [])]
     try:
         hydra.main(config_path=str(conf_dir()), config_name=command.config_name, execution_whitelist=[])(task)()
