@@ -75,8 +75,10 @@ def trained(*words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     train.main()
 
 
-@pytest.mark.parametrize("kind", list(hostile_nodes(Path("x"))))
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    ("place", "kind"),
+    [*((place, "a function of exp") for place in PLACES), *(("data", kind) for kind in hostile_nodes(Path("x")))],
+)
 def test_no_part_of_a_run_folder_runs_code(
     place: str, kind: str, mark: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

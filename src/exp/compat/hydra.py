@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
+
+from hydra.core.global_hydra import GlobalHydra
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
@@ -18,6 +20,27 @@ def flags_parser() -> ArgumentParser:
     from hydra._internal.utils import get_args_parser
 
     return get_args_parser()
+
+
+def show(name: str, given: Namespace) -> None:
+    """What `hydra.main` does for --help, --cfg and the like; it takes no search path of several folders.
+
+    Args:
+        name: The primary config.
+        given: What `flags_parser` has read; one of its flags is set.
+    """
+    hydra = GlobalHydra.instance().hydra
+    assert hydra is not None
+    if given.help:
+        hydra.app_help(config_name=name, args_parser=flags_parser(), args=given)
+    elif given.hydra_help:
+        hydra.hydra_help(config_name=name, args_parser=flags_parser(), args=given)
+    elif given.cfg:
+        hydra.show_cfg(name, given.overrides, given.cfg, given.package, given.resolve)
+    elif given.shell_completion:
+        hydra.shell_completion(name, given.overrides)
+    else:
+        hydra.show_info(given.info, name, given.overrides)
 
 
 def context(loader: ConfigLoader, whitelist: tuple[str, ...]) -> HydraContext:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +23,7 @@ from exp.errors import ExpError
 
 TIME = "${now:"  # in the name of an output folder: the folder is ours to number
 AUTO = "auto"
+SHOWING = ("help", "hydra_help", "cfg", "info", "shell_completion")
 MULTIRUN = "hydra.mode=MULTIRUN"
 CHOICE = re.compile(r"([^=]+)=\s*choice\((.*)\)\s*")
 
@@ -35,7 +38,7 @@ class Command:
     config_name: str = PRIMARY
     saved: Path | None = None
     goes_on: bool = False  # with the run in `saved`, in its folder
-    shows: bool = False  # --cfg, --help, --info and the like: prints and ends
+    shows: Namespace | None = None  # --cfg, --help, --info and the like: prints and ends
 
 
 def read(argv: Sequence[str]) -> Command:
@@ -56,9 +59,17 @@ def read(argv: Sequence[str]) -> Command:
         multirun=given.multirun or MULTIRUN in words,
         config_dir=Path(given.config_dir) if given.config_dir else None,
         config_name=given.config_name or PRIMARY,
-        shows=bool(given.help or given.hydra_help or given.cfg or given.info or given.shell_completion),
     )
-    return command if command.shows else _resumed(command)
+    shown = [flag for flag in SHOWING if getattr(given, flag)]
+    if len(shown) + (given.multirun or given.run) > 1:
+        flags = [*shown, *(flag for flag in ("multirun", "run") if getattr(given, flag))]
+        raise ExpError(f"{' and '.join('--' + flag.replace('_', '-') for flag in flags)} do not go together: keep one")
+    if not shown:
+        return _resumed(command)
+    if given.shell_completion and "COMP_LINE" not in os.environ and _value(words, "query") is not None:
+        raise ExpError('a shell asks this itself, after: eval "$(python -m exp.train --shell-completion install=bash)"')
+    given.overrides = list(command.words)
+    return replace(command, shows=given)
 
 
 def _refuse(message: str) -> NoReturn:

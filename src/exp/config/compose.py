@@ -97,7 +97,7 @@ class Composer:
         # A saved config has no Hydra node, so what train.yaml says there is said again.
         again = ["hydra.job.name=train", "hydra/job_logging=none", "hydra/hydra_logging=none"] if self.saved else []
         mode = ["hydra.mode=MULTIRUN"] if multirun else []
-        self._check_options(words)
+        self.check_options(words)
         with self.explaining(words):
             kind = RunMode.MULTIRUN if multirun else RunMode.RUN
             cfg = self.loader.load_configuration(self.name, [*again, *words, *mode], kind)
@@ -106,7 +106,7 @@ class Composer:
 
     def compose_job(self, master: DictConfig, words: Sequence[str]) -> DictConfig:
         """One run of the sweep whose config is `master`, as its launcher will compose it."""
-        self._check_options(words)
+        self.check_options(words)
         with self.explaining(words):
             cfg = self.loader.load_sweep_config(master, list(words))
         HydraConfig.instance().set_config(cfg)
@@ -122,7 +122,7 @@ class Composer:
                 raise
             raise explained(error, words, self) from error
 
-    def _check_options(self, words: Sequence[str]) -> None:
+    def check_options(self, words: Sequence[str]) -> None:
         """Hydra finds no fault with an option of an optional group that is not there."""
         for word in words:
             group, _, option = word.lstrip("+").partition("=")

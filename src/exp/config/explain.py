@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 from yaml import YAMLError
 
 from exp.errors import ExpError, nearest
@@ -52,7 +52,16 @@ def explained(error: BaseException, words: Sequence[str], composer: Composer | N
     several = re.search(r"'([^']*=[^']*)'", str(error)) if "--multirun" in str(error) else None
     if several:
         return _a_sweep(several[1])
-    return ExpError(_flat(error))
+    return unresolved(error) or ExpError(_flat(error))
+
+
+def unresolved(error: BaseException) -> ExpError | None:
+    """For a value that cannot be filled in: its key and why. None for every other error."""
+    for one in (error, error.__cause__):
+        if isinstance(one, InterpolationResolutionError):
+            why = str(one).splitlines()[0].rpartition("while resolving interpolation: ")[2].strip('"')
+            return ExpError(f"{one.full_key or 'the config'}: {why}")
+    return None
 
 
 def _unreadable(error: OverrideParseException) -> ExpError:

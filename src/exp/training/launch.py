@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.core.utils import configure_log
@@ -22,12 +21,11 @@ from hydra.utils import execution_whitelist
 from omegaconf import DictConfig, open_dict, read_write
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
-from exp.compat.hydra import context
+from exp.compat.hydra import context, show
 from exp.config import trust
 from exp.config.command_line import TIME, Command, literal, quoted, read, written_dir
-from exp.config.compose import Composer, compose, composer, own, plain, search_path
-from exp.config.confdir import conf_dir
-from exp.config.explain import explained, while_composing
+from exp.config.compose import Composer, composer, own, plain
+from exp.config.explain import explained, unresolved, while_composing
 from exp.config.hydra_node import check_hydra, check_job
 from exp.distributed import ranks
 from exp.errors import ExpError
@@ -94,8 +92,7 @@ def _check_parts(cfg: DictConfig, choices: Any) -> None:
     except (InterpolationToMissingValueError, RecursionError):
         config = None  # `check` says which value is not given
     except OmegaConfBaseException as error:
-        cause = str(error).splitlines()[0].rpartition("while resolving interpolation: ")[2].strip('"')
-        raise ExpError(f"{error.full_key or 'the config'}: {cause}") from error
+        raise unresolved(error) or error from error
     if config is not None:
         trust.check(config)  # first, because `check` imports what it finds
     check(cfg, choices)
@@ -105,10 +102,12 @@ def _check_parts(cfg: DictConfig, choices: Any) -> None:
 
 def _launch(task: Task, argv: list[str]) -> None:
     command = read(argv)
-    if command.shows:
-        _show(task, command, argv)
-        return
     with composer(config_dir=command.config_dir, name=command.config_name, saved=command.saved) as made:
+        if command.shows:
+            with made.explaining(command.words):
+                made.check_options(command.words)
+                show(command.config_name, command.shows)
+            return
         cfg = made.compose(command.words, command.multirun)
         with made.explaining(command.words):
             check_hydra(cfg)
@@ -120,20 +119,6 @@ def _launch(task: Task, argv: list[str]) -> None:
             _sweep(Job(task), cfg, made)
         else:
             _run(Job(task), cfg)
-
-
-def _show(task: Task, command: Command, argv: list[str]) -> None:
-    """Hydra answers --cfg, --help and the like; composing first says in one line what it says in many."""
-    if not {"--shell-completion", "-sc"} & set(argv):
-        compose(command.words, config_dir=command.config_dir, name=command.config_name, multirun=command.multirun)
-    more = [quoted(f"file://{folder}") for folder in search_path() if folder != conf_dir()]
-    before, sys.argv = sys.argv, [sys.argv[0], *argv, *([f"hydra.searchpath=[{','.join(more)}]"] if more else [])]
-    try:
-        hydra.main(config_path=str(conf_dir()), config_name=command.config_name, execution_whitelist=[])(task)()
-    except ValueError as error:  # flags that do not go together
-        raise ExpError(str(error)) from error
-    finally:
-        sys.argv = before
 
 
 def _prepare_run(cfg: DictConfig, command: Command) -> None:
