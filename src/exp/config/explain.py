@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from exp.config.confdir import conf_dir, groups
+from exp.config.other_names import known_as
 from exp.errors import ExpError, nearest
 from exp.work.launchers import package_missing
 
@@ -78,6 +79,8 @@ def _listing(option: str, known: Sequence[str]) -> str:
 
 
 def _no_such_key(wrong: str, config_name: str, overrides: Sequence[str]) -> ExpError:
+    if (elsewhere := known_as(wrong)) is not None:
+        return ExpError(f"{wrong}: no such key{elsewhere}")
     known = {*known_keys(config_name, overrides), *groups()}
     return ExpError(f"{wrong}: no such key{near_key(wrong, known)}")
 

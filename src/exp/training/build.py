@@ -1,4 +1,4 @@
-"""From config to parts: the only file that calls instantiate(). After it no component sees a config."""
+"""From config to parts: the only file that makes them. After it no component sees a config."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.utils import instantiate
-
 from exp.config.settings import TrainingSettings
+from exp.config.targets import make
 from exp.distributed import ranks
 from exp.distributed.together import Together
 from exp.loop.base import Loop, Parts
@@ -31,10 +30,6 @@ if TYPE_CHECKING:
 Stamps = tuple[tuple[str, int, int], ...]  # path, bytes, time of the last change in ns
 
 
-def _make(node: Mapping[str, Any]) -> Any:
-    return instantiate(node, _convert_="all")  # components get lists and dicts, not OmegaConf's
-
-
 def build_settings(config: Mapping[str, Any]) -> TrainingSettings:
     return TrainingSettings(**{field.name: config[field.name] for field in fields(TrainingSettings)})
 
@@ -43,15 +38,15 @@ def build_tracker(config: Mapping[str, Any]) -> Tracker:
     """metrics.jsonl first: it is there when another one fails. One process of a run tracks it."""
     if not ranks.current.get().place.first:
         return NullTracker()
-    return Watch(Fanout([JsonlTracker(), *(_make(one) for one in config["tracker"].values())]))
+    return Watch(Fanout([JsonlTracker(), *(make(one, f"tracker.{name}") for name, one in config["tracker"].items())]))
 
 
 def build_loop(config: Mapping[str, Any]) -> Loop:
-    return _make(config["loop"])
+    return make(config["loop"], "loop")
 
 
 def build_hub(config: Mapping[str, Any]) -> Hub:
-    return _make(config["hub"])
+    return make(config["hub"], "hub")
 
 
 def build_world(config: Mapping[str, Any]) -> World:
@@ -61,7 +56,7 @@ def build_world(config: Mapping[str, Any]) -> World:
     together = ranks.current.get()
     if together.place.size == 1 and "distributed" not in config:  # a run that is older than the group
         return world.ALONE
-    option = _make(config["distributed"])
+    option = make(config["distributed"], "distributed")
     options.check(config["distributed"], together.place.size, goes_on=True)
     return world.Many(together, option) if isinstance(together, Together) else world.ALONE
 
@@ -73,7 +68,7 @@ def build_data(config: Mapping[str, Any]) -> RawData:
 
 @lru_cache(maxsize=2)
 def _data(node: str, stamps: Stamps) -> RawData:
-    return _make(json.loads(node))
+    return make(json.loads(node), "data")
 
 
 def build_tokens(config: Mapping[str, Any]) -> tuple[PreTrainedTokenizerBase, Encoded]:
@@ -87,7 +82,7 @@ def _tokens(data: str, model: str, cache_dir: str, stamps: Stamps) -> tuple[PreT
     from exp.data.encode import encode
 
     raw = build_data({"data": json.loads(data)})
-    tokenizer = _make(json.loads(model)).tokenizer(raw)
+    tokenizer = make(json.loads(model), "model").tokenizer(raw)
     return tokenizer, encode(raw, tokenizer, Path(cache_dir))
 
 
@@ -100,12 +95,12 @@ def _stamps(node: Mapping[str, Any]) -> Stamps:
 
 def mixed_precision(config: Mapping[str, Any]) -> str:
     """What the config's precision means on this machine, in Accelerate's word."""
-    return _make(config["precision"]).resolve(_device())
+    return make(config["precision"], "precision").resolve(_device())
 
 
 def as_trained(config: Mapping[str, Any], model: PreTrainedModel) -> int | None:
     """Gives a saved model the kernels of its training; returns what its batches are padded to a multiple of."""
-    speed = _make(config["speed"])
+    speed = make(config["speed"], "speed")
     speed.kernels(model, _device(), mixed_precision(config))
     return speed.pads_to(_device())
 
@@ -129,10 +124,10 @@ def build(config: Mapping[str, Any]) -> Parts:
         data = build_data(config)
     processes = config["distributed"]["processes"] if "distributed" in config else 1
     steps = plan(settings, len(data.train), produced(data.metrics), list(data.evals), processes)
-    scheduler = _make(config["scheduler"])
+    scheduler = make(config["scheduler"], "scheduler")
     scheduler(torch.optim.SGD([torch.zeros(1)], lr=1.0), steps.total_steps, steps.greater_is_better)  # warmup fits
 
-    source, adapter = _make(config["model"]), _make(config["adapter"])
+    source, adapter = make(config["model"], "model"), make(config["adapter"], "adapter")
     with together.first_here("tokens"):
         tokenizer, encoded = build_tokens(config)
     set_seed(settings.init_seed)  # before the head is drawn
@@ -140,7 +135,7 @@ def build(config: Mapping[str, Any]) -> Parts:
     model = adapter.apply(model, steps.total_steps)
     if settings.gradient_checkpointing:
         model.activation_checkpointing_enable()
-    speed = _make(config["speed"])
+    speed = make(config["speed"], "speed")
     speed.apply(model, _device(), precision, settings.dropout_seed)
     return Parts(
         data=data,
@@ -148,7 +143,7 @@ def build(config: Mapping[str, Any]) -> Parts:
         model=model,
         tokenizer=tokenizer,
         collator=Collator(tokenizer, pad_to_multiple_of=speed.pads_to(_device())),
-        optimizer=_make(config["optimizer"]),
+        optimizer=make(config["optimizer"], "optimizer"),
         scheduler=scheduler,
         metric=lambda: metrics.build(data.metrics),
         adapter=adapter,
