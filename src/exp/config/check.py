@@ -16,7 +16,9 @@ from exp.config.other_names import known_as
 from exp.config.settings import RootSettings
 from exp.config.targets import check_node
 from exp.errors import ExpError, nearest
+from exp.run.identity import flatten
 
+LISTED = "; python -m exp.train --cfg job lists every key"
 # Groups that a run cannot be without. A tracker may have no member.
 NEEDED = (
     *("data", "model", "adapter", "optimizer", "scheduler", "loop"),
@@ -34,9 +36,12 @@ def check(cfg: DictConfig, choices: Mapping[str, Any]) -> None:
     Raises:
         ExpError: The first thing that cannot work.
     """
+    settings = {one.name for one in fields(RootSettings)}
+    for key in (*sorted(settings), *NEEDED):
+        if key not in cfg:
+            raise ExpError(f"{key} is missing from the config: {_mend(key)}")
     _nothing_missing(cfg, choices)
     config = _plain(cfg)
-    settings = {one.name for one in fields(RootSettings)}
     _root_keys(config, settings, {*groups(), *(group for group in choices if "/" not in group)})
     construct(RootSettings, {key: value for key, value in config.items() if key in settings}, "")
     options = {
@@ -49,7 +54,10 @@ def check(cfg: DictConfig, choices: Mapping[str, Any]) -> None:
 
 
 def _nothing_missing(cfg: DictConfig, choices: Mapping[str, Any]) -> None:
-    missing = sorted(key for key in OmegaConf.missing_keys(cfg) if not key.startswith("hydra."))
+    """Interpolations are not followed: one to a missing key is that key's fault."""
+    written = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(written, dict)
+    missing = sorted(key for key, value in flatten(written) if value == "???" and not key.startswith("hydra."))
     if missing:
         group = missing[0].partition(".")[0]
         why = f"{group}={choices[group]} needs it" if choices.get(group) else "it has no default"
@@ -78,12 +86,9 @@ def _root_keys(config: Mapping[str, Any], settings: set[str], groups: set[str]) 
     known = {*settings, *NEEDED, *groups}
     for key, value in config.items():
         if key not in known:
-            raise ExpError(f"{key}: no such key{known_as(key) or nearest(key, known)}")
+            raise ExpError(f"{key}: no such key{known_as(key) or nearest(key, known) or LISTED}")
         if key not in settings and not isinstance(value, dict):
             raise ExpError(f"{key}={value!r} has the wrong type: it takes an option of the group conf/{key}/")
-    for key in (*sorted(settings), *NEEDED):
-        if key not in config:
-            raise ExpError(f"{key} is missing from the config: {_mend(key)}")
 
 
 def _mend(key: str) -> str:
@@ -94,6 +99,8 @@ def _mend(key: str) -> str:
 def _nodes(key: str, group: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The options of a group by their place in the config: one, or each member of `tracker`."""
     if key != "tracker" or "_target_" in group:
+        if "_target_" not in group:
+            raise ExpError(f"{key} has no option in the config: {_mend(key)}")
         return {key: group}
     for name, node in group.items():
         if not isinstance(node, dict):

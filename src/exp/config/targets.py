@@ -63,7 +63,7 @@ def _declared(node: Mapping[str, Any], where: str) -> tuple[type | None, dict[st
     for key in values:
         if str(key).startswith("_"):
             raise ExpError(f"{where}.{key}: no such key; exp takes _target_ and the option's own keys")
-    renamed = by_target(target, values)
+    renamed = by_target(target, values, where)
     found: Any = None
     if renamed is not None:
         found, values = renamed

@@ -107,11 +107,23 @@ class AdaLora:
                 " between them in which ranks are pruned: their sum must be below 1"
             )
 
+    def check_length(self, total_steps: int) -> None:
+        """Raises ExpError when a run of `total_steps` is too short; a shorter one then is too."""
+        if total_steps - int(total_steps * self.final_ratio) < 2:
+            raise ExpError(
+                f"adapter=adalora shares out its ranks at the second step or later, and this run has {total_steps}; "
+                "train longer (num_train_epochs, max_steps), or take adapter=lora"
+            )
+
     def load_kwargs(self) -> dict[str, Any]:
         return {}
 
     def apply(self, model: PreTrainedModel, total_steps: int) -> PreTrainedModel:
-        """The model wrapped by peft. Raises ExpError for target modules that the model does not have."""
+        """The model wrapped by peft.
+
+        Raises ExpError for target modules that the model does not have, and for a run that is too short.
+        """
+        self.check_length(total_steps)
         peft = _peft("adalora")
         config = peft.AdaLoraConfig(
             task_type=peft.TaskType.SEQ_CLS,

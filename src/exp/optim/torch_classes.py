@@ -10,14 +10,17 @@ import ast
 import importlib.util
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from annotated_types import Ge
+
+from exp.config.option import construct
 from exp.errors import ExpError, nearest
 from exp.optim.optimizers import Groups, OptimizerOption
-from exp.optim.ranges import Betas, Fraction, NotNegative, Share
+from exp.optim.ranges import Betas, Fraction, NotNegative, Positive, Share
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +46,21 @@ _RANGES: dict[str, Any] = {
     "rho": Fraction,
     "alpha": Fraction,
     "lr_decay": NotNegative,
+    "gamma": Positive,
+    "power": Positive,
+    "factor": Fraction,
+    "patience": Annotated[int, Ge(0)],
+    **dict.fromkeys(("step_size", "total_iters", "T_max", "T_0", "T_mult", "total_steps"), Annotated[int, Ge(1)]),
 }
+_ANNOTATIONS: dict[str, Any] = {"int": int, "float": float, "bool": bool, "str": str, "Iterable[int]": list[int]}
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument of one of torch's classes."""
+
+    kind: Any  # a type that pydantic checks
+    needed: bool
 
 
 @dataclass(frozen=True)
@@ -99,14 +116,14 @@ class ByNameScheduler:
         return _made(getattr(lr_scheduler, self.name), optimizer, {**direction, **self.options}, "scheduler")
 
 
-def by_target(target: str, values: Mapping[str, Any]) -> tuple[type, dict[str, Any]] | None:
+def by_target(target: str, values: Mapping[str, Any], where: str) -> tuple[type, dict[str, Any]] | None:
     """`_target_: torch.optim.RAdam` with flat keys as the option that it stands for; None for another target.
 
     Keys of exp's own (layer_decay, decay_to_init) may be left out, and are off then.
     """
-    if target.startswith(SCHEDULERS):
+    if where == "scheduler" and target.startswith(SCHEDULERS):
         return ByNameScheduler, {"name": target.removeprefix(SCHEDULERS), "options": dict(values)}
-    if not target.startswith(OPTIMIZERS):
+    if where != "optimizer" or not target.startswith(OPTIMIZERS) or target.startswith(SCHEDULERS):
         return None
     own = {"weight_decay": 0.0, "layer_decay": 1.0, "decay_to_init": 0.0}
     common = {key: value for key, value in values.items() if key in own or key == "lr"}
@@ -114,39 +131,20 @@ def by_target(target: str, values: Mapping[str, Any]) -> tuple[type, dict[str, A
     return ByNameOptimizer, {**own, **common, "name": target.removeprefix(OPTIMIZERS), "options": options}
 
 
-def check_arguments(name: str, takes: Mapping[str, Any], given: Mapping[str, Any], where: str) -> None:
-    """Raises ExpError for an argument that the class `name` does not take, that it needs, or of the wrong kind.
-
-    `takes` maps each argument to its default, or to `...` where it has none.
-    """
-    from dataclasses import make_dataclass
-
-    from exp.config.option import construct
-
+def check_arguments(name: str, takes: Mapping[str, Argument], given: Mapping[str, Any], where: str) -> None:
+    """Raises ExpError for an argument that the class `name` does not take, that it needs, or of the wrong kind."""
     for key in given:
         if key not in takes:
             raise ExpError(f"{where}.{key}: {name} has no such argument{nearest(key, takes)}")
-    for key, default in takes.items():
-        if default is ... and key not in given:
+    for key, argument in takes.items():
+        if argument.needed and key not in given:
             raise ExpError(f"{where}.{key} is not given, and {name} needs it")
-    kinds = [(key, _RANGES.get(key, _kind_of(takes[key]))) for key in given]
-    construct(make_dataclass("Arguments", kinds), given, where)
-
-
-def _kind_of(default: Any) -> Any:
-    """The type of an argument, as its default shows it; Any where it does not."""
-    if isinstance(default, bool):
-        return bool
-    if isinstance(default, int | float):
-        return float
-    if isinstance(default, tuple) and default and all(_kind_of(item) is float for item in default):
-        return tuple[(float,) * len(default)]  # type: ignore[misc]
-    return Any
+    construct(make_dataclass("Arguments", [(key, takes[key].kind) for key in given]), given, where)
 
 
 @cache
-def arguments(prefix: str, name: str, where: str) -> dict[str, Any]:
-    """The arguments of torch's class `prefix + name`, each with its default, or `...` where it has none.
+def arguments(prefix: str, name: str, where: str) -> dict[str, Argument]:
+    """The arguments of torch's class `prefix + name`.
 
     Raises ExpError for a class that torch does not have or that neither loop can use.
     """
@@ -161,7 +159,30 @@ def arguments(prefix: str, name: str, where: str) -> dict[str, Any]:
     plain = start.args.args[1:]
     defaults = [None] * (len(plain) - len(start.args.defaults)) + list(start.args.defaults)
     pairs = [*zip(plain, defaults, strict=True), *zip(start.args.kwonlyargs, start.args.kw_defaults, strict=True)]
-    return {argument.arg: _value(default) for argument, default in pairs}
+    return {one.arg: Argument(_kind(one, default), default is None) for one, default in pairs}
+
+
+def _kind(argument: ast.arg, default: ast.expr | None) -> Any:
+    """The type of an argument where its name, its annotation or its default shows it; else Any."""
+    if argument.arg in _RANGES:
+        return _RANGES[argument.arg]
+    annotation = ast.unparse(argument.annotation) if argument.annotation else ""
+    if annotation in _ANNOTATIONS:
+        return _ANNOTATIONS[annotation]
+    try:
+        return _kind_of(ast.literal_eval(default)) if default is not None else Any
+    except ValueError:  # an expression
+        return Any
+
+
+def _kind_of(default: Any) -> Any:
+    if isinstance(default, bool):
+        return bool
+    if isinstance(default, int | float):
+        return float
+    if isinstance(default, tuple) and default and all(_kind_of(item) is float for item in default):
+        return tuple[(float,) * len(default)]  # type: ignore[misc]
+    return Any
 
 
 def _block(source: str, name: str) -> str:
@@ -170,15 +191,6 @@ def _block(source: str, name: str) -> str:
     first = next(number for number, line in enumerate(lines) if re.match(rf"class {name}\b", line))
     ends = (number for number in range(first + 1, len(lines)) if re.match(r"class |def |@", lines[number]))
     return "\n".join(lines[first : next(ends, len(lines))])
-
-
-def _value(default: ast.expr | None) -> Any:
-    if default is None:
-        return ...
-    try:
-        return ast.literal_eval(default)
-    except ValueError:
-        return None
 
 
 def _classes(prefix: str) -> Iterator[tuple[str, Path]]:
