@@ -10,7 +10,6 @@ from omegaconf import DictConfig, open_dict
 from exp.config import rules
 from exp.config.check import check
 from exp.config.confdir import conf_dir, groups
-from exp.config.typed import described, fits
 from exp.errors import ExpError
 
 
@@ -37,7 +36,7 @@ def told(*overrides: str) -> str:
     [
         # types
         (["seed=1.5"], "seed=1.5 has the wrong type: it takes a whole number"),
-        (["seed=true"], "seed=True has the wrong type"),
+        (["seed=true"], "seed=true has the wrong type"),
         (["load_best_model_at_end=1"], "it takes true or false"),
         (["eval_steps=often"], "it takes a whole number or null"),
         (["num_train_epochs=null"], "num_train_epochs=null has the wrong type: it takes a number"),
@@ -51,18 +50,18 @@ def told(*overrides: str) -> str:
         (["on_bad_loss=ignore"], "on_bad_loss=ignore: no such choice"),
         (["eval_steps=0"], "eval_steps=0 must be 1 or more"),
         (["per_device_train_batch_size=0"], "per_device_train_batch_size=0 must be 1 or more"),
-        (["data.max_train_samples=0"], "data.max_train_samples=0 must be 1 or more"),
+        (["data.max_train_samples=0"], "data.max_train_samples=0"),
         (["early_stopping_patience=0"], "early_stopping_patience=0 must be 1 or more"),
         (["max_grad_norm=-1"], "max_grad_norm=-1 must be 0 or more"),
-        (["optimizer.lr=nan"], "optimizer.lr=nan must be 0 or more"),
-        (["seed=4294967296"], "must be below 2**32"),
+        (["optimizer.lr=nan"], "optimizer.lr=nan must be a finite number"),
+        (["seed=4294967296"], "seed=4294967296 must be 0 or more and below 4294967296"),
         (["max_steps=0"], "max_steps=0 must be 1 or more, or -1"),
         (["num_train_epochs=0"], "num_train_epochs=0 must be above 0"),
         # combinations
         (["eval_strategy=no", "early_stopping_patience=3"], "early_stopping_patience=3 needs evaluations"),
-        (["eval_strategy=no", "load_best_model_at_end=true"], "load_best_model_at_end=True needs evaluations"),
+        (["eval_strategy=no", "load_best_model_at_end=true"], "load_best_model_at_end=true needs evaluations"),
         (["eval_strategy=no", "metric_for_best_model=accuracy"], "metric_for_best_model=accuracy needs evalu"),
-        (["scheduler.warmup_ratio=1.0"], "must be below 1"),
+        (["scheduler.warmup_ratio=1.0"], "scheduler.warmup_ratio=1.0 must be 0 or more and below 1"),
         (["scheduler.warmup_steps=10", "max_steps=10"], "scheduler.warmup_steps=10 is no shorter than max_steps"),
         (["metric_for_best_model=accurcy"], "does not compute it; choose one of accuracy"),
         (["metric_for_best_model=pearson"], "pearson is a metric of regression, and data=reviews is classific"),
@@ -108,7 +107,7 @@ def every_option() -> list[str]:
 
 @pytest.mark.parametrize("option", every_option())
 def test_every_option_binds_to_its_target(option: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Keys and types of each YAML fit the signature that it names; what it leaves open is filled in."""
+    """Keys and values of each YAML fit the declaration that it names; what it leaves open is filled in."""
     monkeypatch.setattr(rules, "_accelerator_here", lambda: True)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "train.csv").write_text("text,label\na,x\nb,y\n")
@@ -116,6 +115,8 @@ def test_every_option_binds_to_its_target(option: str, monkeypatch: pytest.Monke
         "data=files": ["data.train_file=train.csv", "data.text_columns=[text]", "data.label_column=label"],
         "data=hub": ["data.path=owner/name", "data.text_columns=[text]", "data.label_column=label"],
         "model=pretrained": ["model.path=owner/name"],
+        "optimizer=by_name": ["optimizer.name=RAdam"],
+        "scheduler=by_name": ["scheduler.name=ConstantLR"],
     }
     check(*composed(option, *more.get(option, [])))
 
@@ -164,32 +165,4 @@ def test_a_missing_file_names_its_neighbour(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     (tmp_path / "train.csv").write_text("")
     with pytest.raises(ExpError, match=r"data.train_file=trian.csv: no such file.*did you mean 'train.csv'"):
-        rules._files({"data": {"train_file": "trian.csv"}})
-
-
-@pytest.mark.parametrize(
-    ("value", "annotation", "expected"),
-    [
-        (3, "float", True),
-        (3.0, "int", False),
-        (True, "int", False),
-        (None, "int | None", True),
-        ("a", "int | None", False),
-        ([0.9, 0.999], "tuple[float, float]", True),
-        ([0.9, "x"], "tuple[float, float]", False),
-        (["a", "b"], "tuple[str, ...]", True),
-        (["a", 1], "list[str]", False),
-        ("a", "Sequence[str]", False),
-        ("b", "Literal['a', 'b'] | None", True),
-        ("c", "Literal['a', 'b']", False),
-        ({"a": 1}, "Mapping[str, Any]", True),
-        (object(), "SomethingElse", True),
-    ],
-)
-def test_fits(value: Any, annotation: str, expected: bool) -> None:
-    assert fits(value, annotation) is expected
-
-
-def test_described() -> None:
-    assert described("int | None") == "a whole number or null"
-    assert described("tuple[str, ...]") == "a list, each a text"
+        rules.check_files({"data": {"train_file": "trian.csv"}})

@@ -44,6 +44,7 @@ def check(cfg: DictConfig, choices: Mapping[str, Any]) -> None:
     config = _plain(cfg)
     _root_keys(config, settings, {*groups(), *(group for group in choices if "/" not in group)})
     construct(RootSettings, {key: value for key, value in config.items() if key in settings}, "")
+    rules.check_files(config)  # before an option looks into one
     options = {
         where: check_node(node, where)
         for key, group in config.items()

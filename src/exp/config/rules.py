@@ -41,7 +41,6 @@ def check_rules(config: Mapping[str, Any], choices: Mapping[str, Any], options: 
     _precision(config, choices)
     _processes(config)
     _accelerate_variables(config, choices)
-    _files(config)
 
 
 def value_of(config: Mapping[str, Any], dotted: str) -> Any:
@@ -191,7 +190,8 @@ def _accelerate_variables(config: Mapping[str, Any], choices: Mapping[str, Any])
             raise ExpError(f"the environment says {name}={found}, the config says {said}: unset the variable, or agree")
 
 
-def _files(config: Mapping[str, Any]) -> None:
+def check_files(config: Mapping[str, Any]) -> None:
+    """Raises ExpError for a path that is not there."""
     for key in ("data.path", "data.train_file", "data.validation_file", "data.test_file", "model.path"):
         path = value_of(config, key)
         if not isinstance(path, str) or Path(path).exists():
