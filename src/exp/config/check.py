@@ -37,8 +37,9 @@ def check(cfg: DictConfig, choices: Mapping[str, Any]) -> None:
         ExpError: The first thing that cannot work.
     """
     settings = {one.name for one in fields(RootSettings)}
+    there = {str(key) for key in cfg}
     for key in (*sorted(settings), *NEEDED):
-        if key not in cfg:
+        if key not in there:
             raise ExpError(f"{key} is missing from the config: {_mend(key)}")
     _nothing_missing(cfg, choices)
     config = _plain(cfg)

@@ -102,6 +102,11 @@ def signature_of(target: Callable[..., Any], given: Collection[str], later: bool
     """
     if isinstance(target, type) and is_dataclass(target):
         return Signature(target, anything=False)
+    return _signature(target, frozenset(given), later)
+
+
+@cache
+def _signature(target: Callable[..., Any], given: frozenset[str], later: bool) -> Signature:
     taken: list[Any] = []
     anything = False
     for name, parameter in inspect.signature(target).parameters.items():
