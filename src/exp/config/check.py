@@ -21,7 +21,7 @@ from exp.run.identity import flatten
 LISTED = "; python -m exp.train --cfg job lists every key"
 # Groups that a run cannot be without. A tracker may have no member.
 NEEDED = (
-    *("data", "model", "adapter", "optimizer", "scheduler", "loop"),
+    *("task", "data", "model", "adapter", "optimizer", "scheduler", "loop"),
     *("precision", "distributed", "tracker", "speed", "hub"),
 )
 

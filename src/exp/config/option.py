@@ -149,8 +149,11 @@ def _explained(error: ValidationError, declared: type, values: Mapping[str, Any]
     if outside is not None:
         item = "" if outside["input"] == values[key] else f": {shown(outside['input'])}"
         return ExpError(f"{said}{item} must be {_range(schema, outside)}")
-    if any(one["type"] == "too_short" for one in mine):
-        return ExpError(f"{said} must not be empty")
+    length = next((one for one in mine if one["type"] in ("too_short", "too_long")), None)
+    if length is not None:
+        most = length["ctx"].get("max_length")
+        bound = f"at most {most}" if most else f"at least {length['ctx']['min_length']}"
+        return ExpError(f"{said} has the wrong length: it takes {bound}")
     if isinstance(values[key], str) and (choices := _choices(schema)):
         return ExpError(f"{said[: said.index('=')]}={values[key]}: no such choice{nearest(values[key], choices)}")
     return ExpError(f"{said} has the wrong type: it takes {described(schema)}")

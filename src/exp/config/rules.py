@@ -8,11 +8,13 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from exp.errors import ExpError, nearest
 from exp.metrics import names
+from exp.metrics.key import Key
 from exp.optim.schedule import PolynomialScheduler, ReduceOnPlateauScheduler
 from exp.optim.torch_classes import ByNameScheduler
 
@@ -34,7 +36,7 @@ def check_rules(config: Mapping[str, Any], choices: Mapping[str, Any], options: 
     Raises:
         ExpError: The first rule that is broken.
     """
-    _best_metric(config, choices)
+    _columns_and_metrics(config, choices, options)
     _length(config, options)
     _schedule(config, options)
     _extras(choices)
@@ -53,23 +55,27 @@ def value_of(config: Mapping[str, Any], dotted: str) -> Any:
     return node
 
 
-def _best_metric(config: Mapping[str, Any], choices: Mapping[str, Any]) -> None:
-    """`accuracy`, `eval_accuracy`, `eval/accuracy` and `eval_mm/accuracy` are right here"""
-    wanted, metrics = config["metric_for_best_model"], value_of(config, "data.metrics")
-    if wanted is None or not isinstance(metrics, list) or not all(name in names.METRICS for name in metrics):
+def _columns_and_metrics(config: Mapping[str, Any], choices: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    """What the task wants of the data, as far as that is known before the rows are read."""
+    data, task = options.get("data"), options.get("task")
+    if task is None or not hasattr(data, "roles"):
         return
-    name = wanted.rpartition("/")[2].removeprefix("eval_")
+    roles, there = data.roles or {}, data.columns()
+    for column in task.columns_of(roles) if there is not None else ():
+        if column not in there:
+            keys = [f"task.{one.name}" for one in fields(task) if one.name.endswith(("_column", "_columns"))]
+            raise ExpError(
+                f"the train rows have no column {column!r}{nearest(column, there)}; say which is which with "
+                f"{' and '.join(keys)}"
+            )
+    wanted, metrics = config["metric_for_best_model"], task.check_metrics(roles)
     known = {*names.produced(metrics), "loss"}
-    if name in known:
-        return
-    regression = names.METRICS[metrics[0]].regression
-    chosen = f"data={choices['data']}" if choices.get("data") else "the data"
-    if name in names.METRICS and names.METRICS[name].regression != regression:
-        kinds = ("regression", "classification") if regression else ("classification", "regression")
-        why = f"{name} is a metric of {kinds[1]}, and {chosen} is {kinds[0]}"
-    else:
-        why = f"{chosen} does not compute it"
-    raise ExpError(f"metric_for_best_model={wanted}: {why}; choose one of {', '.join(sorted(known))}")
+    if wanted is not None and Key.parse(wanted).name not in known:
+        chosen = f"data={choices['data']}" if choices.get("data") else "this task"
+        raise ExpError(
+            f"metric_for_best_model={wanted}: {chosen} does not compute it; choose one of {', '.join(sorted(known))}, "
+            "or name it in task.metrics"
+        )
 
 
 def _length(config: Mapping[str, Any], options: Mapping[str, Any]) -> None:
@@ -98,7 +104,7 @@ def most_steps(config: Mapping[str, Any]) -> int | None:
     known = [size for size in sizes if isinstance(size, int)]
     if not known:
         return None
-    both = value_of(config, "task.both_orders") or value_of(config, "data.both_orders")
+    both = value_of(config, "task.both_orders")
     batch = config["per_device_train_batch_size"] * (value_of(config, "distributed.processes") or 1)
     batches = math.ceil(min(known) * (2 if both else 1) / batch)
     return math.ceil(config["num_train_epochs"] * math.ceil(batches / config["gradient_accumulation_steps"]))
@@ -192,7 +198,7 @@ def _accelerate_variables(config: Mapping[str, Any], choices: Mapping[str, Any])
 
 def check_files(config: Mapping[str, Any]) -> None:
     """Raises ExpError for a path that is not there."""
-    for key in ("data.path", "data.train_file", "data.validation_file", "data.test_file", "model.path"):
+    for key in ("data.path", "model.path"):
         path = value_of(config, key)
         if not isinstance(path, str) or Path(path).exists():
             continue
