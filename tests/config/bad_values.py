@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -23,10 +24,24 @@ from exp.config.targets import declaration
 from exp.errors import ExpError
 
 HEAVY = ("torch", "transformers", "datasets", "numpy", "pandas", "wandb", "optuna", "peft", "trackio", "bitsandbytes")
-# What an option needs before it can be checked.
+# What an option needs before it can be checked, in a folder that `prepare` filled.
+FILES = {
+    "train.csv": "text,label\na,x\nb,y\n",
+    "many.jsonl": '{"text": "a", "labels": ["x"]}\n',
+    "words.jsonl": '{"tokens": ["a"], "tags": ["O"]}\n',
+    "words.conll": "a O\n\nb O\n",
+    "words.conllu": "1\ta\t_\tX\tX\t_\t_\t_\t_\t_\n\n",
+    "many.tsv": "a\t1\tid1\n",
+}
 GIVEN = {
     "data=files": ["data.train_file=train.csv"],
     "data=hub": ["data.path=owner/name"],
+    **{
+        f"data={name}": ["data.path=.", *(f"data.{split}_file={file}" for split in ("train", "validation", "test"))]
+        for name, file in (("wnut17", "words.conll"), ("eslspok", "words.conllu"), ("goemotions", "many.tsv"))
+    },
+    "task=multi_label": ["data=files", "data.train_file=many.jsonl"],
+    "task=token_classification": ["data=files", "data.train_file=words.jsonl"],
     "model=pretrained": ["model.path=owner/name"],
     **{
         f"{group}=by_name": [f"{group}.name={name}"]
@@ -92,9 +107,14 @@ def _has_type(value: Any, kind: str) -> bool:
     return kind in known and isinstance(value, known[kind]) and not (isinstance(value, list) and value[0] in (["a"], 1))
 
 
+def prepare(folder: Path) -> None:
+    for name, text in FILES.items():
+        (folder / name).write_text(text)
+
+
 def options() -> Iterator[str]:
     for group in groups():
-        if group not in (*PRESETS, "task"):  # an option of data brings its task
+        if group not in PRESETS:
             yield from (f"{group}={file.stem}" for file in sorted((conf_dir() / group).glob("*.yaml")))
 
 

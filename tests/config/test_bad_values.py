@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.config.bad_values import HEAVY, bad_values
+from tests.config.bad_values import FILES, HEAVY, bad_values, prepare
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -19,11 +19,11 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("bad")
-    (folder / "train.csv").write_text("text,label\na,x\nb,y\n")
+    prepare(folder)
     code = f"import sys; sys.path[:0] = ['{ROOT}', '{ROOT / 'src'}']; from tests.config.bad_values import main; main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert [path.name for path in folder.iterdir()] == ["train.csv"]
+    assert {path.name for path in folder.iterdir()} == set(FILES)
     return json.loads(done.stdout)
 
 

@@ -57,8 +57,7 @@ def check(cfg: DictConfig, choices: Mapping[str, Any]) -> None:
 
 def _nothing_missing(cfg: DictConfig, choices: Mapping[str, Any]) -> None:
     """Interpolations are not followed: one to a missing key is that key's fault."""
-    written = OmegaConf.to_container(cfg, resolve=False)
-    assert isinstance(written, dict)
+    written: Any = OmegaConf.to_container(cfg, resolve=False)
     missing = sorted(key for key, value in flatten(written) if value == "???" and not key.startswith("hydra."))
     if missing:
         group = missing[0].partition(".")[0]
@@ -78,7 +77,7 @@ def _plain(cfg: DictConfig) -> dict[str, Any]:
             plain[str(key)] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
         except OmegaConfBaseException as error:
             cause = str(error).splitlines()[0].rpartition("while resolving interpolation: ")[2].strip('"')
-            raise ExpError(f"{getattr(error, 'full_key', None) or key}: {cause}") from None
+            raise ExpError(f"{getattr(error, 'full_key', None) or str(key)}: {cause}") from None
         except RecursionError:
             raise ExpError(f"{key!s}: its interpolation ${{...}} leads back to itself; write a value") from None
     return plain

@@ -17,6 +17,7 @@ from typing import Any, get_args
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
+from exp.config.other_names import known_as
 from exp.errors import ExpError, nearest
 
 TYPES = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "a text"}
@@ -57,7 +58,8 @@ def check_keys(declared: type, values: Mapping[str, Any], where: str) -> None:
     known = {one.name: one for one in fields(declared) if one.init}
     for key in values:
         if key not in known:
-            raise ExpError(f"{_dotted(where, key)}: no such key{nearest(str(key), known)}")
+            dotted = _dotted(where, key)
+            raise ExpError(f"{dotted}: no such key{known_as(dotted) or nearest(str(key), known)}")
     for key, one in known.items():
         if key not in values and one.default is MISSING and one.default_factory is MISSING:
             raise ExpError(f"{_dotted(where, key)} is missing from the config")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 # Names of transformers.TrainingArguments and of its examples (run_glue.py).
-TRAINING_ARGUMENTS = {
+TRAINING_ARGUMENTS: dict[str, str] = {
+    "activation_checkpointing": "gradient_checkpointing",
     "adafactor": "optimizer=adafactor",
     "adam_beta1": "optimizer.betas, the first of two",
     "adam_beta2": "optimizer.betas, the second of two",
@@ -14,34 +15,24 @@ TRAINING_ARGUMENTS = {
     "ddp_broadcast_buffers": "distributed.broadcast_buffers",
     "ddp_bucket_cap_mb": "distributed.bucket_cap_mb",
     "ddp_find_unused_parameters": "distributed.find_unused_parameters",
+    "ddp_static_graph": "distributed.static_graph",
     "ddp_timeout": "distributed.timeout",
     "dataset_config_name": "data.name of data=hub",
     "dataset_name": "data=hub data.path=...",
-    "dataloader_drop_last": None,
-    "dataloader_num_workers": None,
-    "dataloader_pin_memory": None,
-    "dataloader_prefetch_factor": None,
-    "deepspeed": None,
     "do_eval": "eval_strategy (no, steps or epoch)",
-    "do_train": None,
-    "eval_delay": None,
     "evaluation_strategy": "eval_strategy",
     "fp16": "precision=fp16",
     "fp16_full_eval": "precision=fp16",
     "fsdp": "distributed=fsdp",
     "fsdp_config": "distributed=fsdp",
-    "full_determinism": None,
     "group_by_length": "batching=length_grouped",
     "hub_model_id": "hub.repo_id",
     "hub_private_repo": "hub.private",
     "hub_token": "the environment variable HF_TOKEN",
-    "label_smoothing": None,
-    "label_smoothing_factor": None,
+    "label_names": "task.label_names",
     "learning_rate": "optimizer.lr",
     "length_column_name": "batching=length_grouped",
-    "log_level": None,
     "logging_dir": "hydra.run.dir, which holds the logs too",
-    "logging_first_step": None,
     "logging_nan_inf_filter": "on_bad_loss",
     "lr_scheduler_kwargs": "scheduler.<key>",
     "lr_scheduler_type": "scheduler",
@@ -50,7 +41,6 @@ TRAINING_ARGUMENTS = {
     "max_eval_samples": "data.max_eval_samples",
     "model_name_or_path": "model=pretrained model.path=...",
     "model_revision": "model.revision",
-    "neftune_noise_alpha": None,
     "no_cuda": "the environment variable CUDA_VISIBLE_DEVICES=",
     "optim": "optimizer",
     "optim_args": "optimizer.<key>",
@@ -65,10 +55,8 @@ TRAINING_ARGUMENTS = {
     "report_to": "tracker",
     "resume_from_checkpoint": "resume",
     "run_name": "tracker.wandb.name",
-    "save_safetensors": None,
     "task_name": "data=<task>, such as data=mrpc",
     "test_file": "data.test_file",
-    "tf32": None,
     "torch_compile": "speed.compile",
     "train_batch_size": "per_device_train_batch_size",
     "eval_batch_size": "per_device_eval_batch_size",
@@ -84,6 +72,67 @@ TRAINING_ARGUMENTS = {
     "warmup_steps": "scheduler.warmup_steps",
     "weight_decay": "optimizer.weight_decay",
 }
+# Names of TrainingArguments that have no counterpart here.
+NOT_HERE = frozenset(
+    (
+        "accelerator_config",
+        "activation_checkpointing_kwargs",
+        "average_tokens_across_devices",
+        "batch_eval_metrics",
+        "dataloader_drop_last",
+        "dataloader_in_order",
+        "dataloader_multiprocessing_context",
+        "dataloader_num_workers",
+        "dataloader_persistent_workers",
+        "dataloader_pin_memory",
+        "dataloader_prefetch_factor",
+        "debug",
+        "deepspeed",
+        "disable_tqdm",
+        "do_train",
+        "enable_jit_checkpoint",
+        "eval_accumulation_steps",
+        "eval_delay",
+        "eval_do_concat_batches",
+        "eval_on_start",
+        "eval_use_gather_object",
+        "full_determinism",
+        "gradient_checkpointing_kwargs",
+        "hub_always_push",
+        "hub_revision",
+        "hub_strategy",
+        "ignore_data_skip",
+        "include_for_metrics",
+        "include_num_input_tokens_seen",
+        "label_smoothing",
+        "label_smoothing_factor",
+        "liger_kernel_config",
+        "local_rank",
+        "log_level",
+        "log_level_replica",
+        "log_on_each_node",
+        "logging_first_step",
+        "neftune_noise_alpha",
+        "optim_target_modules",
+        "parallelism_config",
+        "prediction_loss_only",
+        "remove_unused_columns",
+        "restore_callback_states_from_checkpoint",
+        "save_on_each_node",
+        "save_only_model",
+        "save_safetensors",
+        "skip_memory_metrics",
+        "tf32",
+        "torch_compile_backend",
+        "torch_compile_mode",
+        "torch_empty_cache_steps",
+        "trackio_bucket_id",
+        "trackio_space_id",
+        "trackio_static_space_id",
+        "use_cache",
+        "use_liger_kernel",
+    )
+)
 # Keys of the first version.
 MOVED = {
     "data.text_columns": "task.text_columns",
@@ -101,7 +150,6 @@ def known_as(key: str) -> str | None:
     bare = key.lstrip("+~")
     if bare in MOVED:
         return f"; it is {MOVED[bare]} now"
-    if bare not in TRAINING_ARGUMENTS:
-        return None
-    here = TRAINING_ARGUMENTS[bare]
-    return f"; in exp it is {here}" if here else "; exp has no such setting, leave it out"
+    if bare in NOT_HERE:
+        return "; exp has no such setting, leave it out"
+    return f"; in exp it is {TRAINING_ARGUMENTS[bare]}" if bare in TRAINING_ARGUMENTS else None

@@ -58,7 +58,7 @@ def value_of(config: Mapping[str, Any], dotted: str) -> Any:
 def _columns_and_metrics(config: Mapping[str, Any], choices: Mapping[str, Any], options: Mapping[str, Any]) -> None:
     """What the task wants of the data, as far as that is known before the rows are read."""
     data, task = options.get("data"), options.get("task")
-    if task is None or not hasattr(data, "roles"):
+    if task is None or data is None or not hasattr(data, "roles"):
         return
     roles, there = data.roles or {}, data.columns()
     for column in task.columns_of(roles) if there is not None else ():

@@ -41,7 +41,7 @@ def config_schema(of_groups: list[str]) -> dict[str, Any]:
     path = conf_dir() / "train.yaml"
     comments = comments_of(path)
     node = yaml.safe_load(path.read_text(encoding="utf-8"))
-    inner = {group: {"$ref": f"{group}.json"} for group in of_groups}
+    inner: dict[str, Any] = {group: {"$ref": f"{group}.json"} for group in of_groups}
     inner["tracker"] = {"type": "object", "additionalProperties": {"$ref": "tracker.json"}}
     inner |= {key: _option(value, key, {}) for key, value in node.items() if _is_option(value)}
     return {
