@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from exp.metrics.best import directions_of, rises
+from exp.metrics.key import Key
+from exp.metrics.names import LOSS
 from exp.run.events import Event
-
-LOWER_IS_BETTER = ("loss", "mse", "rmse", "mae", "error", "perplexity")
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,10 @@ class Facts:
     classes: int | None = None  # None: regression, or unknown
     majority_share: float | None = None  # of the most frequent label among the evaluation examples
     eval_examples: int | None = None
-    greater_is_better: bool | None = None  # None: by the metric's name
+    directions: Mapping[str, bool] = field(default_factory=dict)  # as in exp.metrics.best.rises
+
+    def rises(self, key: str) -> bool:
+        return rises(key, self.directions)
 
 
 class CurveBuilder:
@@ -93,11 +97,6 @@ def build(events: Iterable[Event]) -> Curve:
     return builder.curve()
 
 
-def lower_is_better(key: str) -> bool:
-    """By the last part of the name: a loss or an error falls, every other metric rises."""
-    return key.rpartition("/")[2].endswith(LOWER_IS_BETTER)
-
-
 def primary_key(curve: Curve, facts: Facts) -> str | None:
     """The series that ranks checkpoints: eval/<primary metric>, else any eval metric, else eval/loss."""
     if facts.primary_metric and f"eval/{facts.primary_metric}" in curve.series:
@@ -107,16 +106,16 @@ def primary_key(curve: Curve, facts: Facts) -> str | None:
 
 
 def eval_metrics(curve: Curve) -> list[str]:
-    """Eval metrics that measure quality; speeds may stand under eval/ too."""
-    speed = ("loss", "runtime", "seconds", "per_second", "examples", "epoch")
-    return [key for key in curve.series if key.startswith("eval/") and not key.endswith(speed)]
+    """Of the first evaluation set: what measures quality, the loss left out."""
+    keys = {text: Key.of(text) for text in curve.series}
+    return [text for text, key in keys.items() if key.split == "eval" and key.is_quality and key.name != LOSS]
 
 
 def facts_of(record: Mapping[str, Any], folder: Path | None = None) -> Facts:
     """From run.json's `data`; the label shares from predictions/*.parquet where run.json lacks them."""
     data = record.get("data") or {}
     metrics = data.get("metrics") or [None]
-    primary = (data.get("objective") or "").rpartition("/")[2] or metrics[0]
+    primary = Key.of(data["objective"]).name if data.get("objective") else metrics[0]
     names = data.get("label_names")
     share, counts = data.get("majority_share"), data.get("eval_examples")
     count = counts.get("") if isinstance(counts, dict) else counts  # by suffix of the evaluation set; "": eval/
@@ -128,7 +127,7 @@ def facts_of(record: Mapping[str, Any], folder: Path | None = None) -> Facts:
         classes=len(names) if names else None,
         majority_share=share,
         eval_examples=count,
-        greater_is_better=data.get("greater_is_better"),
+        directions=directions_of(data),
     )
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 from exp.curves.curve import EMPTY, Curve, Facts, Series, eval_metrics
+from exp.metrics.key import Key
 
 
 def generalisation_loss(value: float, lowest: float) -> float:
@@ -24,7 +25,7 @@ def floors(curve: Curve, facts: Facts) -> Mapping[str, tuple[float, float]]:
         return {}
     known = {}
     for key in eval_metrics(curve):
-        name = key.rpartition("/")[2]
+        name = Key.of(key).name
         if not len(curve.get(key)):
             continue
         if name == "accuracy" and facts.majority_share is not None:

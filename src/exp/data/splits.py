@@ -47,7 +47,7 @@ def check_options(
         raise ExpError(f"data.text_columns: {text_columns} columns; give one (single texts) or two (pairs)")
     if both_orders and text_columns == 1:
         raise ExpError("data.both_orders=true: these are single texts, only pairs have two orders")
-    metric_names.check(metrics, regression)
+    metric_names.check(metrics, "regression" if regression else "single_label")
     if max_length < 8:
         raise ExpError(f"data.max_length={max_length}: too short for a text and its special tokens; use 8 or more")
     for key, value in {"max_train_samples": max_train_samples, "max_eval_samples": max_eval_samples}.items():

@@ -70,6 +70,7 @@ def data_facts(data: RawData, parts: Parts) -> dict[str, Any]:
         "metrics": list(data.metrics),
         "objective": parts.plan.objective,
         "greater_is_better": parts.plan.greater_is_better,
+        "directions": dict(parts.plan.directions),
     }
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from exp.metrics.key import Key
 from exp.run.result import read_result
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def best_values(run: Run) -> dict[str, float]:
     result = read_result(run.result_path)
     if result is None:
         return {}
-    found = {f"best/{key.removeprefix('eval/')}": one["value"] for key, one in result["best"].items()}
+    found = {f"best/{Key.of(key).short}": one["value"] for key, one in result["best"].items()}
     return {key: value for key, value in found.items() if value is not None}
 
 

@@ -120,7 +120,7 @@ def build(config: Mapping[str, Any]) -> Parts:
 
     from exp import metrics
     from exp.data.collate import Collator
-    from exp.metrics.names import produced
+    from exp.metrics.names import directions, produced
 
     settings = build_settings(config)
     world, together = build_world(config), ranks.current.get()
@@ -128,7 +128,9 @@ def build(config: Mapping[str, Any]) -> Parts:
     with together.first_here("data"):
         data = build_data(config)
     processes = config["distributed"]["processes"] if "distributed" in config else 1
-    steps = plan(settings, len(data.train), produced(data.metrics), list(data.evals), processes)
+    steps = plan(
+        settings, len(data.train), produced(data.metrics), list(data.evals), processes, directions(data.metrics)
+    )
     scheduler = _make(config["scheduler"])
     scheduler(torch.optim.SGD([torch.zeros(1)], lr=1.0), steps.total_steps, steps.greater_is_better)  # warmup fits
 
