@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from exp.data.glue import METRICS
 from exp.errors import ExpError
 from exp.metrics import names
 from exp.metrics.functions import FUNCTIONS
@@ -14,9 +15,7 @@ def test_every_metric_has_a_function_for_each_of_its_kinds():
 
 
 def test_glue_mapping_gives_glue_keys():
-    assert {
-        task: names.produced(metrics, names.METRICS[metrics[0]].kinds[0]) for task, metrics in names.GLUE.items()
-    } == {
+    assert {task: names.produced(metrics, names.METRICS[metrics[0]].kinds[0]) for task, metrics in METRICS.items()} == {
         "cola": ("matthews_correlation",),
         "sst2": ("accuracy",),
         "mrpc": ("accuracy", "f1", "combined_score"),

@@ -14,6 +14,7 @@ from typing import Any
 from exp.errors import ExpError, nearest
 from exp.metrics import names
 from exp.metrics.key import Key
+from exp.task import metrics_of
 
 CHOICES = {
     "logging_strategy": ("no", "steps", "epoch"),
@@ -68,6 +69,7 @@ def check_rules(config: Mapping[str, Any], choices: Mapping[str, Any]) -> None:
     _processes(config)
     _accelerate_variables(config, choices)
     _files(config)
+    _best_metric(config, choices)
 
 
 def value_of(config: Mapping[str, Any], dotted: str) -> Any:
@@ -119,9 +121,8 @@ def _evaluation(config: Mapping[str, Any]) -> None:
 
 def _best_metric(config: Mapping[str, Any], choices: Mapping[str, Any]) -> None:
     """`accuracy`, `eval_accuracy`, `eval/accuracy` and `eval_mm/accuracy` are right here"""
-    wanted = config["metric_for_best_model"]
-    metrics = value_of(config, "task.metrics") or value_of(config, "data.metrics")
-    if wanted is None or not isinstance(metrics, list):
+    wanted, metrics = config["metric_for_best_model"], metrics_of(config)
+    if wanted is None or not metrics:
         return
     known = {*names.produced(metrics), names.LOSS}
     name = Key.parse(wanted).name

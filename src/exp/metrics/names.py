@@ -69,19 +69,6 @@ FOR_TWO_CLASSES = ("f1", "precision", "recall")
 COMBINED = "combined_score"
 LOSS = "loss"  # every evaluation reports it
 
-# GLUE's own metrics for each task, keys as in evaluate's `glue`; the first is the primary one here.
-GLUE = {
-    "cola": ("matthews_correlation",),
-    "sst2": ("accuracy",),
-    "mrpc": ("accuracy", "f1"),
-    "stsb": ("pearson", "spearmanr"),
-    "qqp": ("accuracy", "f1"),
-    "mnli": ("accuracy",),
-    "qnli": ("accuracy",),
-    "rte": ("accuracy",),
-    "wnli": ("accuracy",),
-}
-
 # A word of a metric's name that ends so, or is this, says that smaller is better.
 FALLING_ENDINGS = ("loss", "error", "errors", "mse", "mae", "perplexity")
 FALLING_WORDS = frozenset({"mape", "brier", "cost", "distance", "nll", "ppl", "wer", "cer", "ter"})

@@ -111,9 +111,9 @@ def _words(given: Any) -> list[str]:
 
 
 def _metrics(config: Mapping[str, Any]) -> list[str]:
-    groups = [config[group] for group in ("task", "data") if isinstance(config.get(group), Mapping)]
-    metrics: Sequence[Any] = next((group["metrics"] for group in groups if group.get("metrics")), [])
-    return [str(name) for name in metrics]
+    from exp.task import metrics_of
+
+    return list(metrics_of(config))
 
 
 def _short(name: str) -> str:

@@ -15,7 +15,7 @@ from exp.analysis.tables import compose
 from exp.analysis.tables.schema import PaperColumn, PaperRow, PaperTable, label
 from exp.errors import ExpError, nearest
 from exp.metrics.key import Key
-from exp.metrics.names import LOSS, produced
+from exp.metrics.names import COMBINED, LOSS, METRICS, produced
 from exp.metrics.outside import is_outside
 from exp.run.identity import ADDED, counts
 
@@ -215,13 +215,11 @@ def _job(
 
 
 def _check_computed(config: compose.Flat, column: PaperColumn) -> None:
-    """Raises ExpError for a metric that the cell's data does not compute; an outside metric may report any."""
-    metrics = next((config[key] for key in ("task.metrics", "data.metrics") if isinstance(config.get(key), list)), None)
-    if not metrics or any(is_outside(name) for name in metrics):
-        return
-    known, name = (*produced(metrics), LOSS), Key.of(column.metric).name
-    if name not in known:
-        raise ExpError(f"metric {name} is not computed by its data{nearest(name, known)}")
+    """Raises ExpError for a metric that the cell's task does not compute; an outside metric may report any."""
+    metrics = config.get("task.metrics") or list(METRICS)
+    known, name = (*produced(metrics), COMBINED, LOSS), Key.of(column.metric).name
+    if name not in known and not any(is_outside(name) for name in metrics):
+        raise ExpError(f"metric {name} is not computed by its task{nearest(name, known)}")
 
 
 def _picked(table: PaperTable, only: Sequence[str]) -> list[tuple[PaperRow, PaperColumn]]:
