@@ -65,9 +65,10 @@ class MultiLabel:
     def read(self, raw: RawData) -> TaskData:
         column = self._column(raw.roles)
         asked = self.label_names or raw.roles.get("label_names")
-        names = [str(name) for name in asked] if asked else self._names(raw.train, column)
+        separator = self.separator or raw.roles.get("separator")
+        names = [str(name) for name in asked] if asked else _names(raw.train, column, separator)
         inputs = list(self.text_columns or raw.roles.get("text_columns") or TEXT_COLUMNS)
-        facts = {"inputs": inputs, "label_column": column, "label_names": names}
+        facts = {"inputs": inputs, "label_column": column, "label_names": names, "separator": separator}
 
         def split(rows: Rows, labelled: bool) -> Examples:
             found = self.examples(rows, facts, labelled=labelled)
@@ -94,7 +95,7 @@ class MultiLabel:
         targets = []
         for row in range(len(rows)):
             hot = [0.0] * len(names)
-            for name in self._labels(rows, column, row):
+            for name in _labels(rows, column, row, facts["separator"]):
                 if name not in index:
                     raise ExpError(
                         f"{rows.where(row)}: label {name!r} in column {column!r} is none of the "
@@ -130,29 +131,29 @@ class MultiLabel:
     def _column(self, roles: Mapping[str, Any]) -> str:
         return self.labels_column or roles.get("labels_column") or LABELS_COLUMN
 
-    def _labels(self, rows: Rows, column: str, row: int) -> list[str]:
-        cell = rows.column(column)[row]
-        if isinstance(cell, list):
-            return [str(one) for one in cell]
-        if isinstance(cell, str) and self.separator is not None:
-            return [part.strip() for part in cell.split(self.separator) if part.strip()]
-        if isinstance(cell, str) and cell:
-            raise ExpError(
-                f"{rows.where(row)}: column {column!r} holds the text {cell!r}, no list of labels; for labels with a "
-                f"sign between them set task.separator, e.g. task.separator=','"
-            )
-        raise ExpError(f"{rows.where(row)}: column {column!r} is {cell!r}, no list of labels; [] means none")
 
-    def _names(self, rows: Rows, column: str) -> list[str]:
-        counts = Counter(name for row in range(len(rows)) for name in self._labels(rows, column, row))
-        if len(counts) < 2:
-            raise ExpError(
-                f"{rows.path}: column {column!r} holds {len(counts)} different labels; two or more are needed"
-            )
-        try:
-            return sorted(counts, key=int)
-        except ValueError:
-            return sorted(counts)
+def _labels(rows: Rows, column: str, row: int, separator: str | None) -> list[str]:
+    cell = rows.column(column)[row]
+    if isinstance(cell, list):
+        return [str(one) for one in cell]
+    if isinstance(cell, str) and separator is not None:
+        return [part.strip() for part in cell.split(separator) if part.strip()]
+    if isinstance(cell, str) and cell:
+        raise ExpError(
+            f"{rows.where(row)}: column {column!r} holds the text {cell!r}, no list of labels; for labels with a "
+            f"sign between them set task.separator, e.g. task.separator=','"
+        )
+    raise ExpError(f"{rows.where(row)}: column {column!r} is {cell!r}, no list of labels; [] means none")
+
+
+def _names(rows: Rows, column: str, separator: str | None) -> list[str]:
+    counts = Counter(name for row in range(len(rows)) for name in _labels(rows, column, row, separator))
+    if len(counts) < 2:
+        raise ExpError(f"{rows.path}: column {column!r} holds {len(counts)} different labels; two or more are needed")
+    try:
+        return sorted(counts, key=int)
+    except ValueError:
+        return sorted(counts)
 
 
 @dataclass(frozen=True)
