@@ -34,6 +34,10 @@ def one_argument(predictions):
 
 constant = 3
 """
+MORE = """
+def cost(predictions, references):
+    return 0.0
+"""
 MODULE = """
 import datasets
 import evaluate
@@ -50,22 +54,25 @@ class Exact(evaluate.Metric):
 """
 
 
-@pytest.fixture
-def package(tmp_path, monkeypatch):
-    """A package `own_pkg` that is trusted, and nothing else."""
-    folder = tmp_path / "own_pkg"
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("home") / "own_pkg"
     folder.mkdir()
-    (folder / "__init__.py").touch()
-    (folder / "metrics.py").write_text(FUNCTIONS)
-    (folder / "exact.py").write_text(MODULE)
-    monkeypatch.syspath_prepend(tmp_path)
+    for name, text in {"__init__": "", "metrics": FUNCTIONS, "more": MORE, "exact": MODULE}.items():
+        (folder / f"{name}.py").write_text(text)
+    return folder
+
+
+@pytest.fixture
+def package(written, tmp_path, monkeypatch):
+    """A package `own_pkg` that is trusted, and nothing else."""
+    folder = written
+    monkeypatch.syspath_prepend(folder.parent)
     monkeypatch.setenv("EXP_TRUST", "own_pkg")
     monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
     if not hasattr(importlib.import_module("exp.config.trust"), "permit"):
         _stand_in(monkeypatch, folder)
-    yield folder
-    for name in [name for name in sys.modules if name.partition(".")[0] == "own_pkg"]:
-        del sys.modules[name]
+    return folder
 
 
 def _stand_in(monkeypatch, folder):
@@ -151,7 +158,6 @@ def test_what_cannot_be_a_metric(package, name, message):
 
 
 def test_two_metrics_of_one_name(package):
-    (package / "more.py").write_text("def cost(predictions, references):\n    return 0.0\n")
     with pytest.raises(ExpError, match="'cost' twice"):
         names.check(["own_pkg.metrics.cost", "own_pkg.more.cost"], "single_label", 2)
 
