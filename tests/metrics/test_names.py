@@ -44,7 +44,8 @@ def test_no_mean_with_an_error_or_a_stranger_or_of_other_kinds():
     ("metrics", "kind", "labels", "message"),
     [
         ([], "single_label", 2, "empty"),
-        (["acuracy"], "single_label", 2, "'accuracy'"),
+        (["acuracy"], "single_label", 2, "'accuracy' .* a metric of your own is a dotted function"),
+        (["zzz"], "single_label", 2, "no metric 'zzz'; a metric of your own"),
         (
             ["accuracy"],
             "regression",

@@ -158,9 +158,10 @@ def directions(metrics: Sequence[str]) -> Mapping[str, bool]:
 
 def _check_own(name: str, kind: str, labels: int | None) -> None:
     if name not in METRICS:
+        hint = nearest(name, METRICS)
         raise ExpError(
-            f"task.metrics: there is no metric {name!r}{nearest(name, METRICS)}"
-            f" Your own is a dotted function (my_pkg.metrics.cost) or the path of an evaluate module"
+            f"task.metrics: there is no metric {name!r}{hint}{'' if hint.endswith('?') else ';'} a metric of "
+            f"your own is a dotted function (my_pkg.metrics.cost) or the path of an evaluate module"
         )
     if kind not in METRICS[name].kinds:
         fitting = ", ".join(known for known, what in METRICS.items() if kind in what.kinds)
