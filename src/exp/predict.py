@@ -103,7 +103,7 @@ def predict_file(run: Finished, given: Mapping[str, str]) -> None:
     path = Path(given["file"]).expanduser()
     rows = _rows(run, path)
     wanted = run.facts["inputs"]
-    missing = [column for column in wanted if column not in rows.columns]
+    missing = [column for column in wanted if column not in rows]
     if missing:
         hints = "".join(nearest(column, rows.columns) for column in missing[:1])
         raise ExpError(
@@ -121,11 +121,17 @@ def predict_file(run: Finished, given: Mapping[str, str]) -> None:
 
 
 def _rows(run: Finished, path: Path) -> Rows:
-    """As the run's own files are read where it had any; else by the ending."""
+    """As the run's own files where it is of their kind; else by its ending."""
     from exp.data import readers
+    from exp.data.read_options import ReadOptions
 
+    node = run.config["data"]
     readers.require_file(path, "file")
-    return readers.read(path)
+    own = str(node.get("train_file") or "").removesuffix(".gz").rpartition(".")[2]
+    if own and own == path.name.removesuffix(".gz").rpartition(".")[2]:
+        return readers.read(path, ReadOptions(**{name: node.get(name) for name in ReadOptions.__dataclass_fields__}))
+    # Other data options have files of their own, in which a quote is a character like every other.
+    return readers.read_tsv(path) if path.suffix == ".tsv" else readers.read(path)
 
 
 # ---- what is typed ----

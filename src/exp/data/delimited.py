@@ -72,10 +72,11 @@ def _dialect(options: ReadOptions, sep: str, quotechar: str | None) -> Dialect:
 
 
 def _records(path: Path, text: str, dialect: Dialect) -> Iterator[Record]:
-    lines = lines_of(text)
+    plain = dialect.quotechar is None and dialect.escapechar is None
+    lines = lines_of(text, keep_returns=not plain)
     if lines[-1] == "":
         lines.pop()  # what follows the last line's end
-    if dialect.quotechar is None and dialect.escapechar is None:
+    if plain:
         for number, line in enumerate(lines, start=1):
             yield number, line.split(dialect.sep) if line else []
         return

@@ -65,16 +65,16 @@ def read_text(path: Path, encoding: str | None, limit: int | None = None) -> str
     return text.removeprefix("\ufeff")
 
 
-def lines_of(text: str) -> list[str]:
+def lines_of(text: str, keep_returns: bool = False) -> list[str]:
     """Lines end with "\\n" or "\\r\\n" only: a sentence may hold what `str.splitlines` takes for a line end.
 
-    In a text without any "\\n" (old Macs) lines end with "\\r".
+    In a text without any "\\n" (old Macs) lines end with "\\r". `keep_returns` leaves the "\\r" of "\\r\\n" at the
+    line, for who knows whether it stands inside quotes.
     """
-    if "\r" not in text:
-        return text.split("\n")
     if "\n" not in text:
         return text.split("\r")
-    return [line.removesuffix("\r") for line in text.split("\n")]
+    lines = text.split("\n")
+    return lines if keep_returns or "\r" not in text else [line.removesuffix("\r") for line in lines]
 
 
 def _bytes(path: Path, limit: int | None) -> bytes:
@@ -121,11 +121,12 @@ def _not_utf8(path: Path, data: bytes, error: UnicodeDecodeError) -> ExpError:
         return ExpError(where + _nul_hint(data))
     lenient = data.decode("utf-8", "replace")
     wrong = lenient.count("\ufffd")
-    if wrong < 0.1 * sum(not character.isascii() for character in lenient):
-        return ExpError(f"{where}, but nearly all others are: the file is damaged, or mixes encodings; mend that line")
+    # Other encodings' bytes form a valid sequence of UTF-8 now and then, not mostly.
+    if 2 * wrong < sum(not character.isascii() for character in lenient):
+        return ExpError(f"{where}, but most others are: the file is damaged, or mixes encodings; mend that line")
     likely = _likely(b"\n".join(part for part in data.split(b"\n") if not part.isascii())[:_SAMPLE])
     if not likely:
-        return ExpError(f"{where}; name its encoding with data.encoding=")
+        return ExpError(f"{where}; name its encoding, e.g. data.encoding=cp1252")
     begin = max(0, error.start - 20, data.rfind(b"\n", 0, error.start) + 1)
     shown = data[begin : error.start + 20].decode(likely[0], "replace").split("\n")[0].strip()
     others = f" (or {', '.join(likely[1:3])})" if likely[1:] else ""
@@ -146,9 +147,10 @@ def _likely(sample: bytes) -> list[str]:
 
 
 def _nul_hint(data: bytes) -> str:
-    places = {place % 2 for place, byte in enumerate(data[:_SAMPLE]) if not byte}
-    if len(places) == 1 and data.count(b"\0") > 1:
-        name = "utf-16-le" if places == {1} else "utf-16-be"
+    # In UTF-16 the NULs are halves of ASCII characters, which stand on one side.
+    even, odd = data[:_SAMPLE:2].count(0), data[1:_SAMPLE:2].count(0)
+    if max(even, odd) > 1 and max(even, odd) > 2 * min(even, odd):
+        name = "utf-16-le" if odd > even else "utf-16-be"
         return f"; likely UTF-16 without a byte-order mark: data.encoding={name}"
     return "; this is no text file, or it is damaged"
 

@@ -64,6 +64,10 @@ class FeatureSet:
         self._fields = fields
         self.lengths: list[int] = np.diff(fields["input_ids"].starts).tolist()  # tokens of each row
 
+    def begin_epoch(self, epoch: int, seed: int) -> None:
+        """Called on the train split before each epoch. What is drawn anew in training (masks, augmentations) depends on
+        `seed`, `epoch` and the row alone, so that a resumed run draws the same; here nothing is."""
+
     def __len__(self) -> int:
         return len(self.lengths)
 

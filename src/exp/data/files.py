@@ -72,10 +72,6 @@ class Files(Sampled):
             max_eval_samples=self.max_eval_samples,
         )
 
-    def rows_of(self, file: Path) -> Rows:
-        """Another file, read as the run's own are."""
-        return readers.read(file, self._options)
-
     @property
     def _options(self) -> ReadOptions:
         given: Mapping[str, Any] = {name: getattr(self, name) for name in ReadOptions.__dataclass_fields__}

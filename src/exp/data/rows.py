@@ -155,6 +155,7 @@ def listed(names: Iterable[str]) -> str:
 
 
 def shortened_name(name: str) -> str:
+    name = " ".join(name.split())  # messages have one line
     return name if len(name) <= 40 else name[:37] + "..."
 
 

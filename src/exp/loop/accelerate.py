@@ -55,6 +55,7 @@ class AccelerateLoop:
                 if over:
                     break
                 order.set_epoch(epoch)
+                train.begin_epoch(epoch, settings.data_seed)
                 first = (
                     (done - epoch * plan.steps_per_epoch) * accumulation if epoch * plan.steps_per_epoch < done else 0
                 )

@@ -129,6 +129,7 @@ class Steps(TrainerCallback):
         plan = self.session.plan
         epoch, within = divmod(self.session.step, plan.steps_per_epoch)
         self.order.set_epoch(epoch)
+        self.trainer.parts.encoded.train.begin_epoch(epoch, self.session.settings.data_seed)
         accumulation = self.session.settings.gradient_accumulation_steps
         self.batches = list(self.order)[within * accumulation :]
         self.trainer.batches = iter(self.batches)

@@ -35,7 +35,7 @@ def of_rows(run: Finished, model: Model, rows: Rows, labelled: bool) -> Evaluati
 def _unlabelled(run: Finished, rows: Rows) -> Rows:
     from dataclasses import replace
 
-    return replace(rows, columns={key: cells for key, cells in rows.columns.items() if key in run.facts["inputs"]})
+    return replace(rows, columns={key: rows.column(key) for key in run.facts["inputs"]})
 
 
 def targets(run: Finished, name: str, given: Mapping[str, str]) -> list[Path]:

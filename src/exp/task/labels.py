@@ -92,7 +92,7 @@ def scores(rows: Rows, column: str) -> list[float]:
 
 def without_unlabelled(rows: Rows, column: str, no_label: Sequence[str | int] | None) -> Rows:
     """Rows whose label is none of the values that mean "no label"; says how many were left out."""
-    if not no_label or column not in rows.columns:
+    if not no_label or column not in rows:
         return rows
     words = {str(value) for value in no_label}
     kept = [row for row, cell in enumerate(rows.column(column)) if cell not in MISSING and str(cell) not in words]
@@ -101,12 +101,17 @@ def without_unlabelled(rows: Rows, column: str, no_label: Sequence[str | int] | 
     return rows.take(kept)
 
 
+def cells_of(rows: Rows, column: str) -> list[Any]:
+    """None where the rows lack the column; ExpError where it cannot be used."""
+    return rows.column(column) if column in rows else []
+
+
 def is_labelled(rows: Rows, column: str, names: Sequence[str] | None, no_label: Sequence[str | int] | None) -> bool:
     """Whether a test set has labels: its column may be absent, empty, or hold placeholders throughout."""
     nothing = {*MISSING, *(no_label or ()), *map(str, no_label or ())}
     if names is None or "-1" not in names:
         nothing |= set(PLACEHOLDERS)
-    return any(not _in(cell, nothing) for cell in rows.columns.get(column, ()))
+    return any(not _in(cell, nothing) for cell in cells_of(rows, column))
 
 
 def _in(cell: Any, values: set[Any]) -> bool:

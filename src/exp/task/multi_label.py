@@ -89,7 +89,7 @@ class MultiLabel:
     def examples(self, rows: Rows, facts: Mapping[str, Any], *, labelled: bool) -> Examples:
         column, names = facts["label_column"], facts["label_names"]
         inputs = {name: rows.texts(name) for name in facts["inputs"]}
-        if not labelled and all(cell in labels.MISSING for cell in rows.columns.get(column, ())):
+        if not labelled and all(cell in labels.MISSING for cell in labels.cells_of(rows, column)):
             return Examples(list(range(len(rows))), inputs, None)
         index = labels.index_of(names)
         targets = []

@@ -103,7 +103,7 @@ class TokenClassification:
         (words,), tags, names = facts["inputs"], facts["label_column"], facts["label_names"]
         sentences = [_words(rows, words, row) for row in range(len(rows))]
         ids = list(range(len(rows)))
-        if not labelled and all(cell in (None, "", []) for cell in rows.columns.get(tags, ())):
+        if not labelled and all(cell in (None, "", []) for cell in labels.cells_of(rows, tags)):
             return Examples(ids, {words: sentences}, None)
         index = {name: number for number, name in enumerate(names)}
         targets = []

@@ -139,14 +139,15 @@ def build(config: Mapping[str, Any]) -> Parts:
         task, data = build_task(config), build_data(config)
     processes = config["distributed"]["processes"] if "distributed" in config else 1
     reading = reading_of(task, data)
+    with together.first_here("features"):
+        processor, encoded = build_features(config)
     said = directions(data.metrics)
-    steps = plan(settings, len(data.train), reading.names, list(data.evals), processes, said)
+    # Rows of features, which may be more than examples: a long text has several.
+    steps = plan(settings, len(encoded.train), reading.names, list(data.evals), processes, said)
     scheduler = _make(config["scheduler"])
     scheduler(torch.optim.SGD([torch.zeros(1)], lr=1.0), steps.total_steps, steps.greater_is_better)  # warmup fits
 
     source, adapter = _make(config["model"]), _make(config["adapter"])
-    with together.first_here("tokens"):
-        processor, encoded = build_features(config)
     set_seed(settings.init_seed)  # before the head is drawn
     model = source.model(task.head(data), processor, **adapter.load_kwargs())
     model = adapter.apply(model, steps.total_steps)
