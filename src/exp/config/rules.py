@@ -17,6 +17,7 @@ from exp.metrics import names
 from exp.metrics.key import Key
 from exp.optim.schedule import PolynomialScheduler, ReduceOnPlateauScheduler
 from exp.optim.torch_classes import ByNameScheduler
+from exp.task import metrics_of
 
 # group, option -> module, extra of this package that installs it
 EXTRAS = {
@@ -36,13 +37,14 @@ def check_rules(config: Mapping[str, Any], choices: Mapping[str, Any], options: 
     Raises:
         ExpError: The first rule that is broken.
     """
-    _columns_and_metrics(config, choices, options)
+    _columns(options)
     _length(config, options)
     _schedule(config, options)
     _extras(choices)
     _precision(config, choices)
     _processes(config)
     _accelerate_variables(config, choices)
+    _best_metric(config, choices)
 
 
 def value_of(config: Mapping[str, Any], dotted: str) -> Any:
@@ -55,8 +57,8 @@ def value_of(config: Mapping[str, Any], dotted: str) -> Any:
     return node
 
 
-def _columns_and_metrics(config: Mapping[str, Any], choices: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-    """What the task wants of the data, as far as that is known before the rows are read."""
+def _columns(options: Mapping[str, Any]) -> None:
+    """The train rows' columns against the task's, where a header or the option itself names them."""
     data, task = options.get("data"), options.get("task")
     if task is None or data is None or not hasattr(data, "roles"):
         return
@@ -68,14 +70,24 @@ def _columns_and_metrics(config: Mapping[str, Any], choices: Mapping[str, Any], 
                 f"the train rows have no column {column!r}{nearest(column, there)}; say which is which with "
                 f"{' and '.join(keys)}"
             )
-    wanted, metrics = config["metric_for_best_model"], task.check_metrics(roles)
-    known = {*names.produced(metrics), "loss"}
-    if wanted is not None and Key.parse(wanted).name not in known:
-        chosen = f"data={choices['data']}" if choices.get("data") else "this task"
-        raise ExpError(
-            f"metric_for_best_model={wanted}: {chosen} does not compute it; choose one of {', '.join(sorted(known))}, "
-            "or name it in task.metrics"
-        )
+
+
+def _best_metric(config: Mapping[str, Any], choices: Mapping[str, Any]) -> None:
+    """`accuracy`, `eval_accuracy`, `eval/accuracy` and `eval_mm/accuracy` are right here"""
+    wanted, metrics = config["metric_for_best_model"], metrics_of(config)
+    if wanted is None or not metrics:
+        return
+    known = {*names.produced(metrics), names.LOSS}
+    name = Key.parse(wanted).name
+    if wanted in known or name in known:
+        return
+    chosen = f"data={choices['data']}" if choices.get("data") else "the data"
+    why = f"{chosen} does not compute it"
+    own = names.kinds_of(metrics)
+    if name in names.METRICS and not own & names.kinds_of([name]):
+        theirs, ours = (" or ".join(sorted(kinds)) for kinds in (names.kinds_of([name]), own))
+        why = f"{name} is a metric of {theirs}, and {chosen} is {ours}"
+    raise ExpError(f"metric_for_best_model={wanted}: {why}; choose one of {', '.join(sorted(known))}")
 
 
 def _length(config: Mapping[str, Any], options: Mapping[str, Any]) -> None:
