@@ -47,7 +47,7 @@ class NoAdapter:
     def load_kwargs(self) -> dict[str, Any]:
         return {}
 
-    def apply(self, model: PreTrainedModel, total_steps: int) -> PreTrainedModel:
+    def apply(self, model: PreTrainedModel, total_steps: int, peft_task: str) -> PreTrainedModel:
         return model
 
     def after_optimizer_step(self, model: PreTrainedModel, step: int) -> None:
@@ -69,9 +69,9 @@ class Lora:
     def load_kwargs(self) -> dict[str, Any]:
         return {}
 
-    def apply(self, model: PreTrainedModel, total_steps: int) -> PreTrainedModel:
+    def apply(self, model: PreTrainedModel, total_steps: int, peft_task: str) -> PreTrainedModel:
         """The model wrapped by peft. Raises ExpError for target modules that the model does not have."""
-        return _wrap_lora(model, self.r, self.lora_alpha, self.lora_dropout, self.target_modules)
+        return _wrap_lora(model, peft_task, self.r, self.lora_alpha, self.lora_dropout, self.target_modules)
 
     def after_optimizer_step(self, model: PreTrainedModel, step: int) -> None:
         pass
@@ -118,7 +118,7 @@ class AdaLora:
     def load_kwargs(self) -> dict[str, Any]:
         return {}
 
-    def apply(self, model: PreTrainedModel, total_steps: int) -> PreTrainedModel:
+    def apply(self, model: PreTrainedModel, total_steps: int, peft_task: str) -> PreTrainedModel:
         """The model wrapped by peft.
 
         Raises ExpError for target modules that the model does not have, and for a run that is too short.
@@ -126,7 +126,7 @@ class AdaLora:
         self.check_length(total_steps)
         peft = _peft("adalora")
         config = peft.AdaLoraConfig(
-            task_type=peft.TaskType.SEQ_CLS,
+            task_type=peft.TaskType[peft_task],
             init_r=self.init_r,
             target_r=self.target_r,
             lora_alpha=self.lora_alpha,
@@ -186,7 +186,7 @@ class QLora:
             )
         }
 
-    def apply(self, model: PreTrainedModel, total_steps: int) -> PreTrainedModel:
+    def apply(self, model: PreTrainedModel, total_steps: int, peft_task: str) -> PreTrainedModel:
         """The model wrapped by peft. Raises ExpError for target modules that the model does not have."""
         peft = _peft("qlora")
         # Gradient checkpointing is the loop's business, so it is not switched on here.
@@ -196,7 +196,7 @@ class QLora:
             # training would then go on with other weights.
             if hasattr(module, "support_avx512bf16_for_cpu"):
                 module.support_avx512bf16_for_cpu = False
-        return _wrap_lora(model, self.r, self.lora_alpha, self.lora_dropout, self.target_modules)
+        return _wrap_lora(model, peft_task, self.r, self.lora_alpha, self.lora_dropout, self.target_modules)
 
     def after_optimizer_step(self, model: PreTrainedModel, step: int) -> None:
         pass
@@ -255,11 +255,11 @@ def _wrap(model: PreTrainedModel, config: Any) -> PreTrainedModel:
 
 
 def _wrap_lora(
-    model: PreTrainedModel, r: int, alpha: int, dropout: float, named: Sequence[str] | None
+    model: PreTrainedModel, peft_task: str, r: int, alpha: int, dropout: float, named: Sequence[str] | None
 ) -> PreTrainedModel:
     peft = _peft("lora")
     config = peft.LoraConfig(
-        task_type=peft.TaskType.SEQ_CLS,
+        task_type=peft.TaskType[peft_task],
         r=r,
         lora_alpha=alpha,
         lora_dropout=dropout,

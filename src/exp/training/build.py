@@ -144,8 +144,9 @@ def build(config: Mapping[str, Any]) -> Parts:
 
     source, adapter = make(config["model"], "model"), make(config["adapter"], "adapter")
     set_seed(settings.init_seed)  # before the head is drawn
-    model = source.model(task.head(data), processor, **adapter.load_kwargs())
-    model = adapter.apply(model, steps.total_steps)
+    head = task.head(data)
+    model = source.model(head, processor, **adapter.load_kwargs())
+    model = adapter.apply(model, steps.total_steps, head.peft_task)
     if settings.gradient_checkpointing:
         model.activation_checkpointing_enable()
     speed = make(config["speed"], "speed")
