@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
@@ -90,11 +89,6 @@ def _check_callable(target: Any, node: Mapping[str, Any], values: dict[str, Any]
     else:
         check_keys(signature.declared, values, where)
     construct(signature_of(target, plain, later=True).declared, plain, where)
-    # A function may have a check beside it, which takes the same values.
-    beside = getattr(importlib.import_module(target.__module__), "check", None)
-    if beside is not None and target.__module__.startswith("exp.data."):
-        accepted = inspect.signature(beside).parameters
-        beside(**{key: value for key, value in values.items() if key in accepted})
 
 
 def _targets(value: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
