@@ -13,6 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 from yaml import YAMLError
 
+from exp.config.confdir import conf_dir, groups
+from exp.config.other_names import known_as
 from exp.errors import ExpError, nearest
 from exp.work.launchers import package_missing
 
@@ -49,6 +51,8 @@ def explained(error: BaseException, words: Sequence[str], composer: Composer | N
     wrong = re.match(r"Could not override '([^']+)'", str(error))
     if wrong:
         return _no_such_key(wrong[1], words, composer)
+    if "Config group override must be" in str(error):
+        return _no_option(words)
     several = re.search(r"'([^']*=[^']*)'", str(error)) if "--multirun" in str(error) else None
     if several:
         return _a_sweep(several[1])
@@ -86,6 +90,16 @@ def _no_such_option(error: MissingConfigException) -> ExpError:
     return ExpError(f"{group}={option}: no such option{nearest(option, known)}{_listing(option, known)}")
 
 
+def _no_option(overrides: Sequence[str]) -> ExpError:
+    """Hydra does not say for which group it was given no name."""
+    for word in overrides:
+        group, _, option = word.lstrip("+").partition("=")
+        known = sorted(file.stem for file in (conf_dir() / group).glob("*.yaml")) if group in groups() else []
+        if known and option not in known:
+            return ExpError(f"{word}: a run needs one option of this group{nearest('', known) or _listing('', known)}")
+    return ExpError("a group is given something else than the name of one of its options")
+
+
 def _listing(option: str, known: Sequence[str]) -> str:
     """All options, where `nearest` has named only some of them."""
     close = get_close_matches(option, known, n=1, cutoff=0.5)
@@ -93,6 +107,8 @@ def _listing(option: str, known: Sequence[str]) -> str:
 
 
 def _no_such_key(wrong: str, words: Sequence[str], composer: Composer | None) -> ExpError:
+    if (elsewhere := known_as(wrong)) is not None:
+        return ExpError(f"{wrong}: no such key{elsewhere}")
     known = {*known_keys(words, composer), *composer.groups()} if composer else set()
     return ExpError(f"{wrong}: no such key{near_key(wrong, known)}")
 
