@@ -10,12 +10,12 @@ import logging
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exp.config import arguments
 from exp.errors import ExpError
 from exp.run.exits import plain_exits
+from exp.run.files import user_path
 
 if TYPE_CHECKING:
     from exp.saved.finished import Finished
@@ -63,7 +63,7 @@ def evaluate(given: Mapping[str, str]) -> int:
     )
     data = finished.load_data(run, moved)
     model = finished.load_model(run)
-    cache = Path(run.config["cache_dir"])
+    cache = user_path(run.config["cache_dir"])
     sets = {_name("eval", suffix): split for suffix, split in data.evals.items()}
     if any(key.startswith("test") for key in recorded):
         sets |= {_name("test", suffix): split for suffix, split in data.tests.items() if "label" in split.column_names}

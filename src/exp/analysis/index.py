@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from exp.analysis.run_data import RunData, dumps
+from exp.run.files import user_path
 
 # A row written by another layout of RunData is never read.
 LAYOUT = 1
@@ -20,7 +21,7 @@ WATCHED = ("run.json", "result.json", "metrics.jsonl")
 
 def default_path() -> Path:
     """As cache_dir in conf/train.yaml."""
-    return Path(os.environ.get("EXP_CACHE") or Path.home() / ".cache" / "exp") / "runs.sqlite"
+    return user_path(os.environ.get("EXP_CACHE") or "~/.cache/exp") / "runs.sqlite"
 
 
 def stamp(folder: Path) -> str:

@@ -21,7 +21,7 @@ from exp.saved import hub
 # Words of hydra.utils.instantiate, not arguments of the target.
 INSTANTIATE = frozenset({"_target_", "_partial_", "_recursive_", "_convert_", "_args_"})
 # Root keys that never reach a loop.
-OTHER_ROOT = {"resume": "str | None", "cache_dir": "str"}
+OTHER_ROOT = {"resume": "str | None", "init_checkpoint": "str | None", "cache_dir": "str"}
 # Groups that a run cannot be without.
 NEEDED = ("data", "model", "adapter", "optimizer", "scheduler", "loop", "precision", "tracker")
 

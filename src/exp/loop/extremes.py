@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from exp.metrics.names import spec
 
@@ -30,3 +31,9 @@ class Records:
     def _better(self, key: str, value: float, known: float) -> bool:
         greater = self.greater_is_better if key == self.objective else spec(key.split("/")[1]).greater_is_better
         return known != known or (value > known if greater else value < known)  # anything is better than NaN
+
+    def state(self) -> dict[str, Any]:
+        return {"best": self.best, "last": self.last}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.best, self.last = state["best"], state["last"]

@@ -9,6 +9,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from exp.errors import ExpError
+
 
 def write_atomic(path: Path, text: str) -> None:
     """Written beside `path`, synced, then renamed over it."""
@@ -24,12 +26,26 @@ def write_atomic(path: Path, text: str) -> None:
         raise
 
 
+def user_path(text: str) -> Path:
+    """`text` with ~ for the user's home folder; raises ExpError where there is none."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise ExpError(f"{text}: {str(error).rstrip('.')}; set HOME, or EXP_CACHE for exp's own files") from None
+
+
 def disk_trouble(error: BaseException) -> str | None:
     """Why `error` means that a disk cannot be written, or None where it means something else.
 
     safetensors and torch say it in errors of their own: torch only that its position in the file is wrong.
     """
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+    if isinstance(error, OSError) and error.errno in (
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EROFS,
+        errno.EACCES,
+        errno.EPERM,
+    ):
         return os.strerror(error.errno)
     if any(words in str(error) for words in ("No space left", "unexpected pos", "failed writing file")):
         return os.strerror(errno.ENOSPC)

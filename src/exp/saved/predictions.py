@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exp.errors import ExpError, nearest
+from exp.run.files import user_path
 from exp.saved import finished
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def table_of_split(run: Finished, model: Model, data: RawData, name: str) -> tup
     splits |= {f"test_{suffix}" if suffix else "test": split for suffix, split in data.tests.items()}
     if name not in splits:
         raise ExpError(f"data.split={name}: {data.name} has no such split{nearest(name, splits)}")
-    tokens = finished.encode_split(run, model, data, splits[name], name, Path(run.config["cache_dir"]))
+    tokens = finished.encode_split(run, model, data, splits[name], name, user_path(run.config["cache_dir"]))
     found = model.evaluate(tokens)
     return prediction_table(tokens, found, data.label_names), found
 

@@ -17,6 +17,7 @@ from exp.distributed.together import Together
 from exp.loop.base import Loop, Parts
 from exp.loop.curve_alerts import Watch
 from exp.loop.plan import plan
+from exp.run.files import user_path
 from exp.saved.hub import Hub
 from exp.tracker.base import Fanout, NullTracker, Tracker
 from exp.tracker.jsonl import JsonlTracker
@@ -43,7 +44,7 @@ def build_tracker(config: Mapping[str, Any]) -> Tracker:
     """metrics.jsonl first: it is there when another one fails. One process of a run tracks it."""
     if not ranks.current.get().place.first:
         return NullTracker()
-    return Watch(Fanout([JsonlTracker(), *(_make(one) for one in config["tracker"].values())]))
+    return Watch(Fanout(JsonlTracker(), [_make(one) for one in config["tracker"].values()]))
 
 
 def build_loop(config: Mapping[str, Any]) -> Loop:
@@ -88,7 +89,7 @@ def _tokens(data: str, model: str, cache_dir: str, stamps: Stamps) -> tuple[PreT
 
     raw = build_data({"data": json.loads(data)})
     tokenizer = _make(json.loads(model)).tokenizer(raw)
-    return tokenizer, encode(raw, tokenizer, Path(cache_dir))
+    return tokenizer, encode(raw, tokenizer, user_path(cache_dir))
 
 
 def _stamps(node: Mapping[str, Any]) -> Stamps:

@@ -14,6 +14,7 @@ from exp.analysis.run_data import RunData
 from exp.analysis.tables import compose
 from exp.analysis.tables.schema import PaperColumn, PaperRow, PaperTable, label
 from exp.errors import ExpError, nearest
+from exp.run.files import user_path
 from exp.run.identity import ADDED, counts
 
 # found: a finished run; failed: one that failed, and is not tried again by itself; waiting: for the weights of another.
@@ -169,9 +170,9 @@ def seconds_left(plan: TablePlan) -> tuple[float, int]:
 
 
 def _composer(table: PaperTable, first: tuple[PaperRow, PaperColumn], point: Sequence[str]) -> compose.Composer:
-    cache = os.environ.get("EXP_CACHE") or Path.home() / ".cache" / "exp"  # as cache_dir in conf/train.yaml
+    cache = os.environ.get("EXP_CACHE") or "~/.cache/exp"  # as cache_dir in conf/train.yaml
     try:
-        return compose.Composer(table.overrides, words_of(table, *first, point), Path(cache))
+        return compose.Composer(table.overrides, words_of(table, *first, point), user_path(cache))
     except ExpError as error:
         raise ExpError(f"table {table.name}: cell {label(first[0].name, first[1].name)}: {error}") from None
 
