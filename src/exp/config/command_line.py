@@ -39,8 +39,9 @@ def resume_argv(argv: Sequence[str]) -> list[str]:
         "--config-name",
         "config",
         *argv,
+        f"resume={quoted(Path(resume).expanduser().resolve())}",
         f"hydra.run.dir={quoted(folder)}",
-        "hydra.output_subdir=null",  # .hydra stays as it was
+        "hydra.output_subdir=null",  # the default of Hydra's own config, which has no train.yaml here, is another
         # The saved config has no Hydra node, so what train.yaml says there is said again.
         "hydra.job.name=train",
         "hydra/job_logging=none",
@@ -81,6 +82,11 @@ def run_folder_of(path: Path) -> Path:
     for folder in (path, *path.parents[:2]):
         if (folder / "run.json").exists() and (folder / ".hydra" / "config.yaml").exists():
             return folder
+    if (path / ".hydra").is_dir():
+        raise ExpError(
+            f"resume={path}: the run was ended before it wrote run.json, so there is nothing to go on with; start it "
+            f"again by its own command (hydra.run.dir={path} may stay as it is)"
+        )
     raise ExpError(f"resume={path}: neither a run folder nor a checkpoint in one (no run.json beside .hydra there)")
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -50,13 +49,3 @@ def redacted(value: Any) -> Any:
         return item
 
     return hide(value)
-
-
-def redact_files(folder: Path) -> None:
-    """Hides the secrets in the text files of `folder` (Hydra writes its own without asking)."""
-    from exp.run.files import write_atomic
-
-    for file in sorted(folder.glob("*.yaml")):
-        text = file.read_text(encoding="utf-8", errors="surrogateescape")
-        if (clean := redacted(text)) != text:
-            write_atomic(file, clean)

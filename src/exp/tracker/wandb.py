@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from exp.errors import ExpError
 from exp.run.folder import read_record
+from exp.run.secrets import redacted
 from exp.tracker.guard import Guard
 from exp.tracker.media import best_values, costs, pictures
 
@@ -88,7 +89,9 @@ class Wandb:
 
     def log(self, metrics: Mapping[str, float], *, step: int, epoch: float) -> None:
         self.last_step = step
-        if self.remote is None or (self.logged_until is not None and step <= self.logged_until):
+        # Test sets are measured once, at the end, and their step is that of the saved weights.
+        again = self.logged_until is not None and step <= self.logged_until
+        if self.remote is None or (again and not all(key.startswith("test") for key in metrics)):
             return
         with self.guard("logging"):
             # The step is a metric, because W&B's own starts at 0 again in an offline run that goes on.
@@ -156,14 +159,14 @@ class Wandb:
         return wandb.init(
             project=self.project,
             entity=self.entity,
-            group=self.group or record["group"],
+            group=redacted(self.group) or record["group"],
             job_type=self.job_type,
-            tags=[*self.tags, run.condition],
-            notes=self.notes,
-            name=self.name or "/".join(run.folder.parts[-2:]),
+            tags=redacted([*self.tags, run.condition]),
+            notes=redacted(self.notes),
+            name=redacted(self.name or "/".join(run.folder.parts[-2:])),
             id=run.id,
             dir=run.folder,
-            config={**run.config, "condition": run.condition, "folder": str(run.folder), "commit": commit},
+            config=redacted({**run.config, "condition": run.condition, "folder": str(run.folder), "commit": commit}),
             mode=mode,
             # Offline too: `wandb sync` then appends a resumed run's second folder; else it overwrites the first.
             resume="allow",

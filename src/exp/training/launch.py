@@ -6,6 +6,7 @@ import errno
 import functools
 import itertools
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,8 +23,12 @@ from exp.config.command_line import TIME, literal, plain, quoted, resume_argv, w
 from exp.config.confdir import conf_dir
 from exp.distributed import ranks
 from exp.errors import ExpError
-from exp.run import exits
+from exp.run import exits, lock
+from exp.run.files import write_atomic
 from exp.run.interrupts import Interrupted, pass_on
+from exp.run.secrets import redacted
+from exp.training import hydra_files
+from exp.training.resume import check_goes_on, check_same, told_where_started
 from exp.work.launchers import check_launcher, told
 
 # What a `_target_` may name. A security boundary: a config can come from anywhere, this list only from here.
@@ -60,6 +65,7 @@ def _compose_and_run(task: TaskFunction, config_name: str) -> None:
             from exp.config.check import check
 
             check(cfg, HydraConfig.get().runtime.choices)
+        hydra_files.write(cfg)
         try:
             return task(cfg)
         except Interrupted as error:
@@ -112,9 +118,6 @@ class Claim(Callback):
             _check_processes(config)
             folder = Path(ranks.current.get().decide("folder", lambda: str(_claimed(config))))
             _set_folder(config, "run", folder)
-            if not ranks.current.get().place.first:
-                with read_write(config.hydra), open_dict(config.hydra):
-                    config.hydra.output_subdir = None  # the first process writes .hydra
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         with _ends_here():
@@ -134,17 +137,18 @@ class Claim(Callback):
             _set_folder(config, "sweep", claim(folder, movable))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """A sweep whose first job could not even be composed leaves nothing."""
+        """A sweep whose first job could not even be composed leaves nothing; what Hydra wrote holds no password."""
         folder = Path(config.hydra.sweep.dir)
-        if [path.name for path in folder.glob("*")] == ["multirun.yaml"]:
-            (folder / "multirun.yaml").unlink()
-            folder.rmdir()
+        written = folder / "multirun.yaml"
+        if written.exists() and {path.name for path in folder.iterdir()} <= {written.name, lock.LOCK}:
+            shutil.rmtree(folder)
+        elif written.exists():
+            write_atomic(written, redacted(written.read_text(encoding="utf-8")))
 
 
 def _check_processes(config: DictConfig) -> None:
     """As many as the config says, and all with the same config."""
     from exp.distributed.options import check
-    from exp.training.resume import check_same
 
     together = ranks.current.get()
     if "distributed" in config:  # a run that goes on may be older than the group
@@ -159,12 +163,9 @@ def _check_processes(config: DictConfig) -> None:
 
 def _claimed(config: DictConfig) -> Path:
     folder, movable = _folder(config, "run")
-    if config.hydra.output_subdir is not None:
+    if config.resume in (None, "auto"):
         return claim(folder, movable)
-    if (folder / "run.json").exists():  # a run that goes on
-        from exp.training.resume import check_goes_on
-
-        check_goes_on(folder, plain(config))
+    check_goes_on(folder, plain(config))
     return folder
 
 
@@ -179,18 +180,23 @@ def claim(folder: Path, movable: bool) -> Path:
             attempt = folder.with_name(f"{folder.name}-{count}") if count else folder
             try:
                 attempt.mkdir()
-                return attempt
             except FileExistsError:
-                if not movable:
-                    break
-        if not folder.is_dir() or any(folder.iterdir()):
-            go_on = f"go on with it (resume={folder}), " if (folder / "run.json").exists() else ""
-            raise ExpError(
-                f"{folder} exists already and is never overwritten: choose another folder, {go_on}or remove it"
-            )
-        # An empty folder was made for us; its first entry decides between two that found it empty.
-        (folder / ".hydra").mkdir()
-    return folder
+                if movable:
+                    continue
+                _check_free(folder)
+            if lock.claim(attempt):
+                return attempt
+            if not movable:
+                raise FileExistsError
+    raise AssertionError("unreachable")
+
+
+def _check_free(folder: Path) -> None:
+    """Raises ExpError unless `folder` is empty, or holds only what a start left that was killed at once."""
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
+    if names and not (lock.LOCK in names and names <= {lock.LOCK, ".hydra", "train.log"}):
+        go_on = f"go on with it (resume={folder}), " if "run.json" in names else ""
+        raise ExpError(f"{folder} exists already and is never overwritten: choose another folder, {go_on}or remove it")
 
 
 @contextmanager
@@ -198,7 +204,7 @@ def _told(folder: Path) -> Iterator[None]:
     try:
         yield
     except FileExistsError:
-        raise ExpError(f"{folder} was taken by another run just now; choose another folder") from None
+        raise ExpError(f"{folder} was taken by another run just now; choose another folder, or remove it") from None
     except OSError as error:
         raise ExpError(
             f"cannot make the output folder {folder}: {error.strerror}; "
@@ -217,7 +223,13 @@ def _check(config: DictConfig) -> None:
     from exp.config.check import check
 
     HydraConfig.instance().set_config(config)  # for ${hydra:...} in the config
-    check(config, config.hydra.runtime.choices)
+    if config.hydra.output_subdir is not None:
+        raise ExpError(
+            f"hydra.output_subdir={config.hydra.output_subdir}: a run keeps its config in .hydra; leave it out"
+        )
+    goes_on = config.get("resume") not in (None, "auto")
+    with told_where_started(Path(config.hydra.run.dir) if goes_on else None):
+        check(config, config.hydra.runtime.choices)
     if config.hydra.mode != RunMode.MULTIRUN and config.hydra.runtime.choices.get("sweep"):
         preset = config.hydra.runtime.choices.sweep
         raise ExpError(f"sweep={preset} is a search over many runs: add --multirun")

@@ -20,7 +20,6 @@ from exp.run.folder import Run, create, read_record
 from exp.run.interrupts import Interrupted
 from exp.run.lock import locked
 from exp.run.logs import TO_FILE_ONLY, logged_to
-from exp.run.secrets import redact_files
 from exp.study import trial
 from exp.training import resume
 
@@ -49,7 +48,6 @@ class Ending:
 def open_run(folder: Path, config: Mapping[str, Any]) -> Run:
     """A new run in a claimed folder; or the one that lies there, its metrics cut back to a checkpoint."""
     if not (folder / "run.json").exists():
-        redact_files(folder / ".hydra")
         return create(folder, config, group_of(config))
     return resume.go_on(folder, config)
 

@@ -65,8 +65,8 @@ def check_goes_on(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
 def _check_version(folder: Path, record: Mapping[str, Any]) -> None:
     if record.get("schema") != SCHEMA or not isinstance(record.get("paths"), dict):
         raise ExpError(
-            f"{folder} was started by the first version of exp: this one can read, compare and draw it, and cannot go on "
-            f"with it. Start a new run; the weights of a complete one load with model=pretrained model.path={folder}/model"
+            f"{folder} was started by the first version of exp: this one reads, compares and draws it, and cannot go "
+            f"on with it. Start a new run (a complete one's weights: model=pretrained model.path={folder}/model)"
         )
 
 
