@@ -41,7 +41,7 @@ def _write(plan: StudyPlan, settings: dict[str, Any], trials: Sequence[FrozenTri
         name=f"{plan.study_name} summary",
         job_type="study",
         reinit="finish_previous",
-        settings=wandb.Settings(silent=True),
+        settings=wandb.Settings(silent=True, console="off", x_disable_meta=True),  # the command may hold a password
     )
     names = sorted({name for trial in trials for name in trial.params})
     rows: list[list[Any]] = [

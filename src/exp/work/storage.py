@@ -12,6 +12,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,11 +21,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from optuna.storages.journal import JournalFileBackend
 
 from exp.errors import ExpError
+from exp.run.files import disk_trouble, no_room
+from exp.run.secrets import redacted
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 T = TypeVar("T")
+SQLITE = b"SQLite format 3\0"  # how such a file begins
+OPTUNA = b'{"op_code":'  # how a line of a journal begins
 SQLITE_WAIT = 20.0  # seconds for another process to let go of the file
 
 
@@ -88,10 +93,51 @@ def journal_path(storage: str | None, folder: Path) -> Path | None:
     return Path(storage) if "://" not in storage else None
 
 
+def check_storage(storage: str | None, folder: Path) -> None:
+    """Looks before anything is opened for writing. Raises ExpError for a file that holds something else."""
+    path = journal_path(storage, folder)
+    if path is not None:
+        if path.is_dir():
+            raise ExpError(f"storage={storage}: {path} is a folder; name a file")
+        start = _read_start(path, len(SQLITE))
+        if start and not start.startswith(OPTUNA):
+            database = start == SQLITE
+            mend = f"for an SQLite database write sqlite:///{storage}" if database else "name another file"
+            raise ExpError(f"storage={storage}: {path} is there, is no journal of Optuna, and is left as it is; {mend}")
+    elif storage is not None and storage.startswith("sqlite:///"):
+        _check_sqlite(Path(storage.removeprefix("sqlite:///").partition("?")[0]))
+
+
+def _check_sqlite(path: Path) -> None:
+    if not path.is_file() or path.stat().st_size == 0:
+        return
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            tables = {name for (name,) in database.execute("select name from sqlite_master where type = 'table'")}
+    except sqlite3.OperationalError:
+        return  # locked: whoever opens it says so
+    except sqlite3.DatabaseError as error:
+        raise ExpError(f"storage=sqlite:///{path}: {error}; it is left as it is, name another file") from None
+    if tables and not {"studies", "trials"} <= tables:
+        raise ExpError(
+            f"storage=sqlite:///{path}: this database holds other tables ({sorted(tables)[0]}) and is left as it is; "
+            "name another file"
+        )
+
+
+def _read_start(path: Path, size: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(size)
+    except OSError:
+        return b""
+
+
 def open_storage(storage: str | None, folder: Path) -> BaseStorage:
     """Raises ExpError for a URL that names no kind of database we know, or one whose driver is missing."""
     import optuna
 
+    check_storage(storage, folder)
     path = journal_path(storage, folder)
     if path is not None:
         try:
@@ -103,8 +149,8 @@ def open_storage(storage: str | None, folder: Path) -> BaseStorage:
     kind = storage.partition("://")[0].partition("+")[0]
     if kind not in ("sqlite", "postgresql", "mysql"):
         raise ExpError(
-            f"storage={storage}: unknown kind {kind!r}; give sqlite:///file.db, postgresql://..., mysql://..., "
-            f"journal:///path, or leave it out for a journal in the sweep's folder"
+            f"storage={redacted(storage)}: unknown kind {kind!r}; give sqlite:///file.db, postgresql://..., "
+            f"mysql://..., journal:///path, or leave it out for a journal in the sweep's folder"
         )
     url = with_driver(storage)
     options: dict[str, Any] = {"pool_pre_ping": True}
@@ -125,7 +171,7 @@ def _database(url: str, options: dict[str, Any]) -> BaseStorage:
         return optuna.storages.get_storage(optuna.storages.RDBStorage(url, engine_kwargs=options))
     except ImportError as error:
         extra = "pip install 'exp[postgres]'" if url.startswith("postgresql") else "pip install pymysql"
-        raise ExpError(f"storage={_hidden(url)}: its driver is missing ({error}); {extra}") from None
+        raise ExpError(f"storage={redacted(url)}: its driver is missing ({error}); {extra}") from None
 
 
 def with_driver(url: str) -> str:
@@ -138,7 +184,7 @@ def with_driver(url: str) -> str:
         found = [driver for driver in drivers if importlib.util.find_spec(driver) is not None]
         if kind == name and not found:
             extra = "pip install 'exp[postgres]'" if kind == "postgresql" else "pip install pymysql"
-            raise ExpError(f"cannot open storage={_hidden(url)}: its driver is missing; {extra}")
+            raise ExpError(f"cannot open storage={redacted(url)}: its driver is missing; {extra}")
         if kind == name:
             return f"{kind}+{found[0].replace('MySQLdb', 'mysqldb')}://{rest}"
     return url
@@ -157,14 +203,7 @@ def explained(storage: str | None, folder: Path) -> Iterator[None]:
         if not _of_database(error):
             raise
         cause = getattr(error.__cause__ or error, "orig", None) or error
-        raise ExpError(f"cannot open storage={_hidden(storage or '')}: {str(cause).strip().splitlines()[0]}") from None
-
-
-def _hidden(url: str) -> str:
-    """Without the password."""
-    scheme, _, rest = url.partition("://")
-    user, at, host = rest.rpartition("@")
-    return f"{scheme}://{user.partition(':')[0]}{at}{host}"
+        raise ExpError(f"cannot open storage={redacted(storage or '')}: {str(cause).strip().splitlines()[0]}") from None
 
 
 class ClaimLock:
@@ -232,6 +271,10 @@ def patiently(work: Callable[[], T], seconds: float, say: Callable[[str], None] 
         try:
             return work()
         except Exception as error:
+            if no_room(error):  # waiting makes none
+                raise ExpError(
+                    f"the study cannot be written: {disk_trouble(error)}. Make room; the same command goes on"
+                ) from error
             if not (_of_database(error) or isinstance(error, OSError)) or time.monotonic() > end:
                 raise
             say(f"storage does not answer ({type(error).__name__}), trying again in {wait:.1f} s")
