@@ -211,7 +211,7 @@ def test_another_machines_worker_is_dead_when_its_beat_stands_still(tmp_path: Pa
 
 def test_a_result_that_comes_too_late_is_dropped(tmp_path: Path) -> None:
     ours = board(tmp_path)
-    alive(ours, "slow", process="1:999")
+    alive(ours, "slow", started=999.0)
     claimed = ours.claim("slow")
     assert claimed is not None
     trial = optuna.Trial(ours.study, claimed._trial_id)

@@ -45,7 +45,7 @@ def lives(writer: Mapping[str, Any]) -> bool | None:
         writer: what `this_process` gave, read back. Records of the first version lack `machine` and `started`.
     """
     pid, host, began = writer.get("pid"), writer.get("host"), writer.get("started")
-    here = writer["machine"] == machine() if "machine" in writer else host == platform.node()
+    here = host == platform.node() and writer.get("machine", machine()) == machine()
     if isinstance(pid, bool) or not isinstance(pid, int):
         return None
     if not here:

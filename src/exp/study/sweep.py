@@ -228,7 +228,9 @@ def _make_folder(folder: Path, name: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not mark.exists():
-            if strange := sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")):
+            if strange := sorted(
+                path.name for path in folder.iterdir() if not path.name.startswith((".", "journal.log"))
+            ):
                 raise ExpError(
                     f"{folder} exists and is no study's folder (it holds {strange[0]} and no {mark.name}); choose "
                     "another with hydra.sweep.dir=..."
