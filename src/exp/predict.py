@@ -24,12 +24,14 @@ from exp.run.exits import plain_exits
 from exp.saved import finished, predictions
 
 if TYPE_CHECKING:
+    from exp.data.rows import Rows
     from exp.saved.finished import Finished, Model
 
 KEYS = {
     "run": "the run folder; several with commas between them for glue_zip",
     "data.split": "train, eval or test, with a suffix where a data set has several (test_mm)",
     "file": "a file to predict; a column with labels is used to measure",
+    "labels": "ignore: the file's label column is left aside, where it holds something else",
     "out": "where to write, instead of predictions/ in the run folder: NAME.parquet, NAME.csv, or NAME for both",
     "glue_zip": "write a whole submission to GLUE's test server into this zip",
     "fill": "true: a constant answer for every task of glue_zip that no run is given for",
@@ -84,46 +86,60 @@ def predict_split(run: Finished, given: Mapping[str, str]) -> None:
         raise ExpError(f"data.split={name}: no such split{nearest(name, KINDS)}")
     moved = finished.checked_moves(run, given)
     targets = predictions.targets(run, name, given)
-    data = finished.load_data(run, moved)
-    table, found = predictions.table_of_split(run, finished.load_model(run), data, name)
-    predictions.write(table, targets, run)
-    predictions.tell(table, found, targets)
+    data, model = finished.load_data(run, moved), finished.load_model(run)
+    found = predictions.of_split(run, model, data, name)
+    predictions.write(found, model, targets)
+    predictions.tell(found, model, targets)
     if name.startswith("test"):
         from exp.saved.glue_submission import write_beside
 
-        write_beside(run, table, name)
+        write_beside(run, found.table, name)
 
 
 # ---- a file ----
 
 
 def predict_file(run: Finished, given: Mapping[str, str]) -> None:
-    from exp.data import readers
-
     path = Path(given["file"]).expanduser()
-    readers.require_file(path, "file")
-    table = readers.read(path)
-    missing = [column for column in run.facts["text_columns"] if column not in table.columns]
+    rows = _rows(run, path)
+    wanted = run.facts["inputs"]
+    missing = [column for column in wanted if column not in rows]
     if missing:
-        hints = "".join(nearest(column, table.columns) for column in missing[:1])
+        hints = "".join(nearest(column, rows.columns) for column in missing[:1])
         raise ExpError(
             f"{path} has no column {', '.join(map(repr, missing))}; the model reads "
-            f"{' and '.join(run.facts['text_columns'])}, the file has {', '.join(table.columns)}{hints}"
+            f"{' and '.join(wanted)}, the file has {', '.join(rows.columns)}{hints}"
         )
-    data = predictions.as_data(run, table)
+    labels = given.get("labels", "read")
+    if labels not in ("read", "ignore"):
+        raise ExpError(f"labels={labels}: no such choice{nearest(labels, ('read', 'ignore'))}")
     targets = predictions.targets(run, f"file_{path.stem}", given)
     model = finished.load_model(run)
-    answered, found = predictions.table_of_split(run, model, data, "train")
-    predictions.write(answered, targets, run)
-    predictions.tell(answered, found, targets)
+    found = predictions.of_rows(run, model, rows, labelled=labels == "read")
+    predictions.write(found, model, targets)
+    predictions.tell(found, model, targets)
+
+
+def _rows(run: Finished, path: Path) -> Rows:
+    """As the run's own files where it is of their kind; else by its ending."""
+    from exp.data import readers
+    from exp.data.read_options import ReadOptions
+
+    node = run.config["data"]
+    readers.require_file(path, "file")
+    own = str(node.get("train_file") or "").removesuffix(".gz").rpartition(".")[2]
+    if own and own == path.name.removesuffix(".gz").rpartition(".")[2]:
+        return readers.read(path, ReadOptions(**{name: node.get(name) for name in ReadOptions.__dataclass_fields__}))
+    # Other data options have files of their own, in which a quote is a character like every other.
+    return readers.read_tsv(path) if path.suffix == ".tsv" else readers.read(path)
 
 
 # ---- what is typed ----
 
 
 def converse(run: Finished, model: Model, ask: Callable[[str], str] = input) -> None:
-    """Prints label and scores of one example after another, until the input ends. `ask` takes a prompt."""
-    columns, names = run.facts["text_columns"], run.facts["label_names"]
+    """Prints the prediction for one example after another, until the input ends. `ask` takes a prompt."""
+    columns = run.facts["inputs"]
     print(f"{run.folder.name}: {' and '.join(columns)}; Ctrl-D ends")
     while True:
         texts: list[str] = []
@@ -135,20 +151,8 @@ def converse(run: Finished, model: Model, ask: Callable[[str], str] = input) -> 
         except EOFError:
             print()
             return
-        print(answer(run, model, texts, names))
-
-
-def answer(run: Finished, model: Model, texts: list[str], names: list[str] | None) -> str:
-    """`positive  positive 0.981  negative 0.019`, or a score."""
-    import torch
-
-    batch = model.tokenizer(*texts, truncation=True, max_length=run.config["data"]["max_length"], return_tensors="pt")
-    with torch.inference_mode():
-        logits = model.module(**{key: value.to(model.device) for key, value in batch.items()}).logits[0].float()
-    if names is None:
-        return f"{logits[0].item():.4f}"
-    ranked = sorted(zip(logits.softmax(0).tolist(), names, strict=True), reverse=True)
-    return "  ".join([ranked[0][1], *(f"{name} {score:.3f}" for score, name in ranked)])
+        found = predictions.of_rows(run, model, model.task.typed(texts, columns), labelled=False)
+        print(model.evaluator.reading.said(found.table.to_pylist()[0]))
 
 
 def main() -> None:

@@ -13,10 +13,12 @@ from hydra.utils import execution_whitelist
 from omegaconf import OmegaConf
 
 from exp.config.confdir import conf_dir
+from exp.loop import outputs
 from exp.loop.base import Parts
 from exp.run.folder import Run, create
 from exp.run.result import Result
 from exp.study.trial import NoTrial
+from exp.task.base import EvaluatedBatch, split_name
 from exp.tracker.base import NullTracker
 from exp.training.build import build, build_loop
 from exp.training.launch import WHITELIST
@@ -66,6 +68,7 @@ def run_loop(folder: Path, *overrides: str, trial: Any = None) -> tuple[Recorder
     parts = parts_of(config)
     with execution_whitelist(WHITELIST):
         loop = build_loop(config)
+    outputs.describe(parts, run)
     result = loop.fit(parts, run, recorder, trial or NoTrial())
     return recorder, result, parts, run
 
@@ -89,9 +92,11 @@ def plain_loop(*overrides: str) -> tuple[Recorder, Parts]:
         for start in range(0, len(chunks), settings.gradient_accumulation_steps):
             group = chunks[start : start + settings.gradient_accumulation_steps]
             model.train()
+            units = sum(parts.task.units(parts.collator([train[i] for i in chunk])) for chunk in group)
             total = 0.0
             for chunk in group:
-                loss = model(**parts.collator([train[i] for i in chunk])).loss / len(group)
+                batch = parts.collator([train[i] for i in chunk])
+                loss = model(**batch).loss * (parts.task.units(batch) / units)
                 loss.backward()
                 total += loss.item()
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm or math.inf)
@@ -107,23 +112,25 @@ def plain_loop(*overrides: str) -> tuple[Recorder, Parts]:
 
 
 def plain_evaluation(parts: Parts) -> dict[str, float]:
-    """Loss and metrics of each evaluation set, one example at a time and in order."""
+    """Loss and metrics of each evaluation set, one row at a time and in order."""
     found: dict[str, float] = {}
+    reading = None
     parts.model.eval()
-    for suffix, split in parts.encoded.evals.items():
-        losses, logits, labels = [], [], []
+    for suffix, examples in parts.data.evals.items():
+        features = parts.encoded.evals[suffix]
+        losses, counts, answers = [], [], []
         with torch.no_grad():
-            for i in range(len(split)):
-                batch = parts.collator([split[i]])
+            for row in range(len(features)):
+                batch = parts.collator([features[row]])
                 output = parts.model(**batch)
-                losses.append(output.loss.item())
-                logits.append(output.logits[0])
-                labels.append(batch["labels"][0])
-        scores = torch.stack(logits)
-        metric = parts.metric()
-        guesses = scores[:, 0] if scores.shape[1] == 1 else scores.argmax(1)
-        metric.add_batch(predictions=guesses.numpy(), references=torch.stack(labels).numpy())
-        name = f"eval_{suffix}" if suffix else "eval"
-        found[f"{name}/loss"] = sum(losses) / len(losses)
-        found.update({f"{name}/{key}": value for key, value in metric.compute().items()})
+                units = parts.task.units(batch)
+                losses.append(output.loss.item() * units if units else 0.0)
+                counts.append(units)
+                answers.append(parts.task.answer(EvaluatedBatch(parts.model, batch, output, features, [row])))
+        together = {name: [one[name][0] for one in answers] for name in answers[0]}
+        table = parts.reading.decode(together, features, examples)
+        if reading is None:
+            reading, _ = parts.reading.tuned(table)
+        scores = {"loss": sum(losses) / sum(counts), **reading.score(reading.applied(table))}
+        found.update({f"{split_name('eval', suffix)}/{key}": value for key, value in scores.items()})
     return found

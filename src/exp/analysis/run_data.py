@@ -7,7 +7,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from exp.curves.curve import Curve, Facts, build, facts_of, lower_is_better
 from exp.curves.rules import verdict
@@ -17,6 +17,9 @@ from exp.run.folder import read_record
 from exp.run.identity import flatten
 from exp.run.process import lives
 from exp.run.result import read_result
+
+if TYPE_CHECKING:
+    from exp.task.base import Reading
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,13 @@ class RunData:
 
     def facts(self) -> Facts:
         return facts_of({"data": self.data}, self.folder)
+
+    def reading(self) -> Reading:
+        """The reading half of the run's task. Raises ExpError where its package is not trusted here."""
+        from exp.task import reading_of
+
+        node = {key.removeprefix("task."): value for key, value in self.config.items() if key.startswith("task.")}
+        return reading_of({"task": node} if node else {}, self.data)
 
     def verdict(self, limits: Thresholds) -> Verdict:
         return verdict(self.curve(), self.facts(), limits)

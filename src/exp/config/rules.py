@@ -61,7 +61,6 @@ def check_rules(config: Mapping[str, Any], choices: Mapping[str, Any]) -> None:
     _choices(config)
     _ranges(config)
     _evaluation(config)
-    _best_metric(config, choices)
     _warmup(config)
     _extras(choices)
     _precision(config, choices)
@@ -220,7 +219,7 @@ def _accelerate_variables(config: Mapping[str, Any], choices: Mapping[str, Any])
 
 
 def _files(config: Mapping[str, Any]) -> None:
-    for key in ("data.path", "data.train_file", "data.validation_file", "data.test_file", "model.path"):
+    for key in ("data.path", "model.path"):
         path = value_of(config, key)
         if not isinstance(path, str) or Path(path).exists():
             continue

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from exp.curves.first_version import first_version_chance
 from exp.run.events import Event
 
 LOWER_IS_BETTER = ("loss", "mse", "rmse", "mae", "error", "perplexity")
@@ -45,8 +46,8 @@ class Facts:
     """What a curve alone does not tell. None: unknown; a rule that needs it is passed over and says so."""
 
     primary_metric: str | None = None  # a bare name, as `accuracy`; its series is eval/accuracy
-    classes: int | None = None  # None: regression, or unknown
-    majority_share: float | None = None  # of the most frequent label among the evaluation examples
+    chance_loss: float | None = None  # of guessing, by the task
+    floors: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # bare name -> chance, its error
     eval_examples: int | None = None
     greater_is_better: bool | None = None  # None: by the metric's name
 
@@ -116,40 +117,21 @@ def eval_metrics(curve: Curve) -> list[str]:
 
 
 def facts_of(record: Mapping[str, Any], folder: Path | None = None) -> Facts:
-    """From run.json's `data`; the label shares from predictions/*.parquet where run.json lacks them."""
+    """From run.json's `data`. A record of the first version has label shares in place of `chance`."""
     data = record.get("data") or {}
     metrics = data.get("metrics") or [None]
     primary = (data.get("objective") or "").rpartition("/")[2] or metrics[0]
-    names = data.get("label_names")
-    share, counts = data.get("majority_share"), data.get("eval_examples")
+    counts = data.get("eval_examples")
     count = counts.get("") if isinstance(counts, dict) else counts  # by suffix of the evaluation set; "": eval/
-    if share is None and folder is not None:
-        share, count, classes = _labels(folder / "predictions")
-        names = names or (range(classes) if classes else None)
+    chance = data.get("chance")
+    if chance is None:
+        loss, floors, count = first_version_chance(data, count, folder)
+    else:
+        loss, floors = chance["loss"], {name: (level, error) for name, (level, error) in chance["metrics"].items()}
     return Facts(
         primary_metric=primary,
-        classes=len(names) if names else None,
-        majority_share=share,
+        chance_loss=loss,
+        floors=floors,
         eval_examples=count,
         greater_is_better=data.get("greater_is_better"),
     )
-
-
-def _labels(folder: Path) -> tuple[float | None, int | None, int | None]:
-    """Majority share, count and number of labels of the evaluation predictions (int labels only)."""
-    files = [path for path in sorted(folder.glob("*.parquet")) if not path.stem.startswith("test")]
-    if not files:
-        return None, None, None
-    from collections import Counter
-
-    import pyarrow.parquet as parquet
-
-    try:
-        labels = parquet.read_table(files[0], columns=["label"]).column("label").to_pylist()
-    except (OSError, ValueError, KeyError):
-        return None, None, None
-    kept = [label for label in labels if label is not None]
-    if not kept or isinstance(kept[0], float):
-        return None, len(kept) or None, None
-    counts = Counter(kept)
-    return max(counts.values()) / len(kept), len(kept), len(counts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 from exp.curves.curve import EMPTY, Curve, Facts, Series, eval_metrics
@@ -14,25 +13,13 @@ def generalisation_loss(value: float, lowest: float) -> float:
 
 
 def floors(curve: Curve, facts: Facts) -> Mapping[str, tuple[float, float]]:
-    """For each eval metric whose chance level is known: that level, and its standard error at n examples.
-
-    Accuracy: the majority share p, sqrt(p (1 - p) / n). Correlations: 0, 1 / sqrt(n - 1), the standard error
-    under independence (for Matthews correlation through chi squared: phi = sqrt(chi2 / n)).
-    """
-    n = facts.eval_examples
-    if not n or n < 2:
-        return {}
-    known = {}
+    """For each eval metric whose chance level the task knows: that level, and its standard error."""
+    found = {}
     for key in eval_metrics(curve):
-        name = key.rpartition("/")[2]
-        if not len(curve.get(key)):
-            continue
-        if name == "accuracy" and facts.majority_share is not None:
-            p = facts.majority_share
-            known[key] = (p, math.sqrt(p * (1 - p) / n))
-        elif any(word in name for word in ("matthews", "mcc", "pearson", "spearman")):
-            known[key] = (0.0, 1 / math.sqrt(n - 1))
-    return known
+        floor = facts.floors.get(key.rpartition("/")[2])
+        if floor is not None and len(curve.get(key)):
+            found[key] = floor
+    return found
 
 
 def windows(series: Series, width: int) -> Series:
@@ -52,9 +39,9 @@ def windows(series: Series, width: int) -> Series:
 
 
 def chance_loss(train: Series, facts: Facts) -> float | None:
-    """ln(classes), the cross-entropy of guessing; without classes the first window of the training loss."""
-    if facts.classes and facts.classes > 1:
-        return math.log(facts.classes)
+    """The loss of guessing; where the task knows none the first window of the training loss."""
+    if facts.chance_loss is not None:
+        return facts.chance_loss
     return train.values[0] if len(train) and train.values[0] > 0 else None
 
 

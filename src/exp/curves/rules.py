@@ -59,7 +59,7 @@ def unstable(curve: Curve, facts: Facts, limits: Thresholds) -> Finding | None:
         lowest = min(lowest, value)
     middle = sorted(train.values)[len(train) // 2] if len(train) else 0.0
     # Only where guessing is known: the first window, which takes its place in regression, is one noisy mean.
-    if facts.classes and len(train) >= limits.stuck_windows and middle > limits.stuck_above * chance:
+    if facts.chance_loss is not None and len(train) >= limits.stuck_windows and middle > limits.stuck_above * chance:
         return train.steps[0], (
             f"train/loss stayed above that of guessing ({chance:.3g}): its median is {middle:.3g}, "
             f"{middle / chance:.2f} times as much",
@@ -78,7 +78,7 @@ def _collapse(curve: Curve, facts: Facts, limits: Thresholds, train: Series, cha
         if series.values[top] > floor + 3 * error and series.values[-1] <= floor + limits.standard_errors * error:
             return series.steps[-1], (
                 f"{key} fell from {series.values[top]:.3g} (step {series.steps[top]}) to "
-                f"{series.values[-1]:.3g}, no better than the majority class ({floor:.3g})",
+                f"{series.values[-1]:.3g}, no better than guessing ({floor:.3g})",
                 f"train/loss is back at {train.values[-1]:.3g}, that of guessing",
             )
     return None
@@ -263,5 +263,5 @@ def _caveats(state: str, curve: Curve, facts: Facts, limits: Thresholds) -> tupl
         size = f" of 1/{facts.eval_examples}" if facts.eval_examples else ""
         notes.append(f"accuracy moves in steps{size}; the loss shows smaller changes")
     if state not in ("insufficient", "unstable") and not floors(curve, facts):
-        notes.append("the share of the majority class is unknown: nothing was compared with guessing")
+        notes.append("what guessing gives is unknown here: nothing was compared with it")
     return tuple(notes)

@@ -1,30 +1,58 @@
-"""The contract of a data option: what `conf/data/*.yaml` must return."""
+"""The contract of a data option: where rows come from. What they mean is the task's business (exp.task)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Protocol
 
-if TYPE_CHECKING:
-    from datasets import Dataset
+from annotated_types import Ge
+
+from exp.data.rows import Rows
+
+
+@dataclass(frozen=True)
+class HoldOut:
+    """A share of the train rows to evaluate on, where the source has no evaluation split."""
+
+    share: float
+    seed: int
 
 
 @dataclass(frozen=True)
 class RawData:
-    """Text data before a tokenizer has seen it.
+    """Named splits of rows, in the source's order; nothing is shuffled or dropped here.
 
-    Every split has the columns `text_columns` (str), `idx` (the example's id, int or str) and, where it is
-    labelled, `label`: an int index into `label_names`, or a float when `label_names` is None (regression).
-    Row order is the source's order; nothing is shuffled here.
+    `roles` holds what the source itself says of its columns, as values of the task's keys: text_columns, label_column,
+    label_names, metrics, max_length. They hold where the task's own key is null.
     """
 
     name: str
-    train: Dataset
-    evals: Mapping[str, Dataset]  # suffix -> split: {"": dev}, and for MNLI {"": matched, "mm": mismatched}
-    tests: Mapping[str, Dataset]  # the same for test splits; may be empty, may lack `label`
-    text_columns: tuple[str, ...]  # one sentence, or a pair
-    label_names: tuple[str, ...] | None  # None: regression
-    metrics: tuple[str, ...]  # names that exp.metrics knows; the first is the primary one
-    max_length: int  # tokens, special tokens included
-    fingerprint: str  # sha256 over the contents of all splits, the same on every machine
+    train: Rows
+    evals: Mapping[str, Rows]  # suffix -> split: {"": dev}, and for MNLI {"": matched, "mm": mismatched}
+    tests: Mapping[str, Rows]  # the same for test splits; may be empty, may lack labels
+    roles: Mapping[str, Any] = field(default_factory=dict)
+    id_column: str | None = None  # None: the row number from 0
+    hold_out: HoldOut | None = None
+    max_train_samples: int | None = None
+    max_eval_samples: int | None = None  # of evaluation and test splits alike
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Keys that every data option has."""
+
+    max_train_samples: Annotated[int, Ge(1)] | None
+    max_eval_samples: Annotated[int, Ge(1)] | None
+
+
+class DataSource(Protocol):
+    """The classes of conf/data/*.yaml."""
+
+    def read(self) -> RawData:
+        """Raises ExpError for files that cannot be read, naming file and line, and for a Hub out of reach."""
+        ...
+
+    def columns(self) -> list[str] | None:
+        """Names of the train rows' columns, where that is cheap to know; else None."""
+        ...

@@ -9,40 +9,45 @@ import numpy as np
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedTokenizerBase
+
+IGNORED = -100  # a label that counts for nothing: torch's ignore_index
 
 
 class Collator:
-    """Equals `transformers.DataCollatorWithPadding`, without the detour over the tokenizer's own padding."""
+    """For models that read tokens.
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, pad_to_multiple_of: int | None) -> None:
-        self._fill = {
-            "input_ids": tokenizer.pad_token_id,
-            "token_type_ids": getattr(tokenizer, "pad_token_type_id", 0),
-            "attention_mask": 0,
-        }
-        self._left = tokenizer.padding_side == "left"
-        self._multiple = pad_to_multiple_of or 1
+    `fills` are the values that pad each field, `target_dtype` is torch's name for the type of whole rows' labels.
+    With the fields of a text it equals `transformers.DataCollatorWithPadding`, without the detour over the
+    tokenizer's own padding.
+    """
+
+    def __init__(
+        self, fills: Mapping[str, int], *, left: bool, pad_to_multiple_of: int | None, target_dtype: str | None = None
+    ) -> None:
+        self.fills = fills
+        self.left = left
+        self.multiple = pad_to_multiple_of or 1
+        self.target_dtype = target_dtype
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
-        """int64 tensors [rows, longest]; `labels` [rows] in int64, or in float32 for regression."""
+        """int64 tensors [rows, longest]; `labels` likewise where they have a fill, else [rows, ...] of target_dtype."""
         import torch
 
         longest = max(len(row["input_ids"]) for row in rows)
-        longest = -(-longest // self._multiple) * self._multiple
+        longest = -(-longest // self.multiple) * self.multiple
         batch: dict[str, Tensor] = {}
-        for key, fill in self._fill.items():
+        for key, fill in self.fills.items():
             if key not in rows[0]:
                 continue
             padded = np.full((len(rows), longest), fill, dtype=np.int64)
             for number, row in enumerate(rows):
                 values = row[key]
-                if self._left:
+                if self.left:
                     padded[number, longest - len(values) :] = values
                 else:
                     padded[number, : len(values)] = values
             batch[key] = torch.from_numpy(padded)
-        if "labels" in rows[0]:
-            kind = torch.float32 if isinstance(rows[0]["labels"], float) else torch.int64
-            batch["labels"] = torch.tensor([row["labels"] for row in rows], dtype=kind)
+        if "labels" in rows[0] and "labels" not in self.fills:
+            assert self.target_dtype is not None, "labels of whole rows need a type"
+            batch["labels"] = torch.tensor([row["labels"] for row in rows], dtype=getattr(torch, self.target_dtype))
         return batch

@@ -1,112 +1,101 @@
-"""Your own files: CSV, TSV, JSON lines or Parquet with named columns."""
+"""Your own files: CSV, TSV, JSON, Parquet, CoNLL or CoNLL-U."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Lt
 
 from exp.data import readers
-from exp.data.columns import check_columns, names_of, split_of
-from exp.data.splits import assemble, carve, check_options, check_share
-from exp.errors import ExpError
+from exp.data.base import HoldOut, RawData, Sampled
+from exp.data.readers import ReadOptions
+from exp.data.rows import Rows
+from exp.errors import ExpError, nearest
 
-if TYPE_CHECKING:
-    from exp.data.base import RawData
-
-
-def check(
-    path: str | None,
-    train_file: str | None,
-    validation_file: str | None,
-    test_file: str | None,
-    validation_share: float,
-    split_seed: int,
-    task: str,
-    text_columns: list[str],
-    label_column: str,
-    label_names: list[str | int] | None,
-    id_column: str | None,
-    metrics: list[str],
-    max_length: int,
-    max_train_samples: int | None,
-    max_eval_samples: int | None,
-    both_orders: bool,
-) -> None:
-    """Raise ExpError for options or files that cannot work. Cheap: looks at names and sizes of files only."""
-    check_columns(task, text_columns, label_column, label_names)
-    check_options(
-        text_columns=len(text_columns),
-        regression=task == "regression",
-        metrics=metrics,
-        max_length=max_length,
-        max_train_samples=max_train_samples,
-        max_eval_samples=max_eval_samples,
-        both_orders=both_orders,
-    )
-    if train_file is None:
-        raise ExpError("data=files needs data.train_file, e.g. data.train_file=reviews.csv")
-    if validation_file is None:
-        check_share(validation_share)
-    for key, file in {
-        "train_file": train_file,
-        "validation_file": validation_file,
-        "test_file": test_file,
-    }.items():
-        if file is not None:
-            readers.require_file(_locate(path, file), f"data.{key}")
-            readers.require_format(_locate(path, file))
+Names = str | list[str] | None  # one file, a glob, or several of either
 
 
-def files(
-    path: str | None,
-    train_file: str | None,
-    validation_file: str | None,
-    test_file: str | None,
-    validation_share: float,
-    split_seed: int,
-    task: str,
-    text_columns: list[str],
-    label_column: str,
-    label_names: list[str | int] | None,
-    id_column: str | None,
-    metrics: list[str],
-    max_length: int,
-    max_train_samples: int | None,
-    max_eval_samples: int | None,
-    both_orders: bool,
-) -> RawData:
-    """`path` is the folder of relative file names (None: the working folder). Without `validation_file` a
-    share of the train rows is held out. Raises ExpError, with file and line, for anything that does not fit:
-    a missing file or column, bytes that are not UTF-8, a ragged row, a label that training lacks."""
-    check(**dict(locals()))
-    assert train_file is not None
-    table = readers.read(_locate(path, train_file))
-    names = names_of(task, label_names, table, label_column)
-    train = split_of(table, text_columns, label_column, names, id_column, labelled=True)
-    if validation_file is None:
-        kept, held_out = carve(None if task == "regression" else train.labels, len(train), validation_share, split_seed)
-        train, validation = train.take(kept), train.take(held_out)
-    else:
-        own = readers.read(_locate(path, validation_file))
-        validation = split_of(own, text_columns, label_column, names, id_column, labelled=True)
-    tests = {}
-    if test_file is not None:
-        own = readers.read(_locate(path, test_file))
-        tests[""] = split_of(own, text_columns, label_column, names, id_column, labelled=False)
-    return assemble(
-        name=Path(train_file).stem,
-        train=train,
-        evals={"": validation},
-        tests=tests,
-        text_columns=text_columns,
-        label_names=names,
-        metrics=metrics,
-        max_length=max_length,
-        max_train_samples=max_train_samples,
-        max_eval_samples=max_eval_samples,
-        both_orders=both_orders,
-    )
+@dataclass(frozen=True)
+class Files(Sampled):
+    """`path` is the folder of relative file names. Without a validation file a share of the train rows is held out."""
 
+    name: str | None
+    path: str | None
+    train_file: Names
+    validation_file: Names
+    test_file: Names
+    test_files: dict[str, str] | None
+    validation_share: Annotated[float, Gt(0), Lt(1)]
+    split_seed: Annotated[int, Ge(0)]
+    id_column: str | None
+    format: Literal["csv", "tsv", "json", "parquet", "conll", "conllu", "text"] | None
+    sep: str | None
+    header: Literal["infer", "none"] | None
+    names: list[str] | None
+    encoding: str | None
+    quotechar: str | None
+    escapechar: str | None
+    records_key: str | None
+    roles: dict[str, Any] | None
 
-def _locate(path: str | None, file: str) -> Path:
-    return (Path(path or "") / Path(file).expanduser()).expanduser()
+    def __post_init__(self) -> None:
+        """Looks at names and sizes of files only."""
+        if self.train_file is None:
+            raise ExpError("data=files needs data.train_file, e.g. data.train_file=reviews.csv")
+        if self.test_file is not None and self.test_files is not None:
+            raise ExpError("data.test_file and data.test_files are both given; keep one")
+        for key in ("train_file", "validation_file", "test_file"):
+            self._paths(key, getattr(self, key))
+        for name, file in (self.test_files or {}).items():
+            self._paths(f"test_files.{name}", file)
+
+    def columns(self) -> list[str] | None:
+        """The header of the first train file."""
+        paths = self._paths("train_file", self.train_file)
+        return readers.header_of(paths[0], self._options)
+
+    def read(self) -> RawData:
+        """Raises ExpError, with file and line, for anything that does not fit."""
+        train = self._paths("train_file", self.train_file)
+        return RawData(
+            name=self.name or train[0].name.partition(".")[0],
+            train=self._rows("train_file", self.train_file),
+            evals={} if self.validation_file is None else {"": self._rows("validation_file", self.validation_file)},
+            tests=self._tests(),
+            roles=self.roles or {},
+            id_column=self.id_column,
+            hold_out=HoldOut(self.validation_share, self.split_seed) if self.validation_file is None else None,
+            max_train_samples=self.max_train_samples,
+            max_eval_samples=self.max_eval_samples,
+        )
+
+    @property
+    def _options(self) -> ReadOptions:
+        given: Mapping[str, Any] = {name: getattr(self, name) for name in ReadOptions.__dataclass_fields__}
+        return ReadOptions(**given)
+
+    def _tests(self) -> dict[str, Rows]:
+        if self.test_file is not None:
+            return {"": self._rows("test_file", self.test_file)}
+        return {name: self._rows(f"test_files.{name}", file) for name, file in (self.test_files or {}).items()}
+
+    def _rows(self, key: str, files: Names) -> Rows:
+        return readers.read(self._paths(key, files), self._options)
+
+    def _paths(self, key: str, files: Names) -> list[Path]:
+        """Raises ExpError for a name that fits no file, and for a file whose format is unknown."""
+        base = Path(self.path or "").expanduser()
+        if self.path is not None and not base.is_dir():
+            near = nearest(base.name, (item.name for item in base.parent.iterdir())) if base.parent.is_dir() else ""
+            raise ExpError(f"data.path={self.path}: there is no such folder{near}")
+        found: list[Path] = []
+        for name in [files] if isinstance(files, str) else files or []:
+            paths = readers.expand(name, base)
+            for path in paths:
+                readers.require_file(path, f"data.{key}")
+                readers.require_format(path, self._options)
+            found += paths
+        return found

@@ -6,14 +6,12 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from exp.data import labels, readers
-from exp.data.splits import Split, assemble, check_options
+from exp.data import readers
+from exp.data.base import RawData, Sampled
+from exp.data.rows import Rows
 from exp.errors import ExpError, nearest
-
-if TYPE_CHECKING:
-    from exp.data.base import RawData
 
 HUB_ID = "nyu-mll/glue"
 log = logging.getLogger(__name__)
@@ -93,75 +91,76 @@ TASKS = {
 }
 
 
-def check(
-    task: str,
-    path: str | None,
-    metrics: list[str],
-    max_length: int,
-    max_train_samples: int | None,
-    max_eval_samples: int | None,
-    both_orders: bool,
-) -> None:
-    """Raise ExpError for options or files that cannot work. Cheap: looks at names and sizes of files only."""
-    what = _task(task)
-    check_options(
-        text_columns=len(what.columns),
-        regression=what.names is None,
-        metrics=metrics,
-        max_length=max_length,
-        max_train_samples=max_train_samples,
-        max_eval_samples=max_eval_samples,
-        both_orders=both_orders,
-    )
-    if path is not None and not _hub_files(task, Path(path).expanduser(), "train"):
-        folder = _folder(what, Path(path).expanduser())
-        for name in ("train", *(file for _, file in what.dev)):
-            readers.require_file(folder / f"{name}.tsv", f"data={task} data.path={path}")
+# GLUE's own metrics for each task, keys as in evaluate's `glue`; the first is the primary one here.
+METRICS = {
+    "cola": ("matthews_correlation",),
+    "sst2": ("accuracy",),
+    "mrpc": ("accuracy", "f1"),  # F1 beside accuracy because two thirds are equivalent
+    "stsb": ("pearson", "spearmanr"),
+    "qqp": ("accuracy", "f1"),
+    "mnli": ("accuracy",),
+    "qnli": ("accuracy",),
+    "rte": ("accuracy",),
+    "wnli": ("accuracy",),
+}
+MAX_LENGTH = 128  # tokens; run_glue's
+LABEL = "label"
 
 
-def glue(
-    task: str,
-    path: str | None,
-    metrics: list[str],
-    max_length: int,
-    max_train_samples: int | None,
-    max_eval_samples: int | None,
-    both_orders: bool,
-) -> RawData:
-    """One task from the Hub (`path` None) or from a folder: GLUE's download or a copy of the Hub's Parquet
-    files, the task's own folder or the one above. Raises ExpError for bad options, missing or broken files
-    and a Hub that cannot be reached."""
-    check(task, path, metrics, max_length, max_train_samples, max_eval_samples, both_orders)
-    what = _task(task)
-    if path is None:
-        splits = _from_hub(task, what)
-    elif _hub_files(task, Path(path).expanduser(), "train"):
-        splits = _from_parquet(task, what, Path(path).expanduser())
-    else:
-        splits = _from_tsv(what, _folder(what, Path(path).expanduser()))
-    train, evals, tests = splits
-    return assemble(
-        name=task,
-        train=train,
-        evals=evals,
-        tests=tests,
-        text_columns=what.columns,
-        label_names=what.names,
-        metrics=metrics,
-        max_length=max_length,
-        max_train_samples=max_train_samples,
-        max_eval_samples=max_eval_samples,
-        both_orders=both_orders,
-    )
+@dataclass(frozen=True)
+class Glue(Sampled):
+    """One task from the Hub (`path` None) or from a folder: GLUE's download or a copy of the Hub's Parquet files, the
+    task's own folder or the one above."""
+
+    task: str
+    path: str | None
+
+    def __post_init__(self) -> None:
+        """Looks at names and sizes of files only."""
+        if self.task not in TASKS:
+            raise ExpError(f"data.task={self.task}: no GLUE task{nearest(self.task, TASKS)}")
+        if self.path is not None and not _hub_files(self.task, Path(self.path).expanduser(), "train"):
+            folder = _folder(self._what, Path(self.path).expanduser())
+            for name in ("train", *(file for _, file in self._what.dev)):
+                readers.require_file(folder / f"{name}.tsv", f"data={self.task} data.path={self.path}")
+
+    def columns(self) -> list[str]:
+        return [*self._what.columns, LABEL]
+
+    def read(self) -> RawData:
+        what = self._what
+        if self.path is None:
+            splits = _from_hub(self.task, what)
+        elif _hub_files(self.task, Path(self.path).expanduser(), "train"):
+            splits = _from_parquet(self.task, what, Path(self.path).expanduser())
+        else:
+            splits = _from_tsv(what, _folder(what, Path(self.path).expanduser()))
+        train, evals, tests = splits
+        roles: dict[str, Any] = {
+            "text_columns": list(what.columns),
+            "label_column": LABEL,
+            "label_names": None if what.names is None else list(what.names),
+            "problem_type": "regression" if what.names is None else "single_label_classification",
+            "metrics": list(METRICS[self.task]),
+            "max_length": MAX_LENGTH,
+        }
+        return RawData(
+            name=self.task,
+            train=train,
+            evals=evals,
+            tests=tests,
+            roles=roles,
+            id_column="idx" if "idx" in train.columns else None,
+            max_train_samples=self.max_train_samples,
+            max_eval_samples=self.max_eval_samples,
+        )
+
+    @property
+    def _what(self) -> GlueTask:
+        return TASKS[self.task]
 
 
-Splits = tuple[Split, dict[str, Split], dict[str, Split]]
-
-
-def _task(task: str) -> GlueTask:
-    if task not in TASKS:
-        raise ExpError(f"data.task={task}: no GLUE task{nearest(task, TASKS)}")
-    return TASKS[task]
+Splits = tuple[Rows, dict[str, Rows], dict[str, Rows]]
 
 
 def _folder(what: GlueTask, path: Path) -> Path:
@@ -184,18 +183,19 @@ def _hub_files(task: str, path: Path, split: str) -> list[Path]:
 
 
 def _from_tsv(what: GlueTask, folder: Path) -> Splits:
-    train = _tsv_split(what, folder / "train.tsv", what.header)
-    evals = {suffix: _tsv_split(what, folder / f"{name}.tsv", what.header) for suffix, name in what.dev}
+    train = _tsv_rows(what, folder / "train.tsv", what.header)
+    evals = {suffix: _tsv_rows(what, folder / f"{name}.tsv", what.header) for suffix, name in what.dev}
     tests = {}
     for suffix, name in what.test:
         best = folder / f"{what.labelled_test}.tsv"
         file = best if what.labelled_test and best.exists() else folder / f"{name}.tsv"
         if file.exists():
-            tests[suffix] = _tsv_split(what, file, header=None)
+            tests[suffix] = _tsv_rows(what, file, header=None)
     return train, evals, tests
 
 
-def _tsv_split(what: GlueTask, file: Path, header: Sequence[str] | None) -> Split:
+def _tsv_rows(what: GlueTask, file: Path, header: Sequence[str] | None) -> Rows:
+    """With the Hub's names of columns and labels."""
     table = readers.read_tsv(file, header, what.drop_ragged)
     if not len(table):
         raise ExpError(f"{file} has no rows")
@@ -206,24 +206,37 @@ def _tsv_split(what: GlueTask, file: Path, header: Sequence[str] | None) -> Spli
             len(table.dropped),
             table.dropped[0],
         )
-    texts = tuple(table.texts(column) for column in what.file_columns)
-    found: list[int] | list[float] | None = None
+    columns = {ours: table.texts(theirs) for ours, theirs in zip(what.columns, what.file_columns, strict=True)}
     if what.file_label in table.columns or file.stem == "train" or file.stem.startswith("dev"):
-        if what.file_names is None:
-            found = labels.scores(table, what.file_label)
-        else:
-            found = labels.class_indices(table, what.file_label, what.file_names)
-    return Split(texts, found, list(range(len(table))))
+        columns[LABEL] = _named(table, what.file_label, what.file_names, what.names)
+    return Rows(table.path, columns, table.lines)
+
+
+def _named(table: Rows, column: str, written: Sequence[str] | None, names: Sequence[str] | None) -> list[Any]:
+    """Label names in place of what stands in the files; scores stay. A test set has neither."""
+    cells = table.column(column)
+    if names is None or written is None:
+        return cells
+    known = dict(zip(written, names, strict=True))
+    found = []
+    for row, cell in enumerate(cells):
+        if str(cell) not in known:
+            raise ExpError(
+                f"{table.where(row)}: label {cell!r} in column {column!r} is none of {', '.join(written)}"
+                f"{nearest(str(cell), written) if len(written) > 12 else ''}"
+            )
+        found.append(known[str(cell)])
+    return found
 
 
 def _from_parquet(task: str, what: GlueTask, path: Path) -> Splits:
-    def split(name: str) -> Split | None:
+    def split(name: str) -> Rows | None:
         files = _hub_files(task, path, name)
         if not files:
             return None
         parts = [readers.read_parquet(file) for file in files]
         columns = {key: [cell for part in parts for cell in part.column(key)] for key in parts[0].columns}
-        return _hub_split(what, readers.Table(files[0], columns, list(range(1, sum(map(len, parts)) + 1))))
+        return _hub_rows(what, Rows(files[0], columns, list(range(1, sum(map(len, parts)) + 1))))
 
     found = {name: split(name) for name in ("train", *(name for _, name in (*what.hub_eval, *what.hub_test)))}
     for name in ("train", *(name for _, name in what.hub_eval)):
@@ -236,14 +249,14 @@ def _from_hub(task: str, what: GlueTask) -> Splits:
     from exp.data.hub import load
 
     loaded = load(HUB_ID, task, None)
-    found: dict[str, Split | None] = {}
+    found: dict[str, Rows | None] = {}
     for name, rows in loaded.items():
         numbers = list(range(1, rows.num_rows + 1))
-        found[name] = _hub_split(what, readers.Table(Path(f"{HUB_ID}/{task}/{name}.parquet"), rows.to_dict(), numbers))
+        found[name] = _hub_rows(what, Rows(Path(f"{HUB_ID}/{task}/{name}.parquet"), rows.to_dict(), numbers))
     return _arrange(what, found)
 
 
-def _arrange(what: GlueTask, found: dict[str, Split | None]) -> Splits:
+def _arrange(what: GlueTask, found: dict[str, Rows | None]) -> Splits:
     train = found["train"]
     assert train is not None
     evals = {suffix: split for suffix, name in what.hub_eval if (split := found.get(name))}
@@ -251,14 +264,12 @@ def _arrange(what: GlueTask, found: dict[str, Split | None]) -> Splits:
     return train, evals, tests
 
 
-def _hub_split(what: GlueTask, table: readers.Table) -> Split:
-    texts = tuple(table.texts(column) for column in what.columns)
-    found: list[int] | list[float] | None = None
-    if any(label is not None and label >= 0 for label in table.column("label")):  # -1: not published
-        if what.names is None:
-            found = labels.scores(table, "label")
-        else:
-            known = [str(number) for number in range(len(what.names))]
-            found = labels.class_indices(table, "label", known)
-    ids = table.columns.get("idx", list(range(len(table))))
-    return Split(texts, found, ids)
+def _hub_rows(what: GlueTask, table: Rows) -> Rows:
+    """Class indices as names; -1, where labels were not published, as no label."""
+    columns = {name: table.texts(name) for name in what.columns}
+    cells = table.column(LABEL)
+    if any(cell is not None and cell >= 0 for cell in cells):
+        indices = None if what.names is None else [str(number) for number in range(len(what.names))]
+        columns[LABEL] = _named(table, LABEL, indices, what.names)
+    columns["idx"] = table.columns.get("idx", list(range(len(table))))
+    return Rows(table.path, columns, table.lines)

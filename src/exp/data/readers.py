@@ -1,200 +1,161 @@
-"""Strict readers: a wrong byte, a short row or a missing column is named with its file and line.
-
-Nothing is guessed and nothing is skipped in silence. Lines end with "\\n" or "\\r\\n" only: sentences may
-hold characters that `str.splitlines` takes for line ends. A byte-order mark is dropped.
-"""
+"""Strict readers of files with rows: nothing is guessed or skipped, and what is wrong is named with its line."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
+import glob
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from exp.data.conll import CONLLU_COLUMNS, header_of_conll, read_conll, read_conllu
+from exp.data.delimited import header_of_delimited, read_delimited, read_tsv
+from exp.data.encoding import lines_of, read_text
+from exp.data.json_lines import read_json
+from exp.data.parquet import read_parquet
+from exp.data.read_options import ReadOptions, format_of
+from exp.data.rows import Rows, Source, one_after_the_other
 from exp.errors import ExpError, nearest
 
-_LONGEST_CSV_FIELD = 1 << 26  # characters; Python's own limit of 131,072 is less than a long document
+__all__ = [
+    "ReadOptions",
+    "Rows",
+    "expand",
+    "header_of",
+    "read",
+    "read_parquet",
+    "read_tsv",
+    "require_file",
+    "require_format",
+]
+
+_DELIMITED: dict[str, tuple[str, str | None]] = {"csv": (",", '"'), "tsv": ("\t", None)}  # sep, quotechar
+_SMALL_JSON = 1 << 20  # bytes, packed or not; below it all keys are known in some 10 ms
 
 
-@dataclass(frozen=True)
-class Table:
-    path: Path
-    columns: dict[str, list[Any]]
-    lines: list[int]  # where each row stands, for messages: line of the file, or row (from 1) of a Parquet file
-    dropped: list[int] = field(default_factory=list)  # lines of rows that were left out on request
+def read(paths: Path | Sequence[Path], options: ReadOptions | None = None) -> Rows:
+    """The rows of one file, or of several one after the other.
 
-    def __len__(self) -> int:
-        return len(self.lines)
+    Several files need the same columns, in any order; JSON may lack some, which become None.
 
-    def column(self, name: str) -> list[Any]:
-        if name not in self.columns:
-            raise ExpError(f"{self.path} has no column {name!r}{nearest(name, self.columns)}")
-        return self.columns[name]
+    Raises:
+        ExpError: a file is missing, empty or broken, or cannot be read as `options` say; with its line.
+    """
+    options = options or ReadOptions()
+    files = [paths] if isinstance(paths, Path) else list(paths)
+    for number, file in enumerate(files):
+        if file in files[:number]:
+            raise ExpError(f"{file} is named twice; its rows would count twice")
+        require_file(file, "data")
+    formats = {format_of(file, options) for file in files}
+    return one_after_the_other([_read_one(file, options) for file in files], missing_columns=formats == {"json"})
 
-    def where(self, row: int) -> str:
-        return f"{self.path}, {'row' if self.path.suffix == '.parquet' else 'line'} {self.lines[row]}"
 
-    def texts(self, name: str) -> list[str]:
-        values = self.column(name)
-        for row, value in enumerate(values):
-            if not isinstance(value, str):
-                what = "missing" if value is None else f"{value!r}, not a text"
-                raise ExpError(f"{self.where(row)}: column {name!r} is {what}")
-        return values
+def header_of(path: Path, options: ReadOptions) -> list[str] | None:
+    """Column names without the rows, in some milliseconds. None where they cost more: Parquet and large JSON."""
+    what = format_of(path, options)
+    if what in _DELIMITED:
+        return header_of_delimited(path, options, *_DELIMITED[what])
+    if what == "conll":
+        return header_of_conll(path, options)
+    if what == "conllu":
+        return CONLLU_COLUMNS
+    if what == "text":
+        return _text_names(options)
+    if what == "json" and path.stat().st_size <= _SMALL_JSON:
+        rows = read_json(path, options)
+        return [*rows.columns, *rows.refused]
+    return None
+
+
+def expand(text: str, base: Path | None = None) -> list[Path]:
+    """The file that `text` names, or the files that it matches as a pattern (`*`, `?`, `[...]`, `**`), by name.
+
+    Args:
+        text: relative to `base`, unless it is absolute or begins with `~`.
+        base: a folder; None: the working folder.
+
+    Raises:
+        ExpError: the pattern matches no file. A plain name is not looked for: see `require_file`.
+    """
+    try:
+        name = Path(text).expanduser()
+        path = (base or Path()).expanduser() / name
+    except RuntimeError as error:  # ~nosuchuser
+        raise ExpError(f"{text}: {error}") from error
+    if not glob.has_magic(text) or os.path.lexists(path):
+        return [path]
+    # The folder is taken as it is, only the user's words are a pattern.
+    root = None if name.is_absolute() else (base or Path()).expanduser()
+    # Path.glob takes no absolute pattern, and matches hidden files.
+    matches = glob.glob(str(name), root_dir=root, recursive=True)  # noqa: PTH207
+    found = [(root or Path()) / match for match in matches]
+    files = sorted(file for file in found if not file.is_dir())
+    if not files:
+        raise ExpError(f"{text}: no file matches this pattern in {path.parent if root is None else root}")
+    return files
 
 
 def require_file(path: Path, role: str) -> None:
     """Raise ExpError unless `path` is a readable file and not empty. `role` is the key or split it is for."""
-    if not path.exists():
-        siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        hint = nearest(path.name, siblings) if siblings else f"; {path.parent} is no folder either"
-        raise ExpError(f"{role}: there is no file {path}{hint}")
-    if not path.is_file():
-        raise ExpError(f"{role}: {path} is not a file")
-    if path.stat().st_size == 0:
-        raise ExpError(f"{role}: {path} is empty")
+    try:
+        if path.is_symlink() and not path.exists():
+            raise ExpError(f"{role}: {path} is a link to {path.readlink()}, which is not there")
+        if not path.exists():
+            raise ExpError(f"{role}: there is no file {path}{_siblings(path)}")
+        if path.is_dir():
+            raise ExpError(f"{role}: {path} is a folder; name a file in it, or a pattern such as {path / '*.csv'}")
+        if not path.is_file():
+            raise ExpError(f"{role}: {path} is not a file")
+        if path.stat().st_size == 0:
+            raise ExpError(f"{role}: {path} is empty")
+    except OSError as error:  # a folder that may not be entered, a name that is too long
+        raise ExpError(f"{role}: {path} cannot be read ({error.strerror})") from error
+    if not os.access(path, os.R_OK):
+        raise ExpError(f"{role}: {path} cannot be read (permission denied)")
 
 
-def read(path: Path) -> Table:
-    """The whole file, by its ending: .csv, .tsv, .jsonl (or .json), .parquet."""
-    readers = {
-        ".csv": read_csv,
-        ".tsv": read_tsv,
-        ".jsonl": read_jsonl,
-        ".json": read_jsonl,
-        ".parquet": read_parquet,
-    }
-    require_format(path)
-    table = readers[path.suffix](path)
-    if not len(table):
+def require_format(path: Path, options: ReadOptions | None = None) -> None:
+    """Raise ExpError unless the ending or `options` says how to read the file."""
+    format_of(path, options or ReadOptions())
+
+
+def _read_one(path: Path, options: ReadOptions) -> Rows:
+    what = format_of(path, options)
+    if what in _DELIMITED:
+        rows = read_delimited(path, options, *_DELIMITED[what])
+    elif what == "json":
+        rows = read_json(path, options)
+    elif what == "parquet":
+        rows = read_parquet(path)
+    elif what == "conll":
+        rows = read_conll(path, options)
+    elif what == "conllu":
+        rows = read_conllu(path, options)
+    else:
+        rows = _read_lines(path, options)
+    if not len(rows):
         raise ExpError(f"{path} has no rows")
-    return table
+    if not rows.sources:
+        rows.sources.extend([Source(path, "line")] * len(rows))
+    return rows
 
 
-def require_format(path: Path) -> None:
-    known = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
-    if path.suffix not in known:
-        raise ExpError(f"{path}: cannot read {path.suffix or 'a file without ending'}; known: {', '.join(known)}")
+def _read_lines(path: Path, options: ReadOptions) -> Rows:
+    """Plain text: each line is a row of one column, an empty line too."""
+    lines = lines_of(read_text(path, options.encoding))
+    if lines[-1] == "":
+        lines.pop()
+    return Rows(path, {_text_names(options)[0]: lines}, list(range(1, len(lines) + 1)))
 
 
-def read_tsv(path: Path, header: Sequence[str] | None = None, drop_ragged: bool = False) -> Table:
-    """Tab-separated values without any quoting: a `"` is a character like every other (as in GLUE).
-
-    `header` names the columns of a file that does not. Rows with another number of fields than the header
-    raise ExpError, or are left out and listed in `dropped`.
-    """
-    text = _text(path)
-    rows = [line.removesuffix("\r") for line in text.split("\n")]
-    names = list(header) if header else rows[0].split("\t")
-    _unique(path, names)
-    width = len(names)
-    cells: list[list[str]] = []
-    lines: list[int] = []
-    dropped: list[int] = []
-    for number, row in enumerate(rows, start=1):
-        if (number == 1 and not header) or not row:
-            # An empty line is no row, but in a file of one column it may be an empty text.
-            if row == "" and width == 1 and 1 < number < len(rows):
-                raise ExpError(f"{path}, line {number}: empty line")
-            continue
-        values = row.split("\t")
-        if len(values) != width:
-            if not drop_ragged:
-                raise ExpError(f"{path}, line {number}: {len(values)} fields, expected {width} ({', '.join(names)})")
-            dropped.append(number)
-            continue
-        cells.append(values)
-        lines.append(number)
-    columns = [list(column) for column in zip(*cells, strict=True)] if cells else [[] for _ in names]
-    return Table(path, dict(zip(names, columns, strict=True)), lines, dropped)
+def _text_names(options: ReadOptions) -> list[str]:
+    names = options.names or ["text"]
+    if len(names) > 1:
+        raise ExpError(f"data.names=[{','.join(names)}]: data.format=text has one column")
+    return names
 
 
-def read_csv(path: Path) -> Table:
-    """Comma-separated values with a header and the quoting of RFC 4180."""
-    text = _text(path)
-    old_limit = csv.field_size_limit(_LONGEST_CSV_FIELD)
-    try:
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        names: list[str] = []
-        cells: list[list[str]] = []
-        lines: list[int] = []
-        while True:
-            first_line = reader.line_num + 1  # a quoted field may go on over several lines
-            try:
-                values = next(reader, None)
-            except csv.Error as error:
-                raise ExpError(f"{path}, line {first_line}: {error}") from error
-            if values is None:
-                break
-            if not names:
-                names = values
-                _unique(path, names)
-            elif values:
-                if len(values) != len(names):
-                    raise ExpError(
-                        f"{path}, line {first_line}: {len(values)} fields, expected {len(names)} ({', '.join(names)})"
-                    )
-                cells.append(values)
-                lines.append(first_line)
-    finally:
-        csv.field_size_limit(old_limit)
-    columns = [list(column) for column in zip(*cells, strict=True)] if cells else [[] for _ in names]
-    return Table(path, dict(zip(names, columns, strict=True)), lines)
-
-
-def read_jsonl(path: Path) -> Table:
-    """One JSON object a line; a key that a line lacks becomes None."""
-    objects: list[dict[str, Any]] = []
-    lines: list[int] = []
-    for number, line in enumerate(_text(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ExpError(f"{path}, line {number}: not JSON ({error}); give one object a line") from error
-        if not isinstance(value, dict):
-            raise ExpError(f"{path}, line {number}: {type(value).__name__} found; give one JSON object a line")
-        objects.append(value)
-        lines.append(number)
-    names = {name: None for value in objects for name in value}
-    return Table(path, {name: [value.get(name) for value in objects] for name in names}, lines)
-
-
-def read_parquet(path: Path) -> Table:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        # ParquetFile, not read_table: that one takes folders named `a=b` for columns.
-        with pq.ParquetFile(path) as file:
-            columns = file.read().to_pydict()
-    except (pa.ArrowException, OSError) as error:
-        raise ExpError(f"{path}: not a readable Parquet file ({error})") from error
-    rows = len(next(iter(columns.values()), []))
-    return Table(path, columns, list(range(1, rows + 1)))
-
-
-def _text(path: Path) -> str:
-    require_file(path, "data")
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ExpError(f"{path}: cannot be read ({error.strerror})") from error
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        byte = data[error.start]
-        raise ExpError(
-            f"{path}, line {line}: byte 0x{byte:02x} is not UTF-8; convert the file, e.g. iconv -f latin1 -t utf-8"
-        ) from error
-
-
-def _unique(path: Path, names: Sequence[str]) -> None:
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if doubled:
-        raise ExpError(f"{path}, line 1: column {doubled[0]!r} occurs twice; is the header missing?")
+def _siblings(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f"; {path.parent} is no folder either"
+    return nearest(path.name, [entry.name for entry in path.parent.iterdir()])

@@ -12,13 +12,15 @@ that can be reached is exactly 1 - `label_noise`, and a good run ends there.
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
 
-from exp.data.splits import Split, assemble, check_options
+from annotated_types import Ge, Lt
+
+from exp.data.base import RawData, Sampled
+from exp.data.rows import Rows
 from exp.errors import ExpError
-
-if TYPE_CHECKING:
-    from exp.data.base import RawData
 
 LABEL_NAMES = ("negative", "positive")
 _THINGS = (
@@ -37,68 +39,46 @@ _NEGATED = 0.3  # share of clauses; 0.5 would hide even more from a count of wor
 _MOST = 200_000  # rows in all, well below the number of different reviews
 
 
-def check(
-    train_size: int,
-    eval_size: int,
-    test_size: int,
-    label_noise: float,
-    generator_seed: int,
-    metrics: list[str],
-    max_length: int,
-    max_train_samples: int | None,
-    max_eval_samples: int | None,
-) -> None:
-    """Raise ExpError for options that cannot work."""
-    check_options(
-        text_columns=1,
-        regression=False,
-        metrics=metrics,
-        max_length=max_length,
-        max_train_samples=max_train_samples,
-        max_eval_samples=max_eval_samples,
-        both_orders=False,
-    )
-    for key, value in {"train_size": train_size, "eval_size": eval_size, "test_size": test_size}.items():
-        if value < 1:
-            raise ExpError(f"data.{key}={value}: give 1 or more")
-    if train_size + eval_size + test_size > _MOST:
-        raise ExpError(f"data.train_size={train_size}: the three sizes together can be at most {_MOST:,}")
-    if not 0 <= label_noise < 0.5:
-        raise ExpError(f"data.label_noise={label_noise}: give 0 or more and less than 0.5")
-
-
-def reviews(
-    train_size: int,
-    eval_size: int,
-    test_size: int,
-    label_noise: float,
-    generator_seed: int,
-    metrics: list[str],
-    max_length: int,
-    max_train_samples: int | None,
-    max_eval_samples: int | None,
-) -> RawData:
+@dataclass(frozen=True)
+class Reviews(Sampled):
     """The same sentences and labels on every machine; no sentence occurs twice, within or across splits.
-    Exactly round(size * label_noise) labels of each split are flipped. Raises ExpError for bad options."""
-    check(**dict(locals()))
-    dice = _Dice(generator_seed)
-    rows = iter(_rows(dice, train_size + eval_size + test_size))
-    train, evaluation, test = (
-        _split(dice, [next(rows) for _ in range(size)], label_noise) for size in (train_size, eval_size, test_size)
-    )
-    return assemble(
-        name="reviews",
-        train=train,
-        evals={"": evaluation},
-        tests={"": test},
-        text_columns=("sentence",),
-        label_names=LABEL_NAMES,
-        metrics=metrics,
-        max_length=max_length,
-        max_train_samples=max_train_samples,
-        max_eval_samples=max_eval_samples,
-        both_orders=False,
-    )
+
+    Exactly round(size * label_noise) labels of each split are flipped.
+    """
+
+    train_size: Annotated[int, Ge(1)]
+    eval_size: Annotated[int, Ge(1)]
+    test_size: Annotated[int, Ge(1)]
+    label_noise: Annotated[float, Ge(0), Lt(0.5)]
+    generator_seed: Annotated[int, Ge(0)]
+
+    def __post_init__(self) -> None:
+        if self.train_size + self.eval_size + self.test_size > _MOST:
+            raise ExpError(f"data.train_size={self.train_size}: the three sizes together can be at most {_MOST:,}")
+
+    def columns(self) -> list[str]:
+        return ["sentence", "label"]
+
+    def read(self) -> RawData:
+        sizes = (self.train_size, self.eval_size, self.test_size)
+        dice = _Dice(self.generator_seed)
+        rows = iter(_rows(dice, sum(sizes)))
+        train, evaluation, test = (_split(dice, [next(rows) for _ in range(size)], self.label_noise) for size in sizes)
+        return RawData(
+            name="reviews",
+            train=train,
+            evals={"": evaluation},
+            tests={"": test},
+            roles={
+                "text_columns": ["sentence"],
+                "label_column": "label",
+                "label_names": LABEL_NAMES,
+                "metrics": ["accuracy"],  # the classes are balanced
+                "max_length": 32,  # tokens; the longest review has 14 with the special ones
+            },
+            max_train_samples=self.max_train_samples,
+            max_eval_samples=self.max_eval_samples,
+        )
 
 
 class _Dice:
@@ -130,11 +110,12 @@ def _rows(dice: _Dice, count: int) -> list[tuple[str, int]]:
     return [rows[2 * turn + opinion] for turn in turns for opinion in (0, 1)][:count]
 
 
-def _split(dice: _Dice, rows: list[tuple[str, int]], label_noise: float) -> Split:
+def _split(dice: _Dice, rows: list[tuple[str, int]], label_noise: float) -> Rows:
     labels = [opinion for _, opinion in rows]
     for row in dice.shuffled(len(rows))[: round(len(rows) * label_noise)]:
         labels[row] = 1 - labels[row]
-    return Split(([sentence for sentence, _ in rows],), labels, list(range(len(rows))))
+    columns = {"sentence": [sentence for sentence, _ in rows], "label": [LABEL_NAMES[label] for label in labels]}
+    return Rows(Path("reviews"), columns, list(range(1, len(rows) + 1)))
 
 
 def _review(dice: _Dice, opinion: int) -> str:

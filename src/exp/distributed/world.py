@@ -41,8 +41,25 @@ class World(Protocol):
         """This process's examples of a micro-batch; never none, because all have to take part."""
         ...
 
-    def weigh(self, loss: torch.Tensor, batch: list[int]) -> torch.Tensor:
-        """The mean over this process's share, so scaled that the mean over processes is that over all examples."""
+    def takes(self, batch: list[int]) -> bool:
+        """Whether one of the examples in `share` is this process's own."""
+        ...
+
+    def total(self, units: int) -> int:
+        """The sum over all processes of the units of a step."""
+        ...
+
+    def weigh(self, loss: torch.Tensor, units: int, total: int) -> torch.Tensor:
+        """A micro-batch's part of its step's loss, which is a mean over all units.
+
+        Args:
+            loss: the mean over the `units` of this process's share of a micro-batch.
+            units: what the loss counts: examples, or tokens; 0 where the share is not this process's own.
+            total: of all micro-batches and processes of the step.
+
+        Returns:
+            so scaled that the mean over processes of the sums over micro-batches is the mean over units.
+        """
         ...
 
     def mean(self, loss: torch.Tensor, stop: str | None) -> torch.Tensor:
@@ -75,8 +92,14 @@ class Alone:
     def share(self, batch: list[int]) -> list[int]:
         return batch
 
-    def weigh(self, loss: torch.Tensor, batch: list[int]) -> torch.Tensor:
-        return loss
+    def takes(self, batch: list[int]) -> bool:
+        return True
+
+    def total(self, units: int) -> int:
+        return units
+
+    def weigh(self, loss: torch.Tensor, units: int, total: int) -> torch.Tensor:
+        return _part(loss, units, total)
 
     def mean(self, loss: torch.Tensor, stop: str | None) -> torch.Tensor:
         return loss
@@ -124,10 +147,16 @@ class Many:
     def share(self, batch: list[int]) -> list[int]:
         return batch[self.rank :: self.size] or batch[:1]
 
-    def weigh(self, loss: torch.Tensor, batch: list[int]) -> torch.Tensor:
-        own = len(batch[self.rank :: self.size])
-        # A mean over processes gives each the weight 1 / size; by its examples it is own / len(batch).
-        return loss if own * self.size == len(batch) else loss * (own * self.size / len(batch))
+    def takes(self, batch: list[int]) -> bool:
+        return len(batch) > self.rank
+
+    def total(self, units: int) -> int:
+        count = torch.tensor(units, dtype=torch.int64, device=self.device)
+        dist.all_reduce(count)
+        return int(count)
+
+    def weigh(self, loss: torch.Tensor, units: int, total: int) -> torch.Tensor:
+        return _part(loss, units * self.size, total)  # a mean over processes divides by their number
 
     def mean(self, loss: torch.Tensor, stop: str | None) -> torch.Tensor:
         row = [0.0, *(float(name == stop) for name in STOPS)]
@@ -156,6 +185,12 @@ class Many:
         self.gather(None)
         self.together.pulse.stop()
         dist.destroy_process_group()
+
+
+def _part(loss: torch.Tensor, units: int, total: int) -> torch.Tensor:
+    if units == 0:  # a micro-batch without a unit has no mean: NaN
+        return torch.nan_to_num(loss) * 0.0
+    return loss if units == total else loss * (units / total)
 
 
 def _device(together: Together) -> torch.device:

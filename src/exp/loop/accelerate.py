@@ -24,11 +24,11 @@ class AccelerateLoop:
         from accelerate.state import AcceleratorState
 
         from exp.distributed.world import accelerator_of
-        from exp.loop.batching import epoch_batches
+        from exp.loop.batching import epoch_batches, step_units
         from exp.loop.clipping import clip
         from exp.loop.session import Session
 
-        settings, plan, world = parts.settings, parts.plan, parts.world
+        settings, plan, world, train = parts.settings, parts.plan, parts.world, parts.encoded.train
         AcceleratorState._reset_state()  # the run before in this process may have had another precision
         accelerator = accelerator_of(world, parts.model, parts.mixed_precision)
         model, optimizer = accelerator.prepare(parts.model, parts.optimizer(parts.model))
@@ -55,19 +55,22 @@ class AccelerateLoop:
                 if over:
                     break
                 order.set_epoch(epoch)
+                train.begin_epoch(epoch, settings.data_seed)
                 first = (
                     (done - epoch * plan.steps_per_epoch) * accumulation if epoch * plan.steps_per_epoch < done else 0
                 )
                 indices = iter(list(order)[first:])
                 while group := list(islice(indices, accumulation)):
+                    batches = [parts.collator([train[i] for i in world.share(chosen)]) for chosen in group]
+                    units = step_units(parts, group, batches)
+                    total = world.total(sum(units))
                     loss = torch.zeros((), device=accelerator.device)
-                    for number, chosen in enumerate(group, start=1):
-                        batch = parts.collator([parts.encoded.train[i] for i in world.share(chosen)])
+                    for number, (batch, count) in enumerate(zip(batches, units, strict=True), start=1):
                         batch = {key: value.to(accelerator.device) for key, value in batch.items()}
                         # Gradients meet those of other processes once a step, in its last backward pass.
                         with nullcontext() if number == len(group) else accelerator.no_sync(model):
-                            # A mean over the group, by its real size: the last one of an epoch may be shorter.
-                            micro_loss = world.weigh(model(**batch).loss, chosen) / len(group)
+                            # A mean over all units of the step: micro-batches may differ in their numbers.
+                            micro_loss = world.weigh(model(**batch).loss, count, total)
                             accelerator.backward(micro_loss)
                         loss += micro_loss.detach()
                     grad_norm = clip(accelerator, model, settings.max_grad_norm, session.logs_next())

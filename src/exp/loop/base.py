@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
     from exp.config.settings import TrainingSettings
-    from exp.data.base import RawData
     from exp.data.collate import Collator
-    from exp.data.encode import Encoded
+    from exp.data.features import Encoded
     from exp.distributed.world import World
     from exp.loop.plan import StepPlan
-    from exp.metrics.metric import Scores
     from exp.model.base import Adapter
     from exp.run.folder import Run
     from exp.run.result import Result
     from exp.study.trial import Trial
+    from exp.task.base import Reading, Task, TaskData
     from exp.tracker.base import Tracker
 
 
@@ -29,14 +28,15 @@ if TYPE_CHECKING:
 class Parts:
     """Everything a loop needs, built. No part sees a config any more."""
 
-    data: RawData
+    task: Task
+    reading: Reading  # of the task, for these data
+    data: TaskData
     encoded: Encoded
     model: PreTrainedModel  # fp32, on the CPU, adapter applied
-    tokenizer: PreTrainedTokenizerBase
+    processor: Any  # tokenizer of the model, saved with it
     collator: Collator
     optimizer: Callable[[PreTrainedModel], Optimizer]
     scheduler: Callable[..., LRScheduler]  # (optimizer, total_steps, greater_is_better)
-    metric: Callable[[], Scores]
     adapter: Adapter
     mixed_precision: str  # "no" | "bf16" | "fp16": Accelerate's words
     settings: TrainingSettings

@@ -5,7 +5,7 @@ Because an epoch's order depends on nothing that came before it, a run resumes i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -79,6 +79,12 @@ def epoch_batches(parts: Parts) -> EpochBatches:
     """The micro-batches of all processes together."""
     settings = parts.settings
     return EpochBatches(parts.encoded.train.lengths, parts.plan.batch_size, settings.data_seed, settings.batching)
+
+
+def step_units(parts: Parts, group: Sequence[list[int]], batches: Sequence[Mapping[str, torch.Tensor]]) -> list[int]:
+    """What the loss of each micro-batch of a step is a mean over, on this process; `group` as the order has them."""
+    pairs = zip(group, batches, strict=True)
+    return [parts.task.units(batch) if parts.world.takes(chosen) else 0 for chosen, batch in pairs]
 
 
 def train_loader(parts: Parts, order: EpochBatches) -> DataLoader:

@@ -2,72 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from exp.distributed.world import ALONE, in_turn, mine
+from exp.task.base import EvaluatedBatch
 
 if TYPE_CHECKING:
-    from exp.data.encode import TokenDataset
+    import pyarrow as pa
+
+    from exp.data.collate import Collator
+    from exp.data.features import FeatureSet
     from exp.distributed.world import World
-    from exp.metrics.metric import Scores
+    from exp.task.base import Examples, Reading, Task
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`logits` has one row an example, in the set's own order; `labels` is None for an unlabelled set."""
+    """`table`: the predictions, one row an example; `metrics` is empty for an unlabelled set."""
 
+    table: pa.Table
     metrics: dict[str, float]
-    logits: np.ndarray  # (examples, classes) float32; (examples, 1) in regression
-    labels: np.ndarray | None  # (examples,) int64 or float32
-
-    @property
-    def predictions(self) -> np.ndarray:
-        """Class ids, or the scores themselves in regression."""
-        return self.logits[:, 0] if self.logits.shape[1] == 1 else self.logits.argmax(axis=1)
+    tuned: Mapping[str, float] = field(default_factory=dict)  # what was fitted on this set, such as a threshold
 
 
-def evaluate(
-    model: torch.nn.Module,
-    split: TokenDataset,
-    collator: Callable[[Sequence[dict[str, Any]]], dict[str, torch.Tensor]],
-    batch_size: int,
-    metric: Scores,
-    device: torch.device,
-    world: World = ALONE,
-) -> Evaluation:
-    """Metrics of the whole set and `loss`, the mean over examples (not over batches: the last one may be short).
+@dataclass(frozen=True)
+class Evaluator:
+    """What all passes of a run have in common."""
 
-    Batches are cut from the set sorted by length, because padding costs time; results come back in the set's order.
-    Several processes take the batches in turn, and each gets the whole evaluation.
-    The model's mode is put back as it was.
-    """
-    was_training = model.training
-    model.eval()
-    order = sorted(range(len(split)), key=lambda i: split.lengths[i])
-    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-    logits: list[np.ndarray] = []
-    labels: list[np.ndarray] = []
-    losses: list[float] = []  # sums over a batch
-    with torch.inference_mode():
-        for chosen in mine(world, batches):
-            batch = {key: value.to(device) for key, value in collator([split[i] for i in chosen]).items()}
-            output = model(**batch)
-            logits.append(output.logits.float().cpu().numpy())
-            if "labels" in batch:
-                labels.append(batch["labels"].cpu().numpy())
-                losses.append(output.loss.item() * len(chosen))
-    model.train(was_training)
+    task: Task
+    reading: Reading
+    collator: Collator
+    batch_size: int
+    device: torch.device
+    world: World = ALONE
 
-    logits, labels, losses = (in_turn(world, found, len(batches)) for found in (logits, labels, losses))
-    back = np.argsort(np.asarray(order))
-    scores = np.concatenate(logits)[back]
-    if not labels:
-        return Evaluation({}, scores, None)
-    found = Evaluation({}, scores, np.concatenate(labels)[back])
-    metric.add_batch(predictions=found.predictions, references=found.labels)
-    return Evaluation({"loss": sum(losses) / len(order), **metric.compute()}, scores, found.labels)
+    def sets(
+        self, model: torch.nn.Module, sets: Mapping[str, tuple[FeatureSet, Examples]], tune: bool
+    ) -> tuple[dict[str, Evaluation], Reading]:
+        """Every set, and the reading that was tuned on the first one where `tune` and the task ask for it."""
+        found: dict[str, Evaluation] = {}
+        reading = self.reading
+        for name, (features, examples) in sets.items():
+            losses, table = self._passed(model, features, examples)
+            tuned: Mapping[str, float] = {}
+            if tune and not found:
+                reading, tuned = reading.tuned(table)
+            table = reading.applied(table)
+            metrics = {} if examples.targets is None else {"loss": losses, **reading.score(table)}
+            found[name] = Evaluation(table, metrics, tuned)
+        return found, reading
+
+    def _passed(self, model: torch.nn.Module, features: FeatureSet, examples: Examples) -> tuple[float, pa.Table]:
+        """Loss as a mean over units (not over batches: the last one may be short), and the decoded answers.
+
+        Batches are cut from the set sorted by length, because padding costs time; results come back in the set's
+        order. Several processes take the batches in turn, and each gets the whole evaluation. The model's mode is put
+        back as it was.
+        """
+        was_training = model.training
+        model.eval()
+        order = sorted(range(len(features)), key=lambda row: features.lengths[row])
+        batches = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
+        found: list[tuple[Mapping[str, Any], float, int]] = []  # answers, sum of losses, units
+        with torch.inference_mode():
+            for rows in mine(self.world, batches):
+                batch = {
+                    key: value.to(self.device) for key, value in self.collator([features[i] for i in rows]).items()
+                }
+                output = model(**batch)
+                units = self.task.units(batch) if "labels" in batch else 0
+                loss = output.loss.item() * units if units else 0.0
+                answers = self.task.answer(EvaluatedBatch(model, batch, output, features, rows))
+                found.append((answers, loss, units))
+        model.train(was_training)
+
+        found = in_turn(self.world, found, len(batches))
+        back = np.argsort(np.asarray(order))
+        names = found[0][0].keys()
+        flat = {name: [one for answers, _, _ in found for one in answers[name]] for name in names}
+        answers = {name: [values[i] for i in back] for name, values in flat.items()}
+        units = sum(count for _, _, count in found)
+        losses = sum(loss for _, loss, _ in found) / units if units else float("nan")
+        return losses, self.reading.decode(answers, features, examples)
+
+    def with_reading(self, reading: Reading) -> Evaluator:
+        return replace(self, reading=reading)

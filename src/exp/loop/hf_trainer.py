@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from transformers.trainer_callback import TrainerState
 
 from exp.distributed import sharding
 from exp.loop import saving
-from exp.loop.batching import EpochBatches, epoch_batches, train_loader
+from exp.loop.batching import EpochBatches, epoch_batches, step_units, train_loader
 from exp.loop.clipping import clip
 from exp.loop.session import Session
 
@@ -39,6 +40,8 @@ class SharedTrainer(Trainer):
     loader: DataLoader
     session: Session
     batches: Iterator[list[int]]  # of the epoch at work, from where it is
+    units: Iterator[int]  # of the step at work, one for each micro-batch
+    loss_is_scaled_for_ga = True  # compute_loss has divided already
     grad_norm: torch.Tensor | float = 0.0
     loss: torch.Tensor | None = None
 
@@ -58,13 +61,22 @@ class SharedTrainer(Trainer):
         )
         self.is_fsdp_enabled = self.accelerator.is_fsdp2
 
+    def get_batch_samples(
+        self, epoch_iterator: Any, num_batches: int, device: torch.device
+    ) -> tuple[list[Any], torch.Tensor | int | None]:
+        """Counts what the task's loss is a mean over; Trainer counts labels, whatever the model does with them."""
+        samples, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        group = list(islice(self.batches, len(samples)))
+        units = step_units(self.parts, group, samples)
+        self.units, total = iter(units), self.parts.world.total(sum(units))
+        return samples, total
+
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """The mean over all processes' examples, not that over processes: their shares of a batch may differ."""
+        """The micro-batch's part of a mean over all units of the step; Trainer's is a mean of means for classifiers."""
         assert not return_outputs  # evaluation is the session's
-        loss = super().compute_loss(model, inputs, num_items_in_batch=num_items_in_batch)
-        return self.parts.world.weigh(loss, next(self.batches))
+        return self.parts.world.weigh(model(**inputs).loss, next(self.units), num_items_in_batch)
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
         """Sums the micro-batches' losses of one optimizer step; Trainer keeps only a sum since the last log."""
@@ -117,6 +129,7 @@ class Steps(TrainerCallback):
         plan = self.session.plan
         epoch, within = divmod(self.session.step, plan.steps_per_epoch)
         self.order.set_epoch(epoch)
+        self.trainer.parts.encoded.train.begin_epoch(epoch, self.session.settings.data_seed)
         accumulation = self.session.settings.gradient_accumulation_steps
         self.batches = list(self.order)[within * accumulation :]
         self.trainer.batches = iter(self.batches)
@@ -175,9 +188,6 @@ def fit(parts: Parts, run: Run, tracker: Tracker, trial: Trial) -> Result:
     trainer.parts = parts
     trainer.optimizer, trainer.lr_scheduler = optimizer, scheduler  # as arguments Trainer refuses them under FSDP
     trainer.remove_callback(PrinterCallback)
-    # Trainer guesses this from the model's signature; for a classifier it is wrong, and loss and gradient come out
-    # gradient_accumulation_steps times too large (transformers 5.23).
-    trainer.model_accepts_loss_kwargs = False
     order = epoch_batches(parts)
     trainer.loader = train_loader(parts, order)
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from exp.loop.evaluation import Evaluation
+from exp.run.folder import read_record
 from exp.run.result import Result
+from exp.task.base import Floors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pyarrow import Table
-
-    from exp.data.base import RawData
-    from exp.data.encode import TokenDataset
     from exp.loop.base import Parts
     from exp.run.folder import Run
+    from exp.task.base import Reading, Task, TaskData
 
 log = logging.getLogger("exp")
 
@@ -48,61 +45,53 @@ def describe(parts: Parts, run: Run) -> None:
     )
     log.info("run %s, condition %s, seed %d: %s", run.id, run.condition, run.seed, run.folder)
     run.update(
-        data=data_facts(parts.data, parts),
+        data=data_facts(parts),
         model={"type": model.config.model_type, "parameters": total, "trained_parameters": trained},
         processes=parts.world.size,
         plan={"total_steps": plan.total_steps, "steps_per_epoch": plan.steps_per_epoch},
     )
 
 
-def data_facts(data: RawData, parts: Parts) -> dict[str, Any]:
-    labels = next(iter(data.evals.values()))["label"] if data.evals else []
-    commonest = max(Counter(labels).values()) if data.label_names and len(labels) else None
-    return {
+def data_facts(parts: Parts) -> dict[str, Any]:
+    """The block `data` of run.json. `chance`: what guessing gives on the first evaluation set."""
+    data, encoded = parts.data, parts.encoded
+    first = next(iter(data.evals.values()), None)
+    chance = Floors(None, {}) if first is None else parts.reading.chance(first)
+    facts = {
         "name": data.name,
         "fingerprint": data.fingerprint,
-        "text_columns": list(data.text_columns),
-        "train_examples": len(data.train),
-        "train_tokens": int(sum(parts.encoded.train.lengths)),
-        "eval_examples": {suffix: len(split) for suffix, split in data.evals.items()},
-        "majority_share": commonest / len(labels) if commonest else None,
-        "label_names": list(data.label_names) if data.label_names else None,
+        "label_names": None if data.labels is None else list(data.labels),
         "metrics": list(data.metrics),
+        "max_length": data.max_length,
+        "pipeline": parts.task.head(data).pipeline,
+        "train_examples": len(data.train),
+        "train_tokens": int(sum(encoded.train.lengths)),
+        "eval_examples": {suffix: len(split) for suffix, split in data.evals.items()},
+        "chance": {"loss": chance.loss, "metrics": {name: list(floor) for name, floor in chance.metrics.items()}},
         "objective": parts.plan.objective,
         "greater_is_better": parts.plan.greater_is_better,
     }
+    return {**facts, **data.facts}
 
 
-def write_predictions(run: Run, name: str, split: TokenDataset, found: Evaluation, data: RawData) -> None:
+def reading_of(task: Task, data: TaskData) -> Reading:
+    """As readers of the run will make it from run.json."""
+    return task.reading({"label_names": data.labels, "metrics": data.metrics, **data.facts})
+
+
+def write_predictions(run: Run, name: str, found: Evaluation) -> None:
     """predictions/<name>.parquet."""
     import pyarrow.parquet as pq
 
     run.predictions.mkdir(exist_ok=True)
-    pq.write_table(prediction_table(split, found, data.label_names), run.predictions / f"{name}.parquet")
+    pq.write_table(found.table, run.predictions / f"{name}.parquet")
 
 
-def prediction_table(split: TokenDataset, found: Evaluation, names: Sequence[str] | None) -> Table:
-    """One row an example: id, label (null where unknown), prediction, scores.
-
-    Scores are the softmax over classes in the order of the label `names`; in regression (None) they are empty.
-    """
-    import numpy as np
-    import pyarrow as pa
-
-    columns: dict[str, Any] = {"id": [str(one) for one in split.ids]}
-    if names is None:
-        labels = [None] * len(split) if found.labels is None else found.labels
-        columns["label"] = pa.array(labels, pa.float64())
-        columns["prediction"] = pa.array(found.predictions, pa.float64())
-        columns["scores"] = pa.array([[]] * len(split), pa.list_(pa.float64()))
-    else:
-        shifted = np.exp(found.logits - found.logits.max(axis=1, keepdims=True))
-        scores = shifted / shifted.sum(axis=1, keepdims=True)
-        known = [None] * len(split) if found.labels is None else [names[i] for i in found.labels]
-        columns["label"] = pa.array(known, pa.string())
-        columns["prediction"] = [names[i] for i in found.predictions]
-        columns["scores"] = pa.array(list(scores.astype("float64")), pa.list_(pa.float64()))
-    return pa.table(columns)
+def keep_tuned(run: Run, found: Mapping[str, Evaluation]) -> None:
+    """What the task fitted on the evaluation set, such as a threshold, in run.json's block `data`."""
+    tuned = {key: value for evaluation in found.values() for key, value in evaluation.tuned.items()}
+    if tuned:
+        run.update(data={**read_record(run.folder)["data"], "tuned": tuned})
 
 
 def save_model(parts: Parts, run: Run, result: Result) -> None:
@@ -112,7 +101,7 @@ def save_model(parts: Parts, run: Run, result: Result) -> None:
     hf_logging.disable_progress_bar()  # a bar for one file
     merged = parts.adapter.merge(parts.model)
     merged.save_pretrained(run.model_folder)
-    parts.tokenizer.save_pretrained(run.model_folder)
+    parts.processor.save_pretrained(run.model_folder)
 
 
 def summarize(run: Run, result: Result) -> None:

@@ -16,7 +16,7 @@ from exp.loop import outputs
 from exp.loop.bad_loss import BadLoss
 from exp.loop.cost import Cost
 from exp.loop.display import Display
-from exp.loop.evaluation import Evaluation, evaluate
+from exp.loop.evaluation import Evaluation, Evaluator
 from exp.loop.extremes import Records
 from exp.loop.plan import epoch_of, eval_key
 from exp.loop.saving import Saving
@@ -24,11 +24,11 @@ from exp.loop.stopping import Stopping
 from exp.loop.train_loss import TrainLoss
 from exp.run.interrupts import Interrupts
 from exp.run.result import Result
+from exp.task.base import split_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exp.data.encode import TokenDataset
     from exp.loop.base import Parts
     from exp.run.folder import Run
     from exp.study.trial import Trial
@@ -61,6 +61,10 @@ class Session:
         self.loss = torch.zeros(())  # of the step at work, over all processes
         self.train_loss = TrainLoss(device)
         self.records = Records(self.plan.objective, self.plan.greater_is_better)
+        self.evaluator = Evaluator(
+            parts.task, parts.reading, parts.collator, self.settings.per_device_eval_batch_size, device, parts.world
+        )
+        self.reading = parts.reading
         self.evaluations: dict[str, Evaluation] = {}  # of the weights as they are now, by suffix
         self.stopping = Stopping(
             self.plan.greater_is_better,
@@ -194,26 +198,18 @@ class Session:
 
     # ---- evaluation and what follows from it ----
 
-    def _pass_over_sets(self, sets: Mapping[str, TokenDataset]) -> dict[str, Evaluation]:
-        return {
-            suffix: evaluate(
-                self.model,
-                split,
-                self.parts.collator,
-                self.settings.per_device_eval_batch_size,
-                self.parts.metric(),
-                self.device,
-                self.world,
-            )
-            for suffix, split in sets.items()
-        }
+    def _pass_over_evals(self) -> dict[str, Evaluation]:
+        encoded, data = self.parts.encoded, self.parts.data
+        sets = {suffix: (encoded.evals[suffix], examples) for suffix, examples in data.evals.items()}
+        found, self.reading = self.evaluator.sets(self.model, sets, tune=True)
+        return found
 
     def _evaluate(self) -> None:
         self.bad_loss.settle()
         if self.settings.eval_strategy == "no":
             return
         self.cost.pause()
-        self.evaluations = self._pass_over_sets(self.parts.encoded.evals)
+        self.evaluations = self._pass_over_evals()
         metrics = {
             eval_key(suffix, name): value
             for suffix, found in self.evaluations.items()
@@ -240,20 +236,24 @@ class Session:
 
     def _write_predictions(self, weights_step: int) -> None:
         """Of the final weights, those of `weights_step`, whatever the evaluation strategy was."""
-        sets = self.parts.encoded
-        for suffix, found in (self.evaluations or self._pass_over_sets(sets.evals)).items():
-            name = f"eval_{suffix}" if suffix else "eval"
-            self._write(name, sets.evals[suffix], found)
+        found = self.evaluations or self._pass_over_evals()
+        for suffix, evaluation in found.items():
+            self._write(split_name("eval", suffix), evaluation)
         if self.settings.do_predict:
-            for suffix, found in self._pass_over_sets(sets.tests).items():
-                name = f"test_{suffix}" if suffix else "test"
-                self._write(name, sets.tests[suffix], found)
-                if found.labels is not None:
-                    self._publish({f"{name}/{key}": value for key, value in found.metrics.items()}, weights_step)
-
-    def _write(self, name: str, split: TokenDataset, found: Evaluation) -> None:
+            encoded, data = self.parts.encoded, self.parts.data
+            tests = {suffix: (encoded.tests[suffix], examples) for suffix, examples in data.tests.items()}
+            tested, _ = self.evaluator.with_reading(self.reading).sets(self.model, tests, tune=False)
+            for suffix, evaluation in tested.items():
+                name = split_name("test", suffix)
+                self._write(name, evaluation)
+                if evaluation.metrics:
+                    self._publish({f"{name}/{key}": value for key, value in evaluation.metrics.items()}, weights_step)
         if self.world.rank == 0:
-            outputs.write_predictions(self.run, name, split, found, self.parts.data)
+            outputs.keep_tuned(self.run, found)
+
+    def _write(self, name: str, found: Evaluation) -> None:
+        if self.world.rank == 0:
+            outputs.write_predictions(self.run, name, found)
 
     def _save(self) -> None:
         self.bad_loss.settle()

@@ -1,21 +1,40 @@
-"""Metrics that need no network and no lock files. `names` is light; `build` imports `evaluate`."""
+"""Metrics: names and keys (light), their values by kept libraries, and one's own. Nothing here needs a network."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from exp.metrics.metric import Scores
 
 
-def build(names: Sequence[str]) -> Scores:
-    """One `evaluate.Metric` for all of a task's metrics: `add_batch(predictions=, references=)`, `compute()`.
+def compute(
+    metrics: Sequence[str],
+    kind: str,
+    predictions: Any,
+    references: Any,
+    scores: Any = None,
+    labels: Sequence[str] | None = None,
+) -> dict[str, float]:
+    """All metrics of a task over the rows of one set; see `exp.metrics.scores.compute`."""
+    from exp.metrics import scores as values
 
-    Predictions and references are class indices, or floats for regression metrics. `compute` returns
-    {name: float} with the keys of `exp.metrics.names.produced` and empties the metric. Raises ExpError for
-    names that are unknown or mix classification and regression.
+    return values.compute(metrics, kind, predictions, references, scores, labels)
+
+
+def build(metrics: Sequence[str], kind: str | None = None) -> Scores:
+    """The same as one `evaluate.Metric`: `add_batch(predictions=, references=)`, then `compute()`.
+
+    Args:
+        metrics: as in `task.metrics`.
+        kind: one of `exp.metrics.names.KINDS`; None: that of the first built-in metric.
+    Returns:
+        A metric that keeps its rows in memory. `compute` returns what `exp.metrics.compute` does and empties it.
+        `add_batch` takes `scores=` too where one of the metrics needs probabilities.
+    Raises:
+        ExpError: for metrics that are unknown or of two kinds of tasks.
     """
     from exp.metrics.metric import Scores
 
-    return Scores(names)
+    return Scores(metrics, kind)

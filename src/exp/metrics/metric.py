@@ -12,39 +12,42 @@ from pathlib import Path
 from typing import Any
 
 import evaluate
-import numpy as np
 from datasets import Features, Value
+from datasets import Sequence as ListOf
 
-from exp.metrics.names import COMBINED, METRICS, check, produced
-from exp.metrics.scores import SCORES
+from exp.metrics.names import METRICS, check, produced
+from exp.metrics.scores import compute
+
+ANSWERS = {
+    "single_label": Value("int64"),
+    "regression": Value("float64"),
+    "multi_label": ListOf(Value("int64")),
+    "tags": ListOf(Value("string")),
+}
 
 
 class Scores(evaluate.Metric):
-    """All metrics of a task at once. Rows are stored as int64, or as float64 for regression."""
+    """All metrics of a task at once, over rows that come in batches."""
 
-    def __init__(self, names: Sequence[str]) -> None:
-        if names and names[0] in METRICS:
-            check(names, METRICS[names[0]].regression)
-        else:
-            check(names, False)
-        self.names = tuple(names)
+    def __init__(self, metrics: Sequence[str], kind: str | None) -> None:
+        own = [METRICS[name] for name in metrics if name in METRICS]
+        self.kind = kind or (own[0].kinds[0] if own else "single_label")
+        check(metrics, self.kind)
+        self.metrics = tuple(metrics)
+        self.needs_scores = any(spec.needs_scores for spec in own)
         # evaluate makes its folder even for a metric that writes no file; a home may be read-only.
         folder = Path(tempfile.gettempdir()) / "exp-metrics"
         super().__init__(keep_in_memory=True, cache_dir=str(folder))
 
     def _info(self) -> evaluate.MetricInfo:
-        kind = "float64" if METRICS[self.names[0]].regression else "int64"
+        features = {"predictions": ANSWERS[self.kind], "references": ANSWERS[self.kind]}
+        if self.needs_scores:
+            features["scores"] = ListOf(Value("float64"))
         return evaluate.MetricInfo(
-            description=f"{', '.join(produced(self.names))}, kept in memory",
+            description=f"{', '.join(produced(self.metrics, self.kind))}, kept in memory",
             citation="",
-            features=Features({"predictions": Value(kind), "references": Value(kind)}),
+            features=Features(features),
         )
 
-    def _compute(self, predictions: Any, references: Any) -> dict[str, float]:
-        # Lists and not evaluate's "numpy" format: that one hands out float32.
-        kind = np.float64 if METRICS[self.names[0]].regression else np.int64
-        predictions, references = np.asarray(predictions, dtype=kind), np.asarray(references, dtype=kind)
-        values = {name: SCORES[name](predictions, references) for name in self.names}
-        if COMBINED in produced(self.names):
-            values[COMBINED] = float(np.mean([values[name] for name in self.names]))
-        return values
+    def _compute(self, predictions: Any, references: Any, scores: Any = None) -> dict[str, float]:
+        return compute(self.metrics, self.kind, predictions, references, scores)

@@ -1,93 +1,91 @@
-"""The arithmetic of the metrics on numpy arrays, equal to scikit-learn and SciPy where those are defined.
-
-Where a score is not defined it is 0.0, "knows nothing", so that an early evaluation of a model that answers
-the same to everything can be compared with later ones. A NaN among the predictions is not hidden: the score
-is NaN.
-"""
+"""The metrics of a task over the rows of one set. No torch here: the reading half computes them too."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from exp.errors import ExpError
-
-Array = NDArray[np.int64] | NDArray[np.float64]
-
-
-def accuracy(predictions: Array, references: Array) -> float:
-    return float(np.mean(predictions == references))
+from exp.metrics import outside
+from exp.metrics.functions import of_each_class, of_each_type, value
+from exp.metrics.names import COMBINED, KINDS, LOSS, produced
 
 
-def f1(predictions: Array, references: Array) -> float:
-    """F1 of class 1 of two classes; 0.0 where class 1 was neither given nor predicted."""
-    classes = np.union1d(predictions, references)
-    if classes.size and (classes[0] < 0 or classes[-1] > 1):
-        raise ExpError(f"metric 'f1' is for two classes, and class {classes[-1]} occurs; use 'f1_macro'")
-    return _f1(predictions == 1, references == 1)
+def compute(
+    metrics: Sequence[str],
+    kind: str,
+    predictions: Any,
+    references: Any,
+    scores: Any = None,
+    labels: Sequence[str] | None = None,
+) -> dict[str, float]:
+    """All metrics of a task.
+
+    Args:
+        metrics: entries of `task.metrics` that `exp.metrics.names.check` let pass.
+        kind: what the answers are, one of `exp.metrics.names.KINDS`.
+        predictions: [n] class indices or names (single_label), [n] numbers (regression), [n, labels] of 0 and 1
+            (multi_label), or a list of n lists of tags (tags).
+        references: the right answers, in the same form.
+        scores: [n, classes] probabilities, each row summing to 1 (single_label), or [n, labels] (multi_label);
+            needed where `exp.metrics.names.METRICS[name].needs_scores`.
+        labels: the names of the classes or labels, in the order of their indices.
+    Returns:
+        name -> value, with the keys of `exp.metrics.names.produced`; an outside metric may add more.
+    Raises:
+        ExpError: for no rows, a class that is not among the labels, a tag outside of IOB2 where entities are
+            counted, and an outside metric that returns no number.
+    """
+    assert kind in KINDS, kind
+    if not len(references):
+        raise ExpError("there are no rows to score")
+    predictions, references = (_in_form(rows, kind, labels) for rows in (predictions, references))
+    scores = None if scores is None else np.asarray(scores, dtype=np.float64)
+    values: dict[str, float] = {}
+    for name in metrics:
+        if outside.is_outside(name):
+            _add_outside(values, name, predictions, references)
+        else:
+            values[name] = value(name, kind, predictions, references, scores)
+    keys = produced(metrics, kind)
+    if COMBINED in keys:
+        values[COMBINED] = float(np.mean([values[key] for key in keys if key != COMBINED]))
+    return values
 
 
-def f1_macro(predictions: Array, references: Array) -> float:
-    """The plain mean of the F1 of every class that was given or predicted."""
-    classes = np.union1d(predictions, references)
-    return float(np.mean([_f1(predictions == label, references == label) for label in classes]))
+def details(kind: str, predictions: Any, references: Any, labels: Sequence[str] | None = None) -> dict[str, float]:
+    """F1 of every class, label or type of entity, as `f1_<name>`; empty for regression and for plain tags.
+
+    Args: as for `compute`. Without `labels` the names are indices, and only classes that occur are told.
+    """
+    if kind == "regression":
+        return {}
+    predictions, references = (_in_form(rows, kind, labels) for rows in (predictions, references))
+    if kind == "tags":
+        return of_each_type(predictions, references)
+    return of_each_class(kind, predictions, references, labels)
 
 
-def matthews_correlation(predictions: Array, references: Array) -> float:
-    """Gorodkin's R_K (2004), for two classes Matthews' phi; 0.0 where either side is constant."""
-    classes, codes = np.unique(np.concatenate([predictions, references]), return_inverse=True)
-    predicted, given = codes[: len(predictions)], codes[len(predictions) :]
-    # Python integers from here on: the products below pass 2^63 with millions of rows.
-    predicted_counts = [int(count) for count in np.bincount(predicted, minlength=classes.size)]
-    given_counts = [int(count) for count in np.bincount(given, minlength=classes.size)]
-    rows, correct = len(given), int(np.sum(predicted == given))
-    covariance = correct * rows - sum(p * g for p, g in zip(predicted_counts, given_counts, strict=True))
-    spread = (rows**2 - sum(p * p for p in predicted_counts)) * (rows**2 - sum(g * g for g in given_counts))
-    return covariance / spread**0.5 if spread else 0.0
+def _in_form(rows: Any, kind: str, labels: Sequence[str] | None) -> Any:
+    if kind == "tags":
+        return [[str(tag) for tag in row] for row in rows]
+    if kind == "regression":
+        return np.asarray(rows, dtype=np.float64)
+    found = np.asarray(rows)
+    if found.dtype.kind not in "UO":
+        return found.astype(np.int64)
+    index = {name: at for at, name in enumerate(labels or [])}
+    unknown = next((name for name in found if name not in index), None)
+    if unknown is not None:
+        raise ExpError(f"class {str(unknown)!r} is none of the labels: {', '.join(index) or 'none was given'}")
+    return np.array([index[name] for name in found], dtype=np.int64)
 
 
-def pearson(predictions: Array, references: Array) -> float:
-    """Pearson's r; 0.0 where either side is constant or there are fewer than two rows."""
-    x, y = np.asarray(predictions, dtype=np.float64), np.asarray(references, dtype=np.float64)
-    if x.size < 2 or np.all(x == x[0]) or np.all(y == y[0]):
-        return 0.0
-    x, y = x - x.mean(), y - y.mean()
-    # Scaling by the largest value first keeps squares of very large or small values finite.
-    x, y = x / np.abs(x).max(), y / np.abs(y).max()
-    r = float(np.dot(x, y) / (np.linalg.norm(x) * np.linalg.norm(y)))
-    return max(-1.0, min(1.0, r)) if np.isfinite(r) else float("nan")
-
-
-def spearmanr(predictions: Array, references: Array) -> float:
-    """Pearson's r of the ranks, ties sharing their mean rank; 0.0 as for Pearson."""
-    if np.isnan(predictions).any() or np.isnan(references).any():
-        return float("nan")
-    return pearson(_ranks(predictions), _ranks(references))
-
-
-def mse(predictions: Array, references: Array) -> float:
-    return float(np.mean(np.square(predictions - references)))
-
-
-SCORES: dict[str, Callable[[Array, Array], float]] = {
-    "accuracy": accuracy,
-    "f1": f1,
-    "f1_macro": f1_macro,
-    "matthews_correlation": matthews_correlation,
-    "pearson": pearson,
-    "spearmanr": spearmanr,
-    "mse": mse,
-}
-
-
-def _f1(predicted: NDArray[np.bool_], given: NDArray[np.bool_]) -> float:
-    hits, either = int(np.sum(predicted & given)), int(predicted.sum()) + int(given.sum())
-    return 2 * hits / either if either else 0.0
-
-
-def _ranks(values: Array) -> NDArray[np.float64]:
-    _, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)  # the rank of the last of each group of equal values
-    return (last - (counts - 1) / 2)[codes]
+def _add_outside(values: dict[str, float], name: str, predictions: Any, references: Any) -> None:
+    """A number beside the metric's own never replaces another metric: its name then begins with the metric's."""
+    short = outside.short_name(name)
+    for key, number in outside.compute(name, predictions, references).items():
+        free = key == short or key not in {*values, LOSS, COMBINED}
+        values[key if free else f"{short}_{key}"] = number

@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
-    from exp.data.base import RawData
+    from exp.task.base import Head, TaskData
 
 
 class ModelSource(Protocol):
-    """Where weights and tokenizer come from. The seed is set before `model` draws the head."""
+    """Where weights and processor come from. The seed is set before `model` draws the head."""
 
-    def tokenizer(self, data: RawData) -> PreTrainedTokenizerBase: ...
+    def processor(self, data: TaskData, head: Head) -> Any:
+        """What makes numbers of rows: a tokenizer that can pad, without truncation and padding baked in."""
+        ...
 
-    def model(self, data: RawData, tokenizer: PreTrainedTokenizerBase, **load: Any) -> PreTrainedModel:
-        """A sequence classifier in fp32 on the CPU; `load` comes from the adapter (quantisation)."""
+    def model(self, head: Head, processor: Any, **load: Any) -> PreTrainedModel:
+        """With the head that the task asks for, in fp32 on the CPU; `load` comes from the adapter (quantisation)."""
         ...
 
 

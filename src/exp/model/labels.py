@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from exp.task.base import Head
 
 
 def named_labels(config: Any) -> tuple[str, ...] | None:
@@ -27,15 +30,15 @@ def rows_by_name(old: Sequence[str] | None, new: Sequence[str] | None) -> list[i
     return [rows[name] for name in wanted]
 
 
-def set_labels(config: Any, names: Sequence[str] | None) -> None:
-    """Label names, their number and the kind of loss; None is regression with one output."""
-    if names is None:
+def set_labels(config: Any, head: Head) -> None:
+    """Label names, their number and the kind of loss; without names there is one output, a score."""
+    if head.problem_type is not None:
+        config.problem_type = head.problem_type
+    if head.labels is None:
         config.num_labels = 1
-        config.problem_type = "regression"
         return
-    config.id2label = dict(enumerate(names))
-    config.label2id = {name: row for row, name in enumerate(names)}
-    config.problem_type = "single_label_classification"
+    config.id2label = dict(enumerate(head.labels))
+    config.label2id = {name: row for row, name in enumerate(head.labels)}
 
 
 def _plain(name: str) -> str:

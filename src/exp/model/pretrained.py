@@ -6,7 +6,9 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from annotated_types import Ge, Lt
 
 from exp.errors import ExpError
 from exp.model.drawn import drawn_parameters, mark_drawn, output_layer, redraw, redraw_top
@@ -16,7 +18,7 @@ from exp.model.source import hub_errors, locate
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-    from exp.data.base import RawData
+    from exp.task.base import Head, TaskData
 
 log = logging.getLogger(__name__)
 _PADDED_POSITIONS = {"roberta", "xlm-roberta", "camembert"}  # positions are counted from pad_token_id + 1
@@ -28,23 +30,15 @@ class Pretrained:
 
     path: str
     revision: str | None
-    dropout: float | None
-    reinit_layers: int
-    mixout: float
+    dropout: Annotated[float, Ge(0), Lt(1)] | None
+    reinit_layers: Annotated[int, Ge(0)]
+    mixout: Annotated[float, Ge(0), Lt(1)]
     attn_implementation: str | None
 
-    def __post_init__(self) -> None:
-        if self.dropout is not None and not 0 <= self.dropout < 1:
-            raise ExpError(f"model.dropout={self.dropout} must be at least 0 and below 1, or null")
-        if not 0 <= self.mixout < 1:
-            raise ExpError(f"model.mixout={self.mixout} must be at least 0 and below 1; 0.0 turns it off")
-        if self.reinit_layers < 0:
-            raise ExpError(f"model.reinit_layers={self.reinit_layers} must not be negative; 0 turns it off")
-
-    def tokenizer(self, data: RawData) -> PreTrainedTokenizerBase:
+    def processor(self, data: TaskData, head: Head) -> PreTrainedTokenizerBase:
         """The checkpoint's fast tokenizer, without the truncation and padding that some files bake in.
 
-        Raises ExpError when it cannot be had, or when `data.max_length` is more than the model can read.
+        Raises ExpError when it cannot be had, or when `task.max_length` is more than the model can read.
         """
         from transformers import AutoTokenizer
 
@@ -67,19 +61,19 @@ class Pretrained:
             tokenizer.pad_token = tokenizer.eos_token
         limit = _longest(config)
         if limit is not None:
-            if data.max_length > limit:
-                raise ExpError(f"data.max_length={data.max_length}: {self.path} reads at most {limit} tokens")
+            if head.max_length > limit:
+                raise ExpError(f"task.max_length={head.max_length}: {self.path} reads at most {limit} tokens")
             tokenizer.model_max_length = min(tokenizer.model_max_length, limit)
         return tokenizer
 
-    def model(self, data: RawData, tokenizer: PreTrainedTokenizerBase, **load: Any) -> PreTrainedModel:
-        """The classifier in fp32. What the checkpoint lacks is drawn from the current torch RNG.
+    def model(self, head: Head, processor: PreTrainedTokenizerBase, **load: Any) -> PreTrainedModel:
+        """With the head that the task asks for, in fp32. What the checkpoint lacks is drawn from the current torch RNG.
 
         A head with the data's label names is kept, its rows put into the data's order; any other is drawn anew.
         Raises ExpError when the weights do not fit the config.
         """
         import torch
-        from transformers import AutoModelForSequenceClassification
+        import transformers
 
         if "quantization_config" in load and (self.reinit_layers or self.mixout):
             raise ExpError(
@@ -89,16 +83,16 @@ class Pretrained:
         config = self._config()
         old_names = named_labels(config)
         old_count = config.num_labels
-        rows = rows_by_name(old_names, data.label_names)
-        set_labels(config, data.label_names)
+        rows = rows_by_name(old_names, head.labels)
+        set_labels(config, head)
         if config.pad_token_id is None:
-            config.pad_token_id = tokenizer.pad_token_id
+            config.pad_token_id = processor.pad_token_id
         if self.dropout is not None:
             _set_dropout(config, self.dropout)
         if self.attn_implementation is not None:
             load = {**load, "attn_implementation": self.attn_implementation}
         with _quiet_loading(), hub_errors(self.path, self.revision):
-            model, info = AutoModelForSequenceClassification.from_pretrained(
+            model, info = getattr(transformers, head.auto_class).from_pretrained(
                 path,
                 revision=self.revision,
                 config=config,
@@ -109,11 +103,11 @@ class Pretrained:
                 output_loading_info=True,
                 **load,
             )
-        head, layer = output_layer(model)
+        name, layer = output_layer(model)
         missing = set(info["missing_keys"]) | {key[0] for key in info["mismatched_keys"]}
-        self._check_fit(model, head, set(info["missing_keys"]), {key[0] for key in info["mismatched_keys"]})
-        mark_drawn(model, missing & {name for name, _ in model.named_parameters()})
-        if f"{head}.weight" in missing:
+        self._check_fit(model, name, set(info["missing_keys"]), {key[0] for key in info["mismatched_keys"]})
+        mark_drawn(model, missing & {key for key, _ in model.named_parameters()})
+        if f"{name}.weight" in missing:
             log.info("new head: %s drawn at random", ", ".join(sorted(missing)))
         elif rows is not None:
             with torch.no_grad():
@@ -121,15 +115,15 @@ class Pretrained:
                 if layer.bias is not None:
                     layer.bias.copy_(layer.bias[rows].clone())
             log.info("head kept: the checkpoint's labels are %s", ", ".join(old_names or ()))
-        elif data.label_names is None and old_count == 1:
+        elif head.labels is None and old_count == 1:
             log.info("head kept: the checkpoint has one output, as this regression")
         else:
-            redraw(model, {name for name, _ in model.named_parameters() if name.startswith(f"{head}.")})
+            redraw(model, {key for key, _ in model.named_parameters() if key.startswith(f"{name}.")})
             log.info(
                 "new head: %s drawn at random, because the checkpoint's labels (%s) are not the data's (%s)",
-                head,
+                name,
                 ", ".join(old_names) if old_names else "without names",
-                ", ".join(data.label_names or ("a score",)),
+                ", ".join(head.labels or ("a score",)),
             )
         if self.reinit_layers:
             names = redraw_top(model, self.reinit_layers)

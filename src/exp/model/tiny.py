@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from annotated_types import Ge, Gt, Lt
 
 from exp.errors import ExpError
 from exp.model.labels import set_labels
+from exp.task.tokens import texts_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from exp.data.base import RawData
+    from exp.task.base import Head, TaskData
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # ids 0 to 4
 _POSITIONS = 512  # BERT's; a longer data.max_length raises it
@@ -23,12 +26,12 @@ _POSITIONS = 512  # BERT's; a longer data.max_length raises it
 class BertTiny:
     """A model option that needs nothing but the data. Raises ExpError for sizes that cannot work."""
 
-    num_hidden_layers: int
-    hidden_size: int
-    num_attention_heads: int
-    intermediate_size: int
-    dropout: float
-    vocab_size: int
+    num_hidden_layers: Annotated[int, Ge(1)]
+    hidden_size: Annotated[int, Ge(1)]
+    num_attention_heads: Annotated[int, Ge(1)]
+    intermediate_size: Annotated[int, Ge(1)]
+    dropout: Annotated[float, Ge(0), Lt(1)]
+    vocab_size: Annotated[int, Gt(len(SPECIAL))]
 
     def __post_init__(self) -> None:
         if self.hidden_size % self.num_attention_heads:
@@ -36,12 +39,8 @@ class BertTiny:
                 f"model.hidden_size={self.hidden_size} must be a multiple of"
                 f" model.num_attention_heads={self.num_attention_heads}"
             )
-        if not 0 <= self.dropout < 1:
-            raise ExpError(f"model.dropout={self.dropout} must be at least 0 and below 1")
-        if self.vocab_size <= len(SPECIAL):
-            raise ExpError(f"model.vocab_size={self.vocab_size} leaves no room for words")
 
-    def tokenizer(self, data: RawData) -> PreTrainedTokenizerBase:
+    def processor(self, data: TaskData, head: Head) -> PreTrainedTokenizerBase:
         """A lower-casing WordPiece tokenizer; the same data give the same vocabulary on every machine."""
         from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
         from tokenizers.models import WordPiece
@@ -51,9 +50,8 @@ class BertTiny:
         splitter = pre_tokenizers.BertPreTokenizer()
         # A space always parts two words: what stands between spaces is looked at once, however often it comes.
         chunks: Counter[str] = Counter()
-        for column in data.text_columns:
-            for text in data.train[column]:
-                chunks.update(text.split(" "))
+        for text in texts_of(data.train.inputs):
+            chunks.update(text.split(" "))
         counts: Counter[str] = Counter()
         for chunk, times in chunks.items():
             for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(chunk)):
@@ -76,35 +74,35 @@ class BertTiny:
             cls_token="[CLS]",
             sep_token="[SEP]",
             mask_token="[MASK]",
-            model_max_length=max(_POSITIONS, data.max_length),
+            model_max_length=max(_POSITIONS, head.max_length),
             model_input_names=["input_ids", "token_type_ids", "attention_mask"],
         )
 
-    def model(self, data: RawData, tokenizer: PreTrainedTokenizerBase, **load: Any) -> PreTrainedModel:
-        """A BertForSequenceClassification drawn from the current torch RNG.
+    def model(self, head: Head, processor: PreTrainedTokenizerBase, **load: Any) -> PreTrainedModel:
+        """A BERT with the head that the task asks for, drawn from the current torch RNG.
 
         Raises ExpError when an adapter asks for quantised loading: there is nothing to load.
         """
-        from transformers import BertConfig, BertForSequenceClassification
+        import transformers
 
         if load:
             raise ExpError(
                 "adapter=qlora quantises pretrained weights, and model=bert_tiny has none; take adapter=lora,"
                 " or a pretrained model"
             )
-        config = BertConfig(
-            vocab_size=len(tokenizer),
+        config = transformers.BertConfig(
+            vocab_size=len(processor),
             hidden_size=self.hidden_size,
             num_hidden_layers=self.num_hidden_layers,
             num_attention_heads=self.num_attention_heads,
             intermediate_size=self.intermediate_size,
             hidden_dropout_prob=self.dropout,
             attention_probs_dropout_prob=self.dropout,
-            max_position_embeddings=max(_POSITIONS, data.max_length),
-            pad_token_id=tokenizer.pad_token_id,
+            max_position_embeddings=max(_POSITIONS, head.max_length),
+            pad_token_id=processor.pad_token_id,
         )
-        set_labels(config, data.label_names)
-        return BertForSequenceClassification(config)
+        set_labels(config, head)
+        return getattr(transformers, head.auto_class).from_config(config)
 
 
 def vocabulary(counts: Counter[str], size: int) -> list[str]:

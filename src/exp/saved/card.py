@@ -57,7 +57,7 @@ def card(folder: Path, record: Mapping[str, Any], result: Mapping[str, Any], pic
     sections = [
         f"---\n{_metadata(record, measured, name)}\n---",
         f"# {kind} fine-tuned on {data['name']}",
-        f"Predicts {labels} from {' and '.join(data['text_columns'])}. {record['model']['parameters']:,} parameters, "
+        f"Predicts {labels} from {' and '.join(data['inputs'])}. {record['model']['parameters']:,} parameters, "
         f"{record['model']['trained_parameters']:,} of them trained.\nMade by exp: run `{record['id']}`, condition "
         f"`{record['condition']}`, seed {record['seed']}.",
         "## Results\n\n" + _results(measured, result),
@@ -66,7 +66,7 @@ def card(folder: Path, record: Mapping[str, Any], result: Mapping[str, Any], pic
         "## Recipe\n\n" + _table(("setting", "value"), _recipe(config)),
         "## Versions\n\n" + _versions(record),
         "## How to make it again\n\n" + _again(folder, record),
-        "## How to use it\n\n" + _usage(repo_id, data["text_columns"]),
+        "## How to use it\n\n" + _usage(repo_id, data["pipeline"], data["inputs"]),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -78,7 +78,7 @@ def _metadata(record: Mapping[str, Any], measured: Mapping[str, Any], name: str)
     dataset, part = _dataset(config["data"])
     results = [
         EvalResult(
-            task_type="text-classification",
+            task_type=data["pipeline"],
             dataset_type=dataset or data["name"],
             dataset_name=data["name"],
             dataset_config=part,
@@ -92,7 +92,7 @@ def _metadata(record: Mapping[str, Any], measured: Mapping[str, Any], name: str)
     ]
     return ModelCardData(
         library_name="transformers",
-        pipeline_tag="text-classification",
+        pipeline_tag=data["pipeline"],
         tags=["exp", record["model"]["type"]],
         base_model=_base_model(config["model"]),
         datasets=[dataset] if dataset else None,
@@ -104,9 +104,9 @@ def _metadata(record: Mapping[str, Any], measured: Mapping[str, Any], name: str)
 
 def _dataset(node: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Id and configuration on the Hub; GLUE's own files hold the same data as the Hub's copy."""
-    if node["_target_"] == "exp.data.glue.glue":
+    if node["_target_"] == "exp.data.glue.Glue":
         return GLUE_ID, node["task"]
-    if node["_target_"] == "exp.data.hub.hub" and not _is_folder(node["path"]):
+    if node["_target_"] == "exp.data.hub.Hub" and not _is_folder(node["path"]):
         return node["path"], node["name"]
     return None, None
 
@@ -136,8 +136,9 @@ def _data(data: Mapping[str, Any]) -> str:
     sizes += [
         f"{size:,} in evaluation{f' ({suffix})' if suffix else ''}" for suffix, size in data["eval_examples"].items()
     ]
-    share = data["majority_share"]
-    commonest = f"\nThe commonest label makes up {share:.1%} of the evaluation set." if share else ""
+    floors = data["chance"]["metrics"]
+    guessing = ", ".join(f"{name} {level:.3f}" for name, (level, _) in floors.items())
+    commonest = f"\nGuessing gives {guessing} on the evaluation set." if guessing else ""
     return f"{data['name']}: {', '.join(sizes)}. Fingerprint of the contents: `{data['fingerprint'][:16]}`.{commonest}"
 
 
@@ -180,13 +181,14 @@ def overrides(folder: Path, record: Mapping[str, Any]) -> list[str]:
     return [word for word in words or [] if not word.lstrip("+~").startswith(("hydra.", "tracker", "hub.", "resume="))]
 
 
-def _usage(repo_id: str | None, columns: Sequence[str]) -> str:
+def _usage(repo_id: str | None, pipeline: str, columns: Sequence[str]) -> str:
     place = repo_id or "<this folder>"
     texts = ", ".join(f'"{key}": "..."' for key in ("text", "text_pair")[: len(columns)])
+    given = f"{{{texts}}}" if pipeline == "text-classification" else '"..."'
     return (
         "```python\nfrom transformers import pipeline\n\n"
-        f'classify = pipeline("text-classification", model="{place}")\n'
-        f"classify({{{texts}}})\n```"
+        f'predict = pipeline("{pipeline}", model="{place}")\n'
+        f"predict({given})\n```"
     )
 
 

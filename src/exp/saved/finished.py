@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exp.errors import ExpError, nearest
+from exp.run.files import user_path
 from exp.run.folder import read_record
 
 if TYPE_CHECKING:
     import torch
-    from datasets import Dataset
-    from transformers import PreTrainedTokenizerBase
 
-    from exp.data.base import RawData
-    from exp.data.encode import TokenDataset
-    from exp.loop.evaluation import Evaluation
+    from exp.data.features import FeatureSet
+    from exp.loop.evaluation import Evaluation, Evaluator
+    from exp.task.base import Examples, Task, TaskData
 
 log = logging.getLogger(__name__)
 WEIGHTS = "model.safetensors"
@@ -65,40 +64,52 @@ class Model:
     """Loaded as the run evaluated it: same precision, kernels, batches and, on a CPU, number of threads."""
 
     module: torch.nn.Module
-    tokenizer: PreTrainedTokenizerBase
-    device: torch.device
-    batch_size: int
-    pad_to_multiple_of: int | None  # tokens
-    metric: Callable[[], Any]
+    processor: Any
+    task: Task
+    evaluator: Evaluator
 
-    def evaluate(self, split: TokenDataset) -> Evaluation:
-        from exp.data.collate import Collator
-        from exp.loop.evaluation import evaluate
+    def evaluate(self, sets: Mapping[str, tuple[FeatureSet, Examples]], *, tune: bool) -> dict[str, Evaluation]:
+        """By the names of `sets`. `tune`: what the task fits on an evaluation set is fitted anew on the first."""
+        found, _ = self.evaluator.sets(self.module, sets, tune=tune)
+        return found
 
-        collator = Collator(self.tokenizer, pad_to_multiple_of=self.pad_to_multiple_of)
-        return evaluate(self.module, split, collator, self.batch_size, self.metric(), self.device)
+    def fitted(self, sets: Mapping[str, tuple[FeatureSet, Examples]]) -> Model:
+        """With what the task fits on the first of `sets`."""
+        _, reading = self.evaluator.sets(self.module, dict(list(sets.items())[:1]), tune=True)
+        return replace(self, evaluator=self.evaluator.with_reading(reading))
+
+
+def _labels_of(run: Finished) -> TaskData:
+    """What a task's head needs to know of the run's data."""
+    from exp.task.base import Examples
+
+    return as_data(run, Examples([], {}, None), run.facts["name"])
 
 
 def load_model(run: Finished) -> Model:
     """From run/model alone. Raises ExpError where its files are damaged."""
     import torch
+    import transformers
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
     from safetensors import SafetensorError
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoTokenizer
     from transformers.utils import logging as hf_logging
 
-    from exp import metrics
-    from exp.training.build import as_trained, mixed_precision
+    from exp.loop.evaluation import Evaluator
+    from exp.training.build import as_trained, build_task, mixed_precision
 
     if threads := run.record["hardware"].get("threads"):
         torch.set_num_threads(threads)  # sums are split among them, which changes their last bits
     place = run.folder / "model"
+    with whitelisted():
+        task = build_task(run.config)
+    auto_class = getattr(transformers, task.head(_labels_of(run)).auto_class)
     # Two kernels for the same attention differ in their last bits, and config.json does not name the one used.
     attention = run.config["model"].get("attn_implementation")
     hf_logging.disable_progress_bar()
     try:
-        module, info = AutoModelForSequenceClassification.from_pretrained(
+        module, info = auto_class.from_pretrained(
             place,
             dtype=torch.float32,
             use_safetensors=True,
@@ -107,7 +118,7 @@ def load_model(run: Finished) -> Model:
             output_loading_info=True,
             **({"attn_implementation": attention} if attention else {}),
         )
-        tokenizer = AutoTokenizer.from_pretrained(place, use_fast=True, local_files_only=True)
+        processor = AutoTokenizer.from_pretrained(place, use_fast=True, local_files_only=True)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ExpError(f"{place} cannot be loaded: {str(error).strip().splitlines()[0]}") from error
     if absent := sorted(info["missing_keys"]):
@@ -116,24 +127,24 @@ def load_model(run: Finished) -> Model:
     with whitelisted():
         multiple = as_trained(run.config, module)
         accelerator = Accelerator(mixed_precision=mixed_precision(run.config))
-    return Model(
-        module=accelerator.prepare_model(module, evaluation_mode=True),
-        tokenizer=tokenizer,
-        device=accelerator.device,
+    evaluator = Evaluator(
+        task=task,
+        reading=task.reading(run.facts),
+        collator=task.collate(processor, multiple, run.facts["label_names"]),
         batch_size=run.config["per_device_eval_batch_size"],
-        pad_to_multiple_of=multiple,
-        metric=lambda: metrics.build(run.facts["metrics"]),
+        device=accelerator.device,
     )
+    return Model(accelerator.prepare_model(module, evaluation_mode=True), processor, task, evaluator)
 
 
-def load_data(run: Finished, moved: Mapping[str, Any]) -> RawData:
+def load_data(run: Finished, moved: Mapping[str, Any]) -> TaskData:
     """The run's data, read again; `moved` says some of MOVABLE anew. Warns where the contents have changed."""
     from exp.training.build import build_data
 
     node = {**run.config["data"], **moved}
     with whitelisted(), standing_in(run.record["cwd"]):
         try:
-            data = build_data({"data": node})
+            data = build_data({"data": node, "task": run.config["task"]})
         except ExpError as error:
             hint = "; say where it lies now, e.g. data.path=..." if "path" in node or "train_file" in node else ""
             raise ExpError(f"the data of {run.folder} cannot be read any more: {error}{hint}") from None
@@ -160,12 +171,22 @@ def checked_moves(run: Finished, given: Mapping[str, str]) -> dict[str, Any]:
     return moved
 
 
-def encode_split(run: Finished, model: Model, data: RawData, split: Dataset, name: str, cache: Path) -> TokenDataset:
-    """One split alone; the others need not be tokenized for it."""
-    from exp.data.encode import encode
+def as_data(run: Finished, examples: Examples, name: str) -> TaskData:
+    """Examples of another file, as data of the run's task: a train split and nothing else."""
+    from exp.task.assemble import with_fingerprint
+    from exp.task.base import TaskData
 
+    facts = run.facts
+    labels = None if facts["label_names"] is None else tuple(facts["label_names"])
+    max_length = facts["max_length"]
+    return with_fingerprint(TaskData(name, examples, {}, {}, labels, tuple(facts["metrics"]), max_length, "", facts))
+
+
+def encoded(run: Finished, model: Model, data: TaskData, name: str) -> tuple[FeatureSet, Examples]:
+    """One split alone; the others need not be encoded for it."""
+    split = data.splits()[name]
     alone = replace(data, train=split, evals={}, tests={}, fingerprint=f"{data.fingerprint}/{name}")
-    return encode(alone, model.tokenizer, cache).train
+    return model.task.encode(alone, model.processor, user_path(run.config["cache_dir"])).train, split
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from exp.config import arguments
 from exp.data import readers
 from exp.data.glue import TASKS
+from exp.data.rows import Rows
 from exp.errors import ExpError
 from exp.saved import finished, predictions
 
@@ -130,9 +131,9 @@ def submit(runs: list[Finished], given: Mapping[str, str]) -> None:
         data, model = finished.load_data(run, moved), finished.load_model(run)
         for file in files_of(task):
             if file.set != "ax":
-                table, _ = predictions.table_of_split(run, model, data, file.set)
+                table = predictions.of_split(run, model, data, file.set).table
             elif diagnostic is not None:
-                table, _ = predictions.table_of_split(run, model, predictions.as_data(run, diagnostic), "train")
+                table = predictions.of_rows(run, model, diagnostic, labelled=False).table
             else:
                 continue
             members[file.name] = tsv(file, table["prediction"].to_pylist())
@@ -146,10 +147,10 @@ def submit(runs: list[Finished], given: Mapping[str, str]) -> None:
 
 def glue_task(run: Finished) -> str | None:
     node = run.config["data"]
-    return node["task"] if node["_target_"] == "exp.data.glue.glue" else None
+    return node["task"] if node["_target_"] == "exp.data.glue.Glue" else None
 
 
-def _diagnostic(by_task: Mapping[str, Finished], given: Mapping[str, str]) -> readers.Table | None:
+def _diagnostic(by_task: Mapping[str, Finished], given: Mapping[str, str]) -> Rows | None:
     """GLUE's diagnostic set with MNLI's column names; None where there is no MNLI run or no file."""
     if "ax" in given:
         file = Path(given["ax"]).expanduser()
@@ -163,10 +164,10 @@ def _diagnostic(by_task: Mapping[str, Finished], given: Mapping[str, str]) -> re
         if not found:
             return None
         file = found[0]
-    table = readers.read(file)
+    table = readers.read_tsv(file)  # GLUE quotes nothing
     theirs = {"sentence1": "premise", "sentence2": "hypothesis"}
     columns = {theirs.get(name, name): cells for name, cells in table.columns.items() if name != "label"}
-    return readers.Table(table.path, columns, table.lines)
+    return Rows(table.path, columns, table.lines)
 
 
 def _ax_hint(lacking: list[File]) -> str:

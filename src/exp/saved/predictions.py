@@ -1,67 +1,41 @@
-"""A model's answers to a split or a file: as a table, as Parquet and CSV, and in a few words."""
+"""A model's predictions for a split or a file: as a table, as Parquet and CSV, and in a few words."""
 
 from __future__ import annotations
 
 import csv
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exp.errors import ExpError, nearest
-from exp.run.files import user_path
 from exp.saved import finished
 
 if TYPE_CHECKING:
-    from pyarrow import Table as Predictions
-
-    from exp.data.base import RawData
-    from exp.data.readers import Table
+    from exp.data.rows import Rows
     from exp.loop.evaluation import Evaluation
     from exp.saved.finished import Finished, Model
+    from exp.task.base import TaskData
 
 
-def table_of_split(run: Finished, model: Model, data: RawData, name: str) -> tuple[Predictions, Evaluation]:
-    from exp.loop.outputs import prediction_table
-
-    splits = {"train": data.train}
-    splits |= {f"eval_{suffix}" if suffix else "eval": split for suffix, split in data.evals.items()}
-    splits |= {f"test_{suffix}" if suffix else "test": split for suffix, split in data.tests.items()}
+def of_split(run: Finished, model: Model, data: TaskData, name: str) -> Evaluation:
+    """Raises ExpError for a split that the data do not have."""
+    splits = data.splits()
     if name not in splits:
         raise ExpError(f"data.split={name}: {data.name} has no such split{nearest(name, splits)}")
-    tokens = finished.encode_split(run, model, data, splits[name], name, user_path(run.config["cache_dir"]))
-    found = model.evaluate(tokens)
-    return prediction_table(tokens, found, data.label_names), found
+    return model.evaluate({name: finished.encoded(run, model, data, name)}, tune=name == "eval")[name]
 
 
-def as_data(run: Finished, table: Table) -> RawData:
-    """The rows of a file as if they were the run's data. Raises ExpError for a cell that is no text or no label."""
-    from exp.data.columns import split_of
-    from exp.data.splits import assemble
+def of_rows(run: Finished, model: Model, rows: Rows, labelled: bool) -> Evaluation:
+    """`labelled`: labels are read where the rows have them. Raises ExpError for a cell that does not fit."""
+    examples = model.task.examples(rows if labelled else _unlabelled(run, rows), run.facts, labelled=False)
+    data = finished.as_data(run, examples, rows.path.stem)
+    return model.evaluate({"train": finished.encoded(run, model, data, "train")}, tune=False)["train"]
 
-    node, facts = run.config["data"], run.facts
-    label_column, id_column = node.get("label_column") or "label", node.get("id_column")
-    rows = split_of(
-        table,
-        facts["text_columns"],
-        label_column,
-        facts["label_names"],
-        id_column if id_column in table.columns else None,
-        labelled=False,
-    )
-    return assemble(
-        name=table.path.stem,
-        train=rows,
-        evals={},
-        tests={},
-        text_columns=facts["text_columns"],
-        label_names=facts["label_names"],
-        metrics=facts["metrics"],
-        max_length=node["max_length"],
-        max_train_samples=None,
-        max_eval_samples=None,
-        both_orders=False,
-    )
+
+def _unlabelled(run: Finished, rows: Rows) -> Rows:
+    from dataclasses import replace
+
+    return replace(rows, columns={key: rows.column(key) for key in run.facts["inputs"]})
 
 
 def targets(run: Finished, name: str, given: Mapping[str, str]) -> list[Path]:
@@ -79,7 +53,7 @@ def targets(run: Finished, name: str, given: Mapping[str, str]) -> list[Path]:
     return chosen
 
 
-def write(table: Predictions, places: list[Path], run: Finished) -> None:
+def write(found: Evaluation, model: Model, places: list[Path]) -> None:
     import pyarrow.parquet as pq
 
     for target in places:
@@ -87,32 +61,19 @@ def write(table: Predictions, places: list[Path], run: Finished) -> None:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.suffix == ".parquet":
-                pq.write_table(table, scratch)
+                pq.write_table(found.table, scratch)
             else:
-                _write_csv(table, scratch, run.facts["label_names"])
+                header, rows = model.evaluator.reading.flat(found.table)
+                with scratch.open("w", encoding="utf-8", newline="") as file:
+                    csv.writer(file, lineterminator="\n").writerows([header, *rows])
             scratch.replace(target)
         except OSError as error:
             scratch.unlink(missing_ok=True)
             raise ExpError(f"cannot write {target}: {error.strerror or error}") from error
 
 
-def _write_csv(table: Predictions, path: Path, names: list[str] | None) -> None:
-    """The same rows; scores get a column a label, because CSV has no lists."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["id", "label", "prediction", *(f"score_{name}" for name in names or ())])
-        for row in table.to_pylist():
-            label = "" if row["label"] is None else row["label"]
-            writer.writerow([row["id"], label, row["prediction"], *row["scores"]])
-
-
-def tell(table: Predictions, found: Evaluation, places: list[Path]) -> None:
-    predictions = table["prediction"].to_pylist()
-    if predictions and isinstance(predictions[0], str):
-        counted = ", ".join(f"{count} {name}" for name, count in Counter(predictions).most_common())
-    else:
-        counted = f"mean {sum(predictions) / len(predictions):.4f}"
-    print(f"{len(predictions)} examples: {counted}")
+def tell(found: Evaluation, model: Model, places: list[Path]) -> None:
+    print(f"{len(found.table)} examples: {model.evaluator.reading.summary(found.table)}")
     if found.metrics:
         print(", ".join(f"{name} {value:.4f}" for name, value in found.metrics.items()))
     for target in places:

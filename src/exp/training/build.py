@@ -23,11 +23,12 @@ from exp.tracker.base import Fanout, NullTracker, Tracker
 from exp.tracker.jsonl import JsonlTracker
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
     from exp.data.base import RawData
-    from exp.data.encode import Encoded
+    from exp.data.features import Encoded
     from exp.distributed.world import World
+    from exp.task.base import Task, TaskData
 
 Stamps = tuple[tuple[str, int, int], ...]  # path, bytes, time of the last change in ns
 
@@ -67,29 +68,39 @@ def build_world(config: Mapping[str, Any]) -> World:
     return world.Many(together, option) if isinstance(together, Together) else world.ALONE
 
 
-def build_data(config: Mapping[str, Any]) -> RawData:
+def build_task(config: Mapping[str, Any]) -> Task:
+    return _make(config["task"])
+
+
+def build_raw(config: Mapping[str, Any]) -> RawData:
+    """The rows alone, as the data option reads them."""
+    return _make(config["data"]).read()
+
+
+def build_data(config: Mapping[str, Any]) -> TaskData:
     """Read once a process: a sweep's worker asks for the same data at every trial."""
-    return _data(json.dumps(config["data"]), _stamps(config["data"]))
+    return _data(json.dumps([config["data"], config["task"]]), _stamps(config["data"]))
 
 
 @lru_cache(maxsize=2)
-def _data(node: str, stamps: Stamps) -> RawData:
-    return _make(json.loads(node))
+def _data(nodes: str, stamps: Stamps) -> TaskData:
+    data, task = json.loads(nodes)
+    return build_task({"task": task}).read(build_raw({"data": data}))
 
 
-def build_tokens(config: Mapping[str, Any]) -> tuple[PreTrainedTokenizerBase, Encoded]:
-    """As build_data: the tokenizer of the config's model, and all splits through it."""
+def build_features(config: Mapping[str, Any]) -> tuple[Any, Encoded]:
+    """As build_data: the processor of the config's model, and all splits through it."""
     stamps = _stamps(config["data"]) + _stamps(config["model"])
-    return _tokens(json.dumps(config["data"]), json.dumps(config["model"]), config["cache_dir"], stamps)
+    nodes = json.dumps({name: config[name] for name in ("data", "task", "model")})
+    return _features(nodes, config["cache_dir"], stamps)
 
 
 @lru_cache(maxsize=2)
-def _tokens(data: str, model: str, cache_dir: str, stamps: Stamps) -> tuple[PreTrainedTokenizerBase, Encoded]:
-    from exp.data.encode import encode
-
-    raw = build_data({"data": json.loads(data)})
-    tokenizer = _make(json.loads(model)).tokenizer(raw)
-    return tokenizer, encode(raw, tokenizer, user_path(cache_dir))
+def _features(nodes: str, cache_dir: str, stamps: Stamps) -> tuple[Any, Encoded]:
+    config = json.loads(nodes)
+    data, task = build_data(config), build_task(config)
+    processor = _make(config["model"]).processor(data, task.head(data))
+    return processor, task.encode(data, processor, user_path(cache_dir))
 
 
 def _stamps(node: Mapping[str, Any]) -> Stamps:
@@ -119,39 +130,40 @@ def build(config: Mapping[str, Any]) -> Parts:
     import torch
     from transformers import set_seed
 
-    from exp import metrics
-    from exp.data.collate import Collator
-    from exp.metrics.names import produced
+    from exp.loop.outputs import reading_of
 
     settings = build_settings(config)
     world, together = build_world(config), ranks.current.get()
     precision = mixed_precision(config)
     with together.first_here("data"):
-        data = build_data(config)
+        task, data = build_task(config), build_data(config)
     processes = config["distributed"]["processes"] if "distributed" in config else 1
-    steps = plan(settings, len(data.train), produced(data.metrics), list(data.evals), processes)
+    reading = reading_of(task, data)
+    with together.first_here("features"):
+        processor, encoded = build_features(config)
+    # Rows of features, which may be more than examples: a long text has several.
+    steps = plan(settings, len(encoded.train), reading.names, list(data.evals), processes)
     scheduler = _make(config["scheduler"])
     scheduler(torch.optim.SGD([torch.zeros(1)], lr=1.0), steps.total_steps, steps.greater_is_better)  # warmup fits
 
     source, adapter = _make(config["model"]), _make(config["adapter"])
-    with together.first_here("tokens"):
-        tokenizer, encoded = build_tokens(config)
     set_seed(settings.init_seed)  # before the head is drawn
-    model = source.model(data, tokenizer, **adapter.load_kwargs())
+    model = source.model(task.head(data), processor, **adapter.load_kwargs())
     model = adapter.apply(model, steps.total_steps)
     if settings.gradient_checkpointing:
         model.activation_checkpointing_enable()
     speed = _make(config["speed"])
     speed.apply(model, _device(), precision, settings.dropout_seed)
     return Parts(
+        task=task,
+        reading=reading,
         data=data,
         encoded=encoded,
         model=model,
-        tokenizer=tokenizer,
-        collator=Collator(tokenizer, pad_to_multiple_of=speed.pads_to(_device())),
+        processor=processor,
+        collator=task.collate(processor, speed.pads_to(_device()), data.labels),
         optimizer=_make(config["optimizer"]),
         scheduler=scheduler,
-        metric=lambda: metrics.build(data.metrics),
         adapter=adapter,
         mixed_precision=precision,
         settings=settings,

@@ -66,21 +66,11 @@ def value_of(run: RunData, column: PaperColumn, table: PaperTable) -> float | No
 
 
 def is_degenerate(run: RunData) -> bool:
-    """No better than always saying the commonest class at the end of training (Mosbach et al. 2021, footnote 3).
-
-    Accuracy: at most the majority share. Matthews: 0 or less, which is what a constant answer has. A correlation
-    that is not a number comes from a constant answer too.
-    """
-    for key, point in run.last.items():
-        prefix, _, name = key.rpartition("/")
-        if prefix != "eval":
-            continue
-        share = run.data.get("majority_share")
-        if name == "accuracy" and share is not None and point.value <= share + 1e-9:
-            return True
-        if name == "matthews_correlation" and not point.value > 0:
-            return True
-        if name in ("pearson", "spearmanr") and math.isnan(point.value):
+    """No better than guessing at the end of training (Mosbach et al. 2021, footnote 3), by a metric whose chance level
+    the task knows. What is not a number is no better either."""
+    for name, (level, _) in run.facts().floors.items():
+        point = run.last.get(f"eval/{name}")
+        if point is not None and not point.value > level + 1e-9:
             return True
     return False
 

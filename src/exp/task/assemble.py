@@ -1,0 +1,150 @@
+"""From examples to splits: a validation share, fixed samples, the fingerprint. Every task's `read` ends here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from exp.errors import ExpError
+from exp.task.base import Examples, TaskData
+
+if TYPE_CHECKING:
+    from exp.data.base import RawData
+    from exp.data.rows import Rows
+
+
+def assemble(
+    raw: RawData,
+    *,
+    train: Examples,
+    evals: Mapping[str, Examples],
+    tests: Mapping[str, Examples],
+    strata: Sequence[Any] | None,
+    labels: Sequence[str] | None,
+    metrics: Sequence[str],
+    max_length: int,
+    facts: Mapping[str, Any] | None = None,
+) -> TaskData:
+    """Holds out a validation share where the source has none, then takes the samples that the data option asks for.
+
+    Args:
+        raw: the rows that the examples were read from.
+        train, evals, tests: all of them, by suffix.
+        strata: one value a train row; a held-out share is the same of each. None: rows are alike.
+        labels: names by index, or None.
+        metrics: names, the first is the primary one.
+        max_length: tokens of the longest input.
+        facts: what else readers of the run need.
+
+    Raises:
+        ExpError: a split is left without rows.
+    """
+    if raw.hold_out is not None:
+        kept, held_out = carve(strata, len(train), raw.hold_out.share, raw.hold_out.seed)
+        train, evals = train.take(kept), {"": train.take(held_out)}
+    train = train.take(sample(train.ids, raw.max_train_samples))
+    evals = {suffix: split.take(sample(split.ids, raw.max_eval_samples)) for suffix, split in evals.items()}
+    tests = {suffix: split.take(sample(split.ids, raw.max_eval_samples)) for suffix, split in tests.items()}
+    data = TaskData(
+        name=raw.name,
+        train=train,
+        evals=evals,
+        tests=tests,
+        labels=None if labels is None else tuple(labels),
+        metrics=tuple(metrics),
+        max_length=max_length,
+        fingerprint="",
+        facts=facts or {},
+    )
+    for name, split in data.splits().items():
+        if not len(split):
+            raise ExpError(f"data {raw.name!r}: the {name} split has no rows")
+    return with_fingerprint(data)
+
+
+def with_fingerprint(data: TaskData) -> TaskData:
+    from dataclasses import replace
+
+    return replace(data, fingerprint=fingerprint(data.splits(), data.labels))
+
+
+def sample(ids: Sequence[int] | Sequence[str], count: int | None) -> list[int]:
+    """Row numbers of a fixed sample of `count` rows, in the source's order.
+
+    Rows are ranked by a hash of their id and the first `count` are kept. So the sample does not depend on a
+    seed, a file sorted by label still gives every class, and a larger sample contains every smaller one.
+    """
+    if count is None or count >= len(ids):
+        return list(range(len(ids)))
+    ranked = sorted(range(len(ids)), key=lambda row: (_digest(str(ids[row])), row))
+    return sorted(ranked[:count])
+
+
+def carve(strata: Sequence[Any] | None, rows: int, share: float, seed: int) -> tuple[list[int], list[int]]:
+    """Row numbers for (train, validation), each in the source's order; the same on every machine.
+
+    With `strata` every value gives the same share, and a value with a single row stays in train. Raises ExpError if
+    nothing would be left for one of the two.
+    """
+    groups: dict[Any, list[int]] = {}
+    for row in range(rows):
+        groups.setdefault(0 if strata is None else strata[row], []).append(row)
+    held_out: set[int] = set()
+    for members in groups.values():
+        ranked = sorted(members, key=lambda row: (_digest(f"{seed}:{row}"), row))
+        held_out.update(ranked[: min(round(share * len(members)), len(members) - 1)])
+    if not held_out:
+        why = (
+            f" (the {len(groups)} labels have {max(map(len, groups.values()))} rows at most)" if len(groups) > 1 else ""
+        )
+        raise ExpError(
+            f"data.validation_share={share} of {rows} rows leaves no row to validate on{why}: raise it, give a "
+            f"validation file, or look whether the label column holds labels"
+        )
+    return [row for row in range(rows) if row not in held_out], sorted(held_out)
+
+
+def fingerprint(splits: Mapping[str, Examples], labels: Sequence[str] | None) -> str:
+    """sha256 over inputs, targets and label names. Ids stay out: they do not change what is learned, and the
+    Hub numbers MRPC's rows differently from GLUE's own files. So do column names."""
+    total = hashlib.sha256()
+
+    def add(values: Iterable[object]) -> None:
+        # Lengths first, so that moving a word from one cell to the next changes the sum.
+        data = [str(value).encode("utf-8", "surrogatepass") for value in values]
+        total.update(f"{len(data)}:{','.join(str(len(item)) for item in data)};".encode())
+        total.update(b"".join(data))
+
+    add(labels or ())
+    for key in sorted(splits):
+        split = splits[key]
+        add([key, len(split.inputs), split.targets is not None])
+        for column in split.inputs.values():
+            add(column)
+        add(split.targets or ())
+    return total.hexdigest()
+
+
+def ids_of(rows: Rows, column: str | None) -> list[int] | list[str]:
+    """Row numbers where there is no column; else integers where all are, else texts.
+
+    Raises ExpError for an id that is missing or occurs twice.
+    """
+    if column is None:
+        return list(range(len(rows)))
+    cells = rows.column(column)
+    seen: dict[str, int] = {}
+    for row, cell in enumerate(cells):
+        if cell is None or cell == "":
+            raise ExpError(f"{rows.where(row)}: no id in column {column!r}")
+        if str(cell) in seen:
+            raise ExpError(f"{rows.where(row)}: id {cell!r} stands in {rows.where(seen[str(cell)])} too")
+        seen[str(cell)] = row
+    if all(isinstance(cell, int) and not isinstance(cell, bool) and abs(cell) < 2**63 for cell in cells):
+        return cells
+    return [str(cell) for cell in cells]
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

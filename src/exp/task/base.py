@@ -1,0 +1,213 @@
+"""The contract of a task: what rows mean to a model, and what its answers mean to a reader.
+
+A task is one file of this room and one YAML of conf/task/. It has two halves. The option, a frozen dataclass with the
+YAML's keys, turns rows into examples, features and batches. Its `reading` turns answers into predictions/*.parquet and
+that table into numbers; it needs neither torch nor transformers. Nothing outside of this room asks which task it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    import torch
+
+    from exp.data.base import RawData
+    from exp.data.collate import Collator
+    from exp.data.features import Encoded, FeatureSet
+    from exp.data.rows import Rows
+    from exp.task.pictures import Picture
+
+
+@dataclass(frozen=True)
+class Examples:
+    """One split as its task reads it, in the source's order."""
+
+    ids: list[int] | list[str]
+    inputs: Mapping[str, list[Any]]  # by column: texts, or lists of words; they go into the predictions as they are
+    targets: list[Any] | None  # one a row, in the task's own terms; None: unlabelled
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: Sequence[int]) -> Examples:
+        ids: Any = [self.ids[row] for row in rows]
+        inputs = {name: [cells[row] for row in rows] for name, cells in self.inputs.items()}
+        return Examples(ids, inputs, None if self.targets is None else [self.targets[row] for row in rows])
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """All splits of a data set as the task reads them."""
+
+    name: str
+    train: Examples
+    evals: Mapping[str, Examples]  # suffix -> split: {"": dev}, and for MNLI {"": matched, "mm": mismatched}
+    tests: Mapping[str, Examples]  # the same for test splits; may be empty, may lack targets
+    labels: tuple[str, ...] | None  # names by index; None: the task has no classes
+    metrics: tuple[str, ...]  # the first is the primary one
+    max_length: int  # tokens, special tokens included
+    fingerprint: str  # sha256 over the contents of all splits, the same on every machine
+    facts: Mapping[str, Any] = field(default_factory=dict)  # what else readers of the run need, for run.json
+
+    def splits(self) -> dict[str, Examples]:
+        """By name: train, eval, eval_mm, test."""
+        named = {"train": self.train}
+        named |= {split_name("eval", suffix): split for suffix, split in self.evals.items()}
+        return named | {split_name("test", suffix): split for suffix, split in self.tests.items()}
+
+
+@dataclass(frozen=True)
+class Head:
+    """What the task asks of a model."""
+
+    auto_class: str  # of transformers: AutoModelForSequenceClassification
+    labels: tuple[str, ...] | None  # names by index of the output; None: no classes
+    problem_type: str | None  # for the config: regression | single_label_classification | multi_label_classification
+    peft_task: str  # peft's TaskType: SEQ_CLS
+    pipeline: str  # of transformers, for the card: text-classification
+    max_length: int  # tokens of the longest input
+
+
+@dataclass(frozen=True)
+class EvaluatedBatch:
+    """One batch of an evaluation, after its forward pass."""
+
+    model: Any
+    inputs: Mapping[str, torch.Tensor]  # as the collator made them, on the model's device
+    output: Any  # of the model: `loss`, `logits`
+    features: FeatureSet
+    rows: Sequence[int]  # of `features`, in the order of the batch
+
+
+# What evaluation keeps: name -> one small value for each row of a FeatureSet, in its order.
+Answers = Mapping[str, Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class Floors:
+    """What guessing gives."""
+
+    loss: float | None  # None: unknown
+    metrics: Mapping[str, tuple[float, float]]  # bare name -> level, and its standard error on the evaluation set
+
+
+class Task(Protocol):
+    """The training half; the classes of conf/task/*.yaml."""
+
+    def read(self, raw: RawData) -> TaskData:
+        """Raises ExpError for rows that do not fit, with file, row and column."""
+        ...
+
+    def columns_of(self, roles: Mapping[str, Any]) -> list[str]:
+        """Columns that the train rows must have, known before any row is read; `roles` are the data option's."""
+        ...
+
+    def check_metrics(self, roles: Mapping[str, Any]) -> tuple[str, ...]:
+        """Names of the metrics. Raises ExpError for one that does not fit."""
+        ...
+
+    def examples(self, rows: Rows, facts: Mapping[str, Any], *, labelled: bool) -> Examples:
+        """Rows of another file, read as the run's own.
+
+        Args:
+            rows: with the run's input columns.
+            facts: the block `data` of run.json.
+            labelled: False leaves targets out where their column is missing or empty; True raises ExpError there.
+        """
+        ...
+
+    def head(self, data: TaskData) -> Head: ...
+
+    def encode(self, data: TaskData, processor: Any, cache_dir: Path) -> Encoded:
+        """All splits as features, from the cache where it has them."""
+        ...
+
+    def collate(self, processor: Any, pad_to_multiple_of: int | None, labels: Sequence[str] | None) -> Collator: ...
+
+    def units(self, batch: Mapping[str, torch.Tensor]) -> int:
+        """What the loss of `batch` is a mean over: examples, or labelled tokens."""
+        ...
+
+    def answer(self, batch: EvaluatedBatch) -> Answers:
+        """What is kept of a batch: never the logits of all tokens."""
+        ...
+
+    def typed(self, texts: Sequence[str], columns: Sequence[str]) -> Rows:
+        """One row from texts that a person typed, one for each input column."""
+        ...
+
+    def reading(self, facts: Mapping[str, Any]) -> Reading:
+        """`facts`: the block `data` of run.json."""
+        ...
+
+
+class Reading(Protocol):
+    """The reading half. Every number that a run reports is a function of the table alone."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What `score` is sure to return; the first is the primary metric."""
+        ...
+
+    def decode(self, answers: Answers, features: FeatureSet, examples: Examples) -> pa.Table:
+        """One row an example, in the rows' own terms: predictions/<split>.parquet."""
+        ...
+
+    def score(self, table: pa.Table) -> dict[str, float]: ...
+
+    def item_scores(self, table: pa.Table) -> np.ndarray:
+        """One score an example, higher is better, for tests over examples."""
+        ...
+
+    def tuned(self, table: pa.Table) -> tuple[Reading, Mapping[str, float]]:
+        """What is fitted on the first evaluation set, such as a threshold: the reading with it, and its values.
+
+        The same reading and nothing where the task fits nothing.
+        """
+        ...
+
+    def applied(self, table: pa.Table) -> pa.Table:
+        """`table` as this reading answers, where it was made by one before `tuned`."""
+        ...
+
+    def chance(self, examples: Examples) -> Floors: ...
+
+    def pictures(self, table: pa.Table) -> list[Picture]: ...
+
+    def summary(self, table: pa.Table) -> str:
+        """The predictions in one line."""
+        ...
+
+    def said(self, row: Mapping[str, Any]) -> str:
+        """One row's prediction, for a person who typed it."""
+        ...
+
+    def flat(self, table: pa.Table) -> tuple[list[str], list[list[Any]]]:
+        """Header and rows for CSV, which has no lists."""
+        ...
+
+
+class Untuned:
+    """For readings that fit nothing."""
+
+    def tuned(self, table: pa.Table) -> tuple[Any, Mapping[str, float]]:
+        return self, {}
+
+    def applied(self, table: pa.Table) -> pa.Table:
+        return table
+
+
+def named_inputs(inputs: Mapping[str, list[Any]], reserved: Sequence[str]) -> dict[str, list[Any]]:
+    """Input columns for a table of predictions, under names that its own columns have not taken."""
+    return {f"input_{name}" if name in reserved else name: cells for name, cells in inputs.items()}
+
+
+def split_name(kind: str, suffix: str) -> str:
+    """eval, or eval_mm for the evaluation set with the suffix `mm`."""
+    return f"{kind}_{suffix}" if suffix else kind

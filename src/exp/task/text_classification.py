@@ -1,0 +1,293 @@
+"""One label a text or a pair of texts: a class, or a score."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from annotated_types import Ge, Len
+
+from exp.data.collate import Collator
+from exp.data.rows import Rows
+from exp.errors import ExpError
+from exp.metrics import names as metric_names
+from exp.task import labels, pictures, tokens
+from exp.task.assemble import assemble, ids_of
+from exp.task.base import Answers, EvaluatedBatch, Examples, Floors, Head, TaskData, Untuned, named_inputs
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    import torch
+
+    from exp.data.base import RawData
+    from exp.data.features import Encoded, FeatureSet
+
+# Where neither the task's key nor the data option names them.
+TEXT_COLUMNS, LABEL_COLUMN, MAX_LENGTH = ("text",), "label", 128
+METRICS = {"single_label_classification": ("accuracy",), "regression": ("pearson", "spearmanr")}
+KINDS = {"single_label_classification": "single_label", "regression": "regression"}  # in the words of exp.metrics
+RESERVED = ("id", "label", "prediction", "scores")  # columns of predictions/*.parquet
+
+
+@dataclass(frozen=True)
+class TextClassification:
+    """See conf/task/text_classification.yaml for the keys."""
+
+    text_columns: Annotated[list[str], Len(1, 2)] | None
+    label_column: str | None
+    label_names: list[str | int] | None
+    no_label: list[str | int] | None
+    problem_type: Literal["single_label_classification", "regression"] | None
+    metrics: list[str] | None
+    max_length: Annotated[int, Ge(8)] | None
+    both_orders: bool
+
+    def __post_init__(self) -> None:
+        columns = self.text_columns or []
+        if len(set(columns)) < len(columns) or self.label_column in columns:
+            raise ExpError(
+                f"task.text_columns=[{', '.join(columns)}] task.label_column={self.label_column}: one column is named "
+                f"twice"
+            )
+        labels.check_names(self.label_names)
+        if self.label_names is not None and self.problem_type == "regression":
+            raise ExpError("task.label_names: a regression has no label names; set it to null")
+        if self.both_orders and len(columns) == 1:
+            raise ExpError("task.both_orders=true: these are single texts, only pairs have two orders")
+
+    # ---- rows to batches ----
+
+    def columns_of(self, roles: Mapping[str, Any]) -> list[str]:
+        """Columns that the train rows must have; `roles` are the data option's."""
+        return [*self._texts(roles), self._label(roles)]
+
+    def check_metrics(self, roles: Mapping[str, Any]) -> tuple[str, ...]:
+        """Their names. Raises ExpError for one that does not fit the kind of problem."""
+        problem = self.problem_type or roles.get("problem_type") or "single_label_classification"
+        named = tuple(self.metrics or roles.get("metrics") or METRICS[problem])
+        metric_names.check(named, KINDS[problem], self._classes(roles))
+        return named
+
+    def read(self, raw: RawData) -> TaskData:
+        texts, label = self._texts(raw.roles), self._label(raw.roles)
+        problem = self.problem_type or raw.roles.get("problem_type") or "single_label_classification"
+        train = labels.without_unlabelled(raw.train, label, self.no_label)
+        names: list[str] | None = None
+        if problem != "regression":
+            asked = self.label_names or raw.roles.get("label_names")
+            names = labels.class_names(train, label) if asked is None else [str(name) for name in asked]
+        facts = {"inputs": list(texts), "label_column": label, "label_names": names, "problem_type": problem}
+
+        def split(rows: Rows, labelled: bool) -> Examples:
+            kept = labels.without_unlabelled(rows, label, self.no_label) if labelled else rows
+            found = self.examples(kept, facts, labelled=labelled)
+            return Examples(ids_of(kept, raw.id_column), found.inputs, found.targets)
+
+        read = split(train, True)
+        if self.both_orders and len(texts) == 1:
+            raise ExpError("task.both_orders=true: these are single texts, only pairs have two orders")
+        data = assemble(
+            raw,
+            train=read,
+            evals={suffix: split(rows, True) for suffix, rows in raw.evals.items()},
+            tests={suffix: split(rows, False) for suffix, rows in raw.tests.items()},
+            strata=read.targets if names is not None else None,
+            labels=names,
+            metrics=self._fitting(raw.roles, names),
+            max_length=self.max_length or raw.roles.get("max_length") or MAX_LENGTH,
+            facts=facts,
+        )
+        return _both_orders(data) if self.both_orders else data
+
+    def examples(self, rows: Rows, facts: Mapping[str, Any], *, labelled: bool) -> Examples:
+        label, names = facts["label_column"], facts["label_names"]
+        inputs = {column: rows.texts(column) for column in facts["inputs"]}
+        targets: list[Any] | None = None
+        if labelled or labels.is_labelled(rows, label, names, self.no_label):
+            known = None if self.label_names is None else "task.label_names"
+            targets = labels.scores(rows, label) if names is None else labels.class_indices(rows, label, names, known)
+        return Examples(list(range(len(rows))), inputs, targets)
+
+    def head(self, data: TaskData) -> Head:
+        return Head(
+            auto_class="AutoModelForSequenceClassification",
+            labels=data.labels,
+            problem_type="regression" if data.labels is None else "single_label_classification",
+            peft_task="SEQ_CLS",
+            pipeline="text-classification",
+            max_length=data.max_length,
+        )
+
+    def encode(self, data: TaskData, processor: Any, cache_dir: Path) -> Encoded:
+        """Raises ExpError where special tokens alone fill `task.max_length`."""
+        from exp.data.features import Made, encode_splits
+
+        allowed = tokens.longest(processor, data.max_length, pair=len(data.train.inputs) == 2)
+        tokens.without_length_options(processor)
+        key = {"task": "text_classification", "max_length": allowed, **tokens.tokenizer_key(processor)}
+
+        def make(split: Examples) -> Made:
+            return Made(tokens.tokenized(processor, list(split.inputs.values()), allowed), kept={})
+
+        return encode_splits(data, key, cache_dir, make, lambda split: split.targets)
+
+    def collate(self, processor: Any, pad_to_multiple_of: int | None, labels: Sequence[str] | None) -> Collator:
+        return Collator(
+            tokens.fills(processor),
+            left=processor.padding_side == "left",
+            pad_to_multiple_of=pad_to_multiple_of,
+            target_dtype="float32" if labels is None else "int64",
+        )
+
+    def units(self, batch: Mapping[str, torch.Tensor]) -> int:
+        """Examples."""
+        return len(batch["input_ids"])
+
+    def answer(self, batch: EvaluatedBatch) -> Answers:
+        return {"logits": list(batch.output.logits.float().cpu().numpy())}
+
+    def typed(self, texts: Sequence[str], columns: Sequence[str]) -> Rows:
+        return Rows(Path("typed"), {column: [text] for column, text in zip(columns, texts, strict=True)}, [1])
+
+    def reading(self, facts: Mapping[str, Any]) -> TextReading:
+        return TextReading(facts["label_names"], tuple(facts["metrics"]))
+
+    def _classes(self, roles: Mapping[str, Any]) -> int | None:
+        """Their number, where it is known before any row is read."""
+        names = self.label_names or roles.get("label_names")
+        return len(names) if names else None
+
+    def _fitting(self, roles: Mapping[str, Any], names: Sequence[str] | None) -> tuple[str, ...]:
+        """Names of the metrics, held against the classes that were found."""
+        named = self.check_metrics(roles)
+        metric_names.check(named, "regression" if names is None else "single_label", len(names or ()) or None)
+        return named
+
+    def _texts(self, roles: Mapping[str, Any]) -> tuple[str, ...]:
+        return tuple(self.text_columns or roles.get("text_columns") or TEXT_COLUMNS)
+
+    def _label(self, roles: Mapping[str, Any]) -> str:
+        return self.label_column or roles.get("label_column") or LABEL_COLUMN
+
+
+def _both_orders(data: TaskData) -> TaskData:
+    """Train holds every pair twice: all rows as they are, then all with their texts exchanged. Same ids."""
+    from dataclasses import replace
+
+    from exp.task.assemble import with_fingerprint
+
+    train = data.train
+    (one, first), (two, second) = train.inputs.items()
+    ids: Any = [*train.ids, *train.ids]
+    targets = None if train.targets is None else [*train.targets, *train.targets]
+    return with_fingerprint(replace(data, train=Examples(ids, {one: first + second, two: second + first}, targets)))
+
+
+@dataclass(frozen=True)
+class TextReading(Untuned):
+    label_names: Sequence[str] | None  # by index; None: regression
+    metrics: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return metric_names.produced(self.metrics, "regression" if self.label_names is None else "single_label")
+
+    def decode(self, answers: Answers, features: FeatureSet, examples: Examples) -> pa.Table:
+        """id, label (null where unknown), prediction, scores, and the inputs.
+
+        `scores` is the softmax over classes in the order of the label names; in regression it is empty.
+        """
+        import numpy as np
+        import pyarrow as pa
+
+        logits = np.stack(list(answers["logits"]))
+        columns: dict[str, Any] = {"id": [str(one) for one in examples.ids]}
+        targets: Any = [None] * len(examples) if examples.targets is None else examples.targets
+        if self.label_names is None:
+            columns["label"] = pa.array(targets, pa.float64())
+            columns["prediction"] = pa.array(logits[:, 0], pa.float64())
+            columns["scores"] = pa.array([[]] * len(examples), pa.list_(pa.float64()))
+        else:
+            names = list(self.label_names)
+            shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+            scores = (shifted / shifted.sum(axis=1, keepdims=True)).astype("float64")
+            columns["label"] = pa.array([None if i is None else names[i] for i in targets], pa.string())
+            columns["prediction"] = pa.array([names[i] for i in logits.argmax(axis=1)], pa.string())
+            columns["scores"] = pa.array(list(scores), pa.list_(pa.float64()))
+        return pa.table(columns | named_inputs(examples.inputs, RESERVED))
+
+    def score(self, table: pa.Table) -> dict[str, float]:
+        import numpy as np
+
+        from exp import metrics
+
+        if self.label_names is None:
+            predictions, references = (table[name].to_numpy() for name in ("prediction", "label"))
+            return metrics.compute(self.metrics, "regression", predictions, references)
+        predictions, references = (self._indices(table[name]) for name in ("prediction", "label"))
+        scores = np.stack(table["scores"].to_numpy()) if len(table) else None
+        return metrics.compute(self.metrics, "single_label", predictions, references, scores, self.label_names)
+
+    def item_scores(self, table: pa.Table) -> np.ndarray:
+        """1.0 where the prediction is right, else 0.0; in regression the negative squared error."""
+        import numpy as np
+
+        predictions, references = (table[name].to_numpy(zero_copy_only=False) for name in ("prediction", "label"))
+        if self.label_names is None:
+            return -np.square(predictions - references)
+        return (predictions == references).astype(float)
+
+    def chance(self, examples: Examples) -> Floors:
+        """Accuracy: the commonest label's share p, with sqrt(p (1 - p) / n). Correlations: 0, with 1 / sqrt(n - 1),
+        the standard error under independence (for Matthews correlation through chi squared: phi = sqrt(chi2 / n))."""
+        n = len(examples)
+        known: dict[str, tuple[float, float]] = {}
+        if examples.targets is None or n < 2:
+            return Floors(None, {})
+        if self.label_names is not None:
+            p = max(Counter(examples.targets).values()) / n
+            known["accuracy"] = (p, math.sqrt(p * (1 - p) / n))
+        for name in ("matthews_correlation", "pearson", "spearmanr"):
+            known[name] = (0.0, 1 / math.sqrt(n - 1))
+        loss = None if self.label_names is None else math.log(len(self.label_names))
+        return Floors(loss, {name: known[name] for name in self.metrics if name in known})
+
+    def pictures(self, table: pa.Table) -> list[pictures.Picture]:
+        label, prediction = (table[name].to_pylist() for name in ("label", "prediction"))
+        if self.label_names is None:
+            return pictures.scatter(label, prediction)
+        return pictures.confusion(label, prediction, self.label_names)
+
+    def summary(self, table: pa.Table) -> str:
+        predictions = table["prediction"].to_pylist()
+        if self.label_names is None:
+            return f"mean {sum(predictions) / len(predictions):.4f}"
+        return ", ".join(f"{count} {name}" for name, count in Counter(predictions).most_common())
+
+    def said(self, row: Mapping[str, Any]) -> str:
+        """`positive  positive 0.981  negative 0.019`, or a score."""
+        if self.label_names is None:
+            return f"{row['prediction']:.4f}"
+        ranked = sorted(zip(row["scores"], self.label_names, strict=True), reverse=True)
+        return "  ".join([row["prediction"], *(f"{name} {score:.3f}" for score, name in ranked)])
+
+    def flat(self, table: pa.Table) -> tuple[list[str], list[list[Any]]]:
+        """Scores get a column a label."""
+        inputs = [name for name in table.column_names if name not in RESERVED]
+        header = ["id", "label", "prediction", *(f"score_{name}" for name in self.label_names or ()), *inputs]
+        rows = [
+            [row["id"], row["label"], row["prediction"], *row["scores"], *(row[name] for name in inputs)]
+            for row in table.to_pylist()
+        ]
+        return header, rows
+
+    def _indices(self, column: Any) -> Any:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        return pc.index_in(column.combine_chunks(), value_set=pa.array(list(self.label_names or ()))).to_numpy()

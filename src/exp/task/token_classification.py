@@ -1,0 +1,440 @@
+"""One tag a word: entities in IOB2, or plain tags such as parts of speech."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from annotated_types import Ge
+
+from exp.data.collate import IGNORED, Collator
+from exp.data.rows import Rows
+from exp.errors import ExpError, nearest
+from exp.metrics import names as metric_names
+from exp.task import labels, pictures, tokens
+from exp.task.assemble import assemble, ids_of
+from exp.task.base import Answers, EvaluatedBatch, Examples, Floors, Head, TaskData, Untuned, named_inputs
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    import torch
+
+    from exp.data.base import RawData
+    from exp.data.features import Encoded, FeatureSet, Made
+
+TOKENS_COLUMN, TAGS_COLUMN, MAX_LENGTH = "tokens", "tags", 128
+METRICS = {"iob2": ("entity_f1", "entity_precision", "entity_recall", "accuracy"), "plain": ("accuracy",)}
+OUTSIDE = "O"
+RESERVED = ("id", "label", "prediction", "scores")
+
+
+@dataclass(frozen=True)
+class TokenClassification:
+    """See conf/task/token_classification.yaml for the keys."""
+
+    tokens_column: str | None
+    tags_column: str | None
+    label_names: list[str | int] | None
+    scheme: Literal["iob2", "plain"] | None
+    label_all_tokens: bool
+    stride: Annotated[int, Ge(0)]
+    metrics: list[str] | None
+    max_length: Annotated[int, Ge(8)] | None
+
+    def __post_init__(self) -> None:
+        labels.check_names(self.label_names)
+        if self.tokens_column is not None and self.tokens_column == self.tags_column:
+            raise ExpError(f"task.tokens_column={self.tokens_column} is task.tags_column too")
+        if self.max_length is not None and self.stride > self.max_length - 6:
+            raise ExpError(
+                f"task.stride={self.stride} leaves no room for new words in task.max_length={self.max_length}"
+            )
+
+    # ---- rows to batches ----
+
+    def columns_of(self, roles: Mapping[str, Any]) -> list[str]:
+        return [self._column("tokens", roles), self._column("tags", roles)]
+
+    def check_metrics(self, roles: Mapping[str, Any]) -> tuple[str, ...]:
+        """Where neither key nor data name any, they depend on the tags; those are checked when the rows are read."""
+        named = tuple(self.metrics or roles.get("metrics") or METRICS[self.scheme or "iob2"])
+        metric_names.check(named, "tags")
+        return named
+
+    def read(self, raw: RawData) -> TaskData:
+        words, tags = self._column("tokens", raw.roles), self._column("tags", raw.roles)
+        found = _tags(raw.train, words, tags)
+        scheme = self.scheme or raw.roles.get("scheme") or _scheme(found)
+        asked = self.label_names or raw.roles.get("label_names")
+        names = [str(name) for name in asked] if asked else _names(found, scheme)
+        if len(names) < 2:
+            raise ExpError(f"{raw.train.path}: every word has the tag {names[0]!r} in column {tags!r}")
+        facts = {"inputs": [words], "label_column": tags, "label_names": names, "scheme": scheme}
+
+        def split(rows: Rows, labelled: bool) -> Examples:
+            read = self.examples(rows, facts, labelled=labelled)
+            return Examples(ids_of(rows, raw.id_column), read.inputs, read.targets)
+
+        metrics = self.metrics or raw.roles.get("metrics") or METRICS[scheme]
+        metric_names.check(metrics, "tags")
+        return assemble(
+            raw,
+            train=split(raw.train, True),
+            evals={suffix: split(rows, True) for suffix, rows in raw.evals.items()},
+            tests={suffix: split(rows, False) for suffix, rows in raw.tests.items()},
+            strata=None,
+            labels=names,
+            metrics=metrics,
+            max_length=self.max_length or raw.roles.get("max_length") or MAX_LENGTH,
+            facts=facts,
+        )
+
+    def examples(self, rows: Rows, facts: Mapping[str, Any], *, labelled: bool) -> Examples:
+        """Targets are lists of tag indices, one a word.
+
+        Raises ExpError, with file, row and column, for a sentence without words, a cell that is no list, more or fewer
+        tags than words, an unknown tag, and an entity that does not begin with B- where the tags are IOB2.
+        """
+        (words,), tags, names = facts["inputs"], facts["label_column"], facts["label_names"]
+        sentences = [_words(rows, words, row) for row in range(len(rows))]
+        ids = list(range(len(rows)))
+        if not labelled and all(cell in (None, "", []) for cell in labels.cells_of(rows, tags)):
+            return Examples(ids, {words: sentences}, None)
+        index = {name: number for number, name in enumerate(names)}
+        targets = []
+        for row, found in enumerate(_tags(rows, words, tags)):
+            if facts["scheme"] == "iob2":
+                _check_iob2(found, rows, tags, row)
+            for place, tag in enumerate(found):
+                if tag not in index:
+                    raise ExpError(
+                        f"{rows.where(row)}: tag {tag!r} of word {place + 1} in column {tags!r} does not occur in "
+                        f"training{nearest(tag, names)}"
+                    )
+            targets.append([index[tag] for tag in found])
+        return Examples(ids, {words: sentences}, targets)
+
+    def head(self, data: TaskData) -> Head:
+        return Head(
+            auto_class="AutoModelForTokenClassification",
+            labels=data.labels,
+            problem_type=None,
+            peft_task="TOKEN_CLS",
+            pipeline="token-classification",
+            max_length=data.max_length,
+        )
+
+    def encode(self, data: TaskData, processor: Any, cache_dir: Path) -> Encoded:
+        """Sentences as word pieces, long ones in windows that overlap by `task.stride` pieces.
+
+        Every word is answered, and counts in the loss, in one window: the one where it has most context.
+        """
+        from exp.data.features import encode_splits
+
+        allowed = tokens.longest(processor, data.max_length, pair=False)
+        tokens.without_length_options(processor)
+        key = {
+            "task": "token_classification",
+            "max_length": allowed,
+            "stride": self.stride,
+            "label_all_tokens": self.label_all_tokens,
+            **tokens.tokenizer_key(processor),
+        }
+        inside = _inside(data.labels or ()) if self.label_all_tokens else None
+        (words,) = data.train.inputs
+
+        def make(split: Examples) -> Made:
+            return _windows(processor, split.inputs[words], split.targets, allowed, self.stride, inside)
+
+        return encode_splits(data, key, cache_dir, make, lambda split: None)
+
+    def collate(self, processor: Any, pad_to_multiple_of: int | None, labels: Sequence[str] | None) -> Collator:
+        return Collator(
+            {**tokens.fills(processor), "labels": IGNORED},
+            left=processor.padding_side == "left",
+            pad_to_multiple_of=pad_to_multiple_of,
+        )
+
+    def units(self, batch: Mapping[str, torch.Tensor]) -> int:
+        """Labelled tokens."""
+        return int((batch["labels"] != IGNORED).sum())
+
+    def answer(self, batch: EvaluatedBatch) -> Answers:
+        """For each row the tags of the words it answers, and the softmax of each."""
+        import numpy as np
+
+        best = batch.output.logits.float().softmax(-1).max(-1)
+        scores, tags = best.values.cpu().numpy(), best.indices.cpu().numpy()
+        real = batch.inputs["attention_mask"].cpu().numpy()
+        answers: dict[str, list[Any]] = {"tags": [], "scores": []}
+        for number, row in enumerate(batch.rows):
+            at = batch.features.kept["at"][row] + np.argmax(real[number])  # padding on the left moves all
+            answers["tags"].append(tags[number, at].astype(np.int32))
+            answers["scores"].append(scores[number, at].astype(np.float32))
+        return answers
+
+    def typed(self, texts: Sequence[str], columns: Sequence[str]) -> Rows:
+        return Rows(Path("typed"), {columns[0]: [texts[0].split()]}, [1])
+
+    def reading(self, facts: Mapping[str, Any]) -> TagReading:
+        return TagReading(facts["label_names"], tuple(facts["metrics"]), facts["inputs"][0])
+
+    def _column(self, which: Literal["tokens", "tags"], roles: Mapping[str, Any]) -> str:
+        default = {"tokens": TOKENS_COLUMN, "tags": TAGS_COLUMN}[which]
+        return getattr(self, f"{which}_column") or roles.get(f"{which}_column") or default
+
+
+# ---- tags ----
+
+
+def _words(rows: Rows, column: str, row: int) -> list[str]:
+    cell = rows.column(column)[row]
+    if not isinstance(cell, list):
+        raise ExpError(f"{rows.where(row)}: column {column!r} is {cell!r}, no list of words")
+    if not cell:
+        raise ExpError(f"{rows.where(row)}: column {column!r} holds a sentence without words")
+    for place, word in enumerate(cell):
+        if not isinstance(word, str):
+            raise ExpError(f"{rows.where(row)}: word {place + 1} in column {column!r} is {word!r}, not a text")
+    return cell
+
+
+def _tags(rows: Rows, words: str, tags: str) -> list[list[str]]:
+    found = []
+    for row, cell in enumerate(rows.column(tags)):
+        if not isinstance(cell, list):
+            raise ExpError(f"{rows.where(row)}: column {tags!r} is {cell!r}, no list of tags")
+        sentence = _words(rows, words, row)
+        if len(cell) != len(sentence):
+            raise ExpError(
+                f"{rows.where(row)}: {len(cell)} tags in column {tags!r} for {len(sentence)} words in column {words!r}"
+            )
+        found.append([str(tag) for tag in cell])
+    return found
+
+
+def _scheme(found: Sequence[Sequence[str]]) -> str:
+    """IOB2 where every tag is O, B-... or I-... and one begins an entity."""
+    seen = {tag for row in found for tag in row}
+    entities = [tag for tag in seen if tag != OUTSIDE]
+    return "iob2" if entities and all(tag[:2] in ("B-", "I-") and len(tag) > 2 for tag in entities) else "plain"
+
+
+def _names(found: Sequence[Sequence[str]], scheme: str) -> list[str]:
+    """O first, then B- and I- of each type; I- also where training has none, so that it can be predicted."""
+    seen = {tag for row in found for tag in row}
+    if scheme == "plain":
+        return sorted(seen)
+    types = sorted({tag[2:] for tag in seen if tag != OUTSIDE})
+    return [OUTSIDE, *(f"{kind}-{name}" for name in types for kind in "BI")]
+
+
+def _check_iob2(tags: Sequence[str], rows: Rows, column: str, row: int) -> None:
+    before = OUTSIDE
+    for place, tag in enumerate(tags):
+        where = f"{rows.where(row)}: tag {tag!r} of word {place + 1} in column {column!r}"
+        if tag != OUTSIDE and (tag[:2] not in ("B-", "I-") or len(tag) < 3):
+            raise ExpError(f"{where} is no IOB2 tag (O, B-type, I-type); for other tags set task.scheme=plain")
+        if tag.startswith("I-") and before[2:] != tag[2:]:
+            raise ExpError(
+                f"{where} goes on with an entity that no B-{tag[2:]} began; mend the tags, or set task.scheme=plain to "
+                f"score words alone"
+            )
+        before = tag
+
+
+def _inside(names: Sequence[str]) -> list[int]:
+    """For each tag's index that of the tag which goes on with it: B-X is followed by I-X."""
+    index = {name: number for number, name in enumerate(names)}
+    return [
+        index.get(f"I-{name[2:]}", number) if name.startswith("B-") else number for number, name in enumerate(names)
+    ]
+
+
+# ---- windows ----
+
+
+def _windows(
+    tokenizer: Any,
+    sentences: Sequence[list[str]],
+    targets: Sequence[list[int]] | None,
+    max_length: int,
+    stride: int,
+    inside: list[int] | None,
+) -> Made:
+    import numpy as np
+
+    from exp.data.features import Made, Ragged
+
+    columns: dict[str, list[Any]] = {"input_ids": [], "token_type_ids": [], "labels": [], "at": [], "word": []}
+    example: list[int] = []
+    for start in range(0, len(sentences), tokens.BATCH):
+        chunk = list(sentences[start : start + tokens.BATCH])
+        batch = tokenizer(
+            chunk,
+            is_split_into_words=True,
+            truncation=True,
+            max_length=max_length,
+            stride=stride,
+            return_overflowing_tokens=True,
+            padding=False,
+            return_attention_mask=False,
+        )
+        owners = batch["overflow_to_sample_mapping"]
+        words = [batch.word_ids(window) for window in range(len(owners))]
+        own = _owned(words, owners)
+        for window, owner in enumerate(owners):
+            row = start + owner
+            at = own[window]
+            columns["input_ids"].append(np.asarray(batch["input_ids"][window], np.int32))
+            if "token_type_ids" in batch:
+                columns["token_type_ids"].append(np.asarray(batch["token_type_ids"][window], np.int8))
+            columns["at"].append(np.asarray(at, np.int32))
+            columns["word"].append(np.asarray([words[window][place] for place in at], np.int32))
+            if targets is not None:
+                columns["labels"].append(_labels(words[window], at, targets[row], inside))
+            example.append(row)
+    tokens.without_length_options(tokenizer)
+    fields = {"input_ids": Ragged.of(columns["input_ids"], np.int32)}
+    if columns["token_type_ids"]:
+        fields["token_type_ids"] = Ragged.of(columns["token_type_ids"], np.int8)
+    if targets is not None:
+        fields["labels"] = Ragged.of(columns["labels"], np.int32)
+    kept = {"at": Ragged.of(columns["at"], np.int32), "word": Ragged.of(columns["word"], np.int32)}
+    return Made(fields, kept, np.asarray(example, np.int64))
+
+
+def _owned(words: Sequence[Sequence[int | None]], owners: Sequence[int]) -> list[list[int]]:
+    """For each window the places of first word pieces that it answers for.
+
+    A word that stands in several windows belongs to the one where its first piece is farthest from the edges.
+    """
+    best: dict[tuple[int, int], tuple[int, int, int]] = {}  # (example, word) -> (context, window, place)
+    for window, (row, owner) in enumerate(zip(words, owners, strict=True)):
+        seen = owners[window - 1] == owner if window else False
+        before: int | None = None
+        for place, word in enumerate(row):
+            if word is None or word == before:
+                continue
+            first = before is None and seen and (owner, word) in best
+            before = word
+            context = min(place, len(row) - 1 - place)
+            held = best.get((owner, word))
+            # A window may begin in the middle of a word; its first piece is in the window before.
+            if held is None or (context > held[0] and not first):
+                best[owner, word] = (context, window, place)
+    own: list[list[int]] = [[] for _ in owners]
+    for _, window, place in best.values():
+        own[window].append(place)
+    return [sorted(places) for places in own]
+
+
+def _labels(words: Sequence[int | None], at: Sequence[int], tags: Sequence[int], inside: list[int] | None) -> Any:
+    import numpy as np
+
+    found = np.full(len(words), IGNORED, np.int32)
+    for place in at:
+        word = words[place]
+        assert word is not None
+        found[place] = tags[word]
+        if inside is not None:  # the other pieces of the word as well
+            for after in range(place + 1, len(words)):
+                if words[after] != word:
+                    break
+                found[after] = inside[tags[word]]
+    return found
+
+
+@dataclass(frozen=True)
+class TagReading(Untuned):
+    label_names: Sequence[str]
+    metrics: tuple[str, ...]
+    words: str  # the input column
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return metric_names.produced(self.metrics, "tags")
+
+    def decode(self, answers: Answers, features: FeatureSet, examples: Examples) -> pa.Table:
+        """id, label, prediction and scores (lists, one a word), and the words.
+
+        A word without word pieces, such as a zero-width space, was not seen by the model and counts as O.
+        """
+        import numpy as np
+        import pyarrow as pa
+
+        sentences = examples.inputs[self.words]
+        outside = self.label_names.index(OUTSIDE) if OUTSIDE in self.label_names else 0
+        tags = [np.full(len(words), outside, np.int32) for words in sentences]
+        scores = [np.zeros(len(words), np.float32) for words in sentences]
+        assert features.example is not None
+        for row, owner in enumerate(features.example):
+            places = features.kept["word"][row]
+            tags[owner][places] = answers["tags"][row]
+            scores[owner][places] = answers["scores"][row]
+        names, lists = list(self.label_names), pa.list_(pa.string())
+        targets = examples.targets or [None] * len(examples)
+        columns: dict[str, Any] = {
+            "id": [str(one) for one in examples.ids],
+            "label": pa.array([None if row is None else [names[i] for i in row] for row in targets], lists),
+            "prediction": pa.array([[names[i] for i in row] for row in tags], lists),
+            "scores": pa.array([row.astype("float64") for row in scores], pa.list_(pa.float64())),
+        }
+        return pa.table(columns | named_inputs(examples.inputs, RESERVED))
+
+    def score(self, table: pa.Table) -> dict[str, float]:
+        from exp import metrics
+
+        predictions, references = (table[name].to_pylist() for name in ("prediction", "label"))
+        return metrics.compute(self.metrics, "tags", predictions, references, None, self.label_names)
+
+    def item_scores(self, table: pa.Table) -> np.ndarray:
+        """The share of right tags of each sentence."""
+        import numpy as np
+
+        pairs = zip(table["prediction"].to_pylist(), table["label"].to_pylist(), strict=True)
+        return np.array([np.mean([a == b for a, b in zip(*pair, strict=True)]) for pair in pairs])
+
+    def chance(self, examples: Examples) -> Floors:
+        """Accuracy: the commonest tag's share of the words. Entities: nothing is found by the commonest tag."""
+        if examples.targets is None:
+            return Floors(None, {})
+        counts = Counter(tag for row in examples.targets for tag in row)
+        n = sum(counts.values())
+        p = max(counts.values()) / n
+        entities = sum(count for tag, count in counts.items() if self.label_names[tag].startswith("B-"))
+        known = {"accuracy": (p, math.sqrt(p * (1 - p) / n))}
+        if entities:
+            known |= {f"entity_{name}": (0.0, 1 / math.sqrt(entities)) for name in ("f1", "precision", "recall")}
+        return Floors(math.log(len(self.label_names)), {name: known[name] for name in self.metrics if name in known})
+
+    def pictures(self, table: pa.Table) -> list[pictures.Picture]:
+        """Confusion of tags, word by word."""
+        labelled = table.filter(table["label"].is_valid())
+        flat = [[tag for row in labelled[name].to_pylist() for tag in row] for name in ("label", "prediction")]
+        return pictures.confusion(flat[0], flat[1], self.label_names)
+
+    def summary(self, table: pa.Table) -> str:
+        counts = Counter(tag for row in table["prediction"].to_pylist() for tag in row)
+        return ", ".join(f"{count} {tag}" for tag, count in counts.most_common())
+
+    def said(self, row: Mapping[str, Any]) -> str:
+        return " ".join(f"{word}/{tag}" for word, tag in zip(row[self._input(row)], row["prediction"], strict=True))
+
+    def flat(self, table: pa.Table) -> tuple[list[str], list[list[Any]]]:
+        """One line a word."""
+        header = ["id", "word", "text", "label", "prediction", "score"]
+        rows = []
+        for row in table.to_pylist():
+            for place, word in enumerate(row[self._input(row)]):
+                label = None if row["label"] is None else row["label"][place]
+                rows.append([row["id"], place, word, label, row["prediction"][place], row["scores"][place]])
+        return header, rows
+
+    def _input(self, row: Mapping[str, Any]) -> str:
+        return f"input_{self.words}" if self.words in RESERVED else self.words

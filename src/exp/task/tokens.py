@@ -1,0 +1,105 @@
+"""What tasks on text share: limits of a tokenizer, its part of a cache key, the padding of its fields."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from exp.data.features import Ragged
+from exp.errors import ExpError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+BATCH = 1000  # rows a tokenizer call: enough to keep its threads busy, little memory
+
+
+def longest(tokenizer: PreTrainedTokenizerBase, max_length: int, pair: bool) -> int:
+    """Tokens that a row may have. Raises ExpError where special tokens alone fill it."""
+    allowed = min(max_length, tokenizer.model_max_length)
+    if allowed <= tokenizer.num_special_tokens_to_add(pair=pair):
+        raise ExpError(f"task.max_length={max_length}: no room for text beside the special tokens")
+    return allowed
+
+
+def tokenizer_key(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+    """Everything of a tokenizer that token ids depend on. Contents, not paths or names."""
+    import tokenizers
+
+    return {
+        "tokenizer": _contents(tokenizer),
+        "class": type(tokenizer).__name__,
+        "inputs": sorted(tokenizer.model_input_names),
+        "truncation_side": tokenizer.truncation_side,
+        "tokenizers": tokenizers.__version__,
+    }
+
+
+def without_length_options(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Some checkpoints (MiniLM's) bring truncation and padding to 128 in tokenizer.json, and every call with
+    `truncation=True` leaves its length behind, from where it would be saved with the model."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        backend.no_truncation()
+        backend.no_padding()
+
+
+def tokenized(tokenizer: PreTrainedTokenizerBase, columns: Sequence[list[str]], max_length: int) -> dict[str, Ragged]:
+    """`input_ids`, and `token_type_ids` where the tokenizer gives them, of texts or pairs of texts.
+
+    Pairs are cut from the longer text first. The tokenizer is left without truncation and padding.
+    """
+    ids: list[Any] = []
+    types: list[Any] = []
+    for start in range(0, len(columns[0]), BATCH):
+        batch = tokenizer(
+            *(column[start : start + BATCH] for column in columns),
+            truncation=True,
+            max_length=max_length,
+            padding=False,
+            return_attention_mask=False,
+        )
+        ids.extend(np.asarray(row, dtype=np.int32) for row in batch["input_ids"])
+        types.extend(np.asarray(row, dtype=np.int8) for row in batch.get("token_type_ids", ()))
+    without_length_options(tokenizer)
+    fields = {"input_ids": Ragged.of(ids, np.int32)}
+    if types:
+        fields["token_type_ids"] = Ragged.of(types, np.int8)
+    return fields
+
+
+def fills(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+    """What pads each field of a text."""
+    assert tokenizer.pad_token_id is not None, "the model option gives every tokenizer a padding token"
+    types = getattr(tokenizer, "pad_token_type_id", 0)
+    return {"input_ids": tokenizer.pad_token_id, "token_type_ids": types, "attention_mask": 0}
+
+
+def texts_of(inputs: Mapping[str, list[Any]]) -> list[str]:
+    """All texts of a split: cells that are texts, and the words of cells that are lists of them."""
+    found: list[str] = []
+    for column in inputs.values():
+        for cell in column:
+            if isinstance(cell, str):
+                found.append(cell)
+            else:
+                found.extend(word for word in cell if isinstance(word, str))
+    return found
+
+
+def _contents(tokenizer: PreTrainedTokenizerBase) -> str:
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        return hashlib.sha256(backend.to_str().encode()).hexdigest()
+    total = hashlib.sha256()
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer.save_pretrained(folder)
+        for file in sorted(Path(folder).rglob("*")):
+            if file.is_file():
+                total.update(file.name.encode() + b"\0" + file.read_bytes())
+    return total.hexdigest()

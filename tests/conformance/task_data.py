@@ -1,0 +1,67 @@
+"""A small data set for each task, and the words that train on it: what the suites of all tasks run on."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+WORDS = ("red", "green", "blue", "small", "large", "old", "new", "cat", "dog", "house", "tree", "river")
+
+
+def _write(
+    folder: Path, make: Callable[[random.Random], dict[str, Any]], counts: tuple[int, ...] = (42, 30)
+) -> list[str]:
+    """train.jsonl and dev.jsonl; returns the words that name them."""
+    dice = random.Random(7)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, count in zip(("train", "dev"), counts, strict=True):
+        lines = [json.dumps(make(dice)) for _ in range(count)]
+        (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return ["data=files", f"data.path={folder}", "data.train_file=train.jsonl", "data.validation_file=dev.jsonl"]
+
+
+def _sentence(dice: random.Random) -> list[str]:
+    return [dice.choice(WORDS) for _ in range(dice.randint(1, 12))]
+
+
+def text_classification(folder: Path) -> list[str]:
+    def row(dice: random.Random) -> dict[str, Any]:
+        words = _sentence(dice)
+        return {"text": " ".join(words), "label": "animal" if {"cat", "dog"} & set(words) else "thing"}
+
+    return [*_write(folder, row), "task=text_classification"]
+
+
+def multi_label(folder: Path) -> list[str]:
+    def row(dice: random.Random) -> dict[str, Any]:
+        words = _sentence(dice)
+        return {"text": " ".join(words), "labels": sorted({"red", "cat", "old"} & set(words))}
+
+    return [*_write(folder, row), "task=multi_label", "task.tune_threshold=true"]
+
+
+def token_classification(folder: Path) -> list[str]:
+    """Rows of unequal length, so that micro-batches have unequal numbers of labels; some need two windows."""
+
+    def row(dice: random.Random) -> dict[str, Any]:
+        words, tags = _sentence(dice), []
+        for word in words:
+            if word in ("cat", "dog"):
+                tags.append("B-animal")
+            elif word == "house":
+                tags.append("I-animal" if tags and tags[-1] != "O" else "B-animal")
+            else:
+                tags.append("O")
+        return {"tokens": words, "tags": tags}
+
+    return [*_write(folder, row), "task=token_classification", "task.max_length=8", "task.stride=2"]
+
+
+TASKS: dict[str, Callable[[Path], list[str]]] = {
+    "text_classification": text_classification,
+    "multi_label": multi_label,
+    "token_classification": token_classification,
+}
