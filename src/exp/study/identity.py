@@ -106,7 +106,7 @@ def check_same(
     for what in ("search space", "fixed", "objective"):
         before, after = then.get(what, {}), json.loads(json.dumps(now[what]))
         for key in sorted({*before, *after}):
-            moved = what == "fixed" and key in held  # to another path, with the same contents
+            moved = what == "fixed" and key.lstrip("+") in held  # to another path, with the same contents
             if before.get(key) != after.get(key) and not moved:
                 raise ExpError(
                     f"study {study.study_name} has another {what}: {key} was {before.get(key, 'not in it')}, now "
