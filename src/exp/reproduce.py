@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -145,7 +146,7 @@ def _empty(folder: Path) -> Path:
 def _free(source: Path) -> Path:
     """A new folder beside the run, kept by being made; nobody else gets it."""
     folder = claim(source.with_name(f"{source.name}-reproduced"), movable=True)
-    folder.rmdir()  # the training claims it itself
+    shutil.rmtree(folder)  # the training claims it itself
     return folder
 
 

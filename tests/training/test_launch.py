@@ -227,7 +227,8 @@ def test_two_jobs_of_a_sweep_never_share_a_folder(
         return 0.0
 
     words = ["-m", "hydra.sweep.dir=s", "hydra.sweep.subdir=seed${seed}", "optimizer.lr=1e-4,1e-3"]
-    launched(*words, task=leaves_a_record)
+    with pytest.raises(ExpError, match="belongs to another job of this sweep"):
+        launched(*words, task=leaves_a_record)
     assert "optimizer.lr=0.0001" in (tmp_path / "s" / "seed42" / ".hydra" / "overrides.yaml").read_text()
     with pytest.raises(ExpError, match="belongs to another job of this sweep"):
         launched(*words[:1], "hydra.sweep.dir=t", *words[2:])  # the first job has left no record

@@ -112,7 +112,9 @@ def prune(folder: Path, limit: int | None, best_step: int | None) -> None:
         return
     ordinary = [item for item in all_checkpoints(folder) if item.step != best_step]
     for old in ordinary[: max(0, len(ordinary) - max(limit, 1))]:
-        shutil.rmtree(old.path, ignore_errors=True)
+        leaving = folder / f".pruned-{old.path.name}"  # a kill half way leaves nothing that looks like a checkpoint
+        old.path.rename(leaving)
+        shutil.rmtree(leaving, ignore_errors=True)
 
 
 def all_checkpoints(folder: Path) -> list[Checkpoint]:
@@ -230,9 +232,10 @@ def _link(link: Path, target: str) -> None:
 
 
 def clear_scratch(folder: Path) -> None:
-    """Removes what a killed save left half-written."""
-    for path in folder.glob(".writing-*"):
-        shutil.rmtree(path, ignore_errors=True)
+    """Removes what a kill left half-written or half-deleted."""
+    for pattern in (".writing-*", ".pruned-*"):
+        for path in folder.glob(pattern):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def bare(model: torch.nn.Module) -> torch.nn.Module:

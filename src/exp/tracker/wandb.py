@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Literal
 
 from exp.errors import ExpError
@@ -156,33 +157,36 @@ class Wandb:
         run = self.run
         record = read_record(run.folder)
         commit = (record.get("git") or {}).get("commit")
-        return wandb.init(
-            project=self.project,
-            entity=self.entity,
-            group=redacted(self.group) or record["group"],
-            job_type=self.job_type,
-            tags=redacted([*self.tags, run.condition]),
-            notes=redacted(self.notes),
-            name=redacted(self.name or "/".join(run.folder.parts[-2:])),
-            id=run.id,
-            dir=run.folder,
-            config=redacted({**run.config, "condition": run.condition, "folder": str(run.folder), "commit": commit}),
-            mode=mode,
-            # Offline too: `wandb sync` then appends a resumed run's second folder; else it overwrites the first.
-            resume="allow",
-            reinit="finish_previous",  # without it a second init in one process returns the first run
-            settings=wandb.Settings(
-                silent=True,  # exp says in one line what matters
-                console="off",  # train.log has the words
-                # run.json has commit, diff and packages already; listing packages costs most of init's time
-                disable_git=True,
-                disable_code=True,
-                x_save_requirements=False,
-                init_timeout=self.init_timeout,
-                finish_timeout=self.finish_timeout,
-                finish_timeout_raises=True,
-            ),
-        )
+        with hidden_arguments():
+            return wandb.init(
+                project=self.project,
+                entity=self.entity,
+                group=redacted(self.group) or record["group"],
+                job_type=self.job_type,
+                tags=redacted([*self.tags, run.condition]),
+                notes=redacted(self.notes),
+                name=redacted(self.name or "/".join(run.folder.parts[-2:])),
+                id=run.id,
+                dir=run.folder,
+                config=redacted(
+                    {**run.config, "condition": run.condition, "folder": str(run.folder), "commit": commit}
+                ),
+                mode=mode,
+                # Offline too: `wandb sync` then appends a resumed run's second folder; else it overwrites the first.
+                resume="allow",
+                reinit="finish_previous",  # without it a second init in one process returns the first run
+                settings=wandb.Settings(
+                    silent=True,  # exp says in one line what matters
+                    console="off",  # train.log has the words
+                    # run.json has commit, diff and packages already; listing packages costs most of init's time
+                    disable_git=True,
+                    disable_code=True,
+                    x_save_requirements=False,
+                    init_timeout=self.init_timeout,
+                    finish_timeout=self.finish_timeout,
+                    finish_timeout_raises=True,
+                ),
+            )
 
     def _folder(self) -> str:
         assert self.remote is not None
@@ -210,6 +214,16 @@ class Wandb:
                 artifact = wandb.Artifact(f"{kind}-{self.run.condition}", kind, metadata=facts)
                 artifact.add_dir(str(folder))
                 self.remote.log_artifact(artifact, aliases=["latest", f"seed-{self.run.seed}"])
+
+
+@contextlib.contextmanager
+def hidden_arguments() -> Iterator[None]:
+    """W&B keeps the command line that it starts under."""
+    before, sys.argv = sys.argv, redacted(sys.argv)
+    try:
+        yield
+    finally:
+        sys.argv = before
 
 
 def _restart_service() -> None:

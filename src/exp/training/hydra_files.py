@@ -25,9 +25,14 @@ def write(cfg: DictConfig) -> None:
     """
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
-    if not ranks.current.get().place.first or (folder / "run.json").exists():
+    if not ranks.current.get().place.first:
         return
-    if hydra.mode == RunMode.MULTIRUN and not lock.claim(folder):
+    started = (folder / "run.json").exists()
+    # A study goes on with its trials; any other sweep has a folder of its own, which nobody was in before.
+    own = hydra.mode != RunMode.MULTIRUN or hydra.runtime.choices.get("hydra/sweeper") == "study"
+    if started and own:
+        return
+    if hydra.mode == RunMode.MULTIRUN and (started or not lock.claim(folder)):
         raise ExpError(
             f"{folder} belongs to another job of this sweep: hydra.sweep.subdir={hydra.sweep.subdir} has to name each "
             "job's own folder, e.g. hydra.sweep.subdir=${hydra:job.num}"

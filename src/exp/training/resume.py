@@ -47,14 +47,14 @@ def check_goes_on(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     moved = {key for key in changed if key in before and key in now and now[key] == before[key]}
     changed = {key: pair for key, pair in changed.items() if key not in {*moved, "data.path"}}
     longer = _longer(changed)
-    if record["status"] == "completed" and not longer:
-        raise ExpError(f"{folder} is complete; nothing was changed. Start a new run, or raise num_train_epochs")
     if longer:
         _check_schedule(config, saved)
         changed = {key: pair for key, pair in changed.items() if key not in longer}
     if changed:
         told = ", ".join(f"{key} (was {old}, now {new})" for key, (old, new) in sorted(changed.items()))
         raise ExpError(f"a resumed run keeps its config, and this changes {told}; {_new_run(folder)}")
+    if record["status"] == "completed" and not longer:
+        raise ExpError(f"{folder} is complete; nothing was changed. Start a new run, or raise num_train_epochs")
     for key in sorted(set(before) - {"data.path"}):
         if now.get(key) != before[key]:
             what = "holds other contents than when the run began" if key in now else "is not there any more"
