@@ -7,28 +7,34 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from exp.loop.stopping import Stopping
+from exp.metrics.key import Key
 from exp.run.events import Event
 
 
 def of_saved_weights(
-    events: Sequence[Event], config: Mapping[str, Any], objective: str, greater_is_better: bool
+    events: Sequence[Event],
+    config: Mapping[str, Any],
+    objective: str,
+    greater_is_better: bool,
+    saved_step: int | None = None,
 ) -> dict[str, dict[str, float]]:
     """Metric key -> {"value", "step"} of evaluation and test sets; empty where the run evaluated nothing.
 
-    With load_best_model_at_end these are the best evaluation's, by the rule that chose the weights; else the last's.
-    Test metrics are always measured on the final weights.
+    These are the evaluation's at `saved_step` of result.json. Runs of the first version lack it: theirs are the best
+    evaluation's with load_best_model_at_end, else the last's. Test metrics are always measured on the final weights.
     """
     stopping = Stopping(greater_is_better, None, config["early_stopping_threshold"])
     last = None
     for event in events:
-        if any(key.startswith("eval") for key in event.metrics):
+        if any(Key.of(key).kind == "eval" for key in event.metrics):
             last = event.step
             stopping.update(event.metrics.get(objective, math.nan), event.step)
     best = stopping.best_step if config["load_best_model_at_end"] else None
-    step = last if best is None else best
+    step = saved_step if saved_step is not None else (last if best is None else best)
     found = {}
     for event in events:
         for key, value in event.metrics.items():
-            if key.startswith("test") or (key.startswith("eval") and event.step == step):
+            kind = Key.of(key).kind
+            if kind == "test" or (kind == "eval" and event.step == step):
                 found[key] = {"value": value, "step": event.step}
     return found
