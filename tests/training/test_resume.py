@@ -236,3 +236,19 @@ def test_what_changed_since_the_run_began_is_said_and_kept(
     resume.go_on(folder, config)
     assert "since this run began: package torch: 2." in caplog.text and "99.0 now" in caplog.text
     assert "torch" in read_record(folder)["changed_on_resume"][0][0]
+
+
+def test_a_folder_of_data_is_compared_by_its_rows(folder: Path, config: dict[str, Any], tmp_path: Path) -> None:
+    place = tmp_path / "glue"
+    place.mkdir()
+    (place / "train.tsv").write_text("one\n")
+    own = {**config, "data": {"path": str(place)}}
+    (folder / "run.json").unlink()
+    run = create(folder, own)
+    (place / "README").write_text("downloaded again")
+    with pytest.raises(ExpError, match=r"data.path=.*holds other contents"):  # the run has not read its rows yet
+        resume.check_goes_on(folder, own)
+    run.update(data={"fingerprint": "a" * 64})
+    assert resume.check_goes_on(folder, own) == {}
+    place.rename(tmp_path / "moved")
+    assert resume.check_goes_on(folder, {**config, "data": {"path": str(tmp_path / "moved")}}) == {}

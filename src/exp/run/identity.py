@@ -11,6 +11,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -176,8 +177,13 @@ def fingerprint(path: Path, cache_dir: Path | None = None) -> str:
             memo.parent.mkdir(parents=True, exist_ok=True)
             write_json(memo, digest.hexdigest())
         except OSError as error:
-            log.warning("fingerprints are not kept: %s cannot be written (%s)", memo.parent, error.strerror or error)
+            _say_once(f"fingerprints are not kept: {memo.parent} cannot be written ({error.strerror or error})")
     return digest.hexdigest()
+
+
+@lru_cache
+def _say_once(text: str) -> None:
+    log.warning("%s", text)
 
 
 def _files(folder: Path, cache_dir: Path | None) -> Iterator[Path]:

@@ -38,14 +38,15 @@ def check_goes_on(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """
     record = read_record(folder)
     _check_version(folder, record)
-    _check_folder(folder)
     named_step(folder, config["resume"])
     saved, before = record["config"], record["paths"]
     now = fingerprints(config, user_path(config["cache_dir"]))
     changed = changes(saved, finite(redacted(dict(config))))
-    # Another path that holds the same is no change. A folder of data may hold more than the data: see check_same_data.
+    # Another path that holds the same is no change. A folder of data may hold more than the data: where the run has
+    # read its rows, check_same_data compares these.
     moved = {key for key in changed if key in before and key in now and now[key] == before[key]}
-    changed = {key: pair for key, pair in changed.items() if key not in {*moved, "data.path"}}
+    by_rows = {"data.path"} if (record.get("data") or {}).get("fingerprint") else set()
+    changed = {key: pair for key, pair in changed.items() if key not in moved | by_rows}
     longer = _longer(changed)
     if longer:
         _check_schedule(config, saved)
@@ -55,10 +56,11 @@ def check_goes_on(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
         raise ExpError(f"a resumed run keeps its config, and this changes {told}; {_new_run(folder)}")
     if record["status"] == "completed" and not longer:
         raise ExpError(f"{folder} is complete; nothing was changed. Start a new run, or raise num_train_epochs")
-    for key in sorted(set(before) - {"data.path"}):
+    for key in sorted(set(before) - by_rows):
         if now.get(key) != before[key]:
             what = "holds other contents than when the run began" if key in now else "is not there any more"
             raise ExpError(f"{key}={dict(flatten(config))[key]} {what}; put the old ones back, or {_new_run(folder)}")
+    _check_folder(folder)
     return {"condition": condition_hash(config, known={**now, **before})} if longer else {}
 
 
