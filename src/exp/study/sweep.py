@@ -34,7 +34,8 @@ from exp.work.board import commit_now
 from exp.work.coordinator import tend
 from exp.work.launched import Launched
 from exp.work.local import cores
-from exp.work.storage import ClaimLock, check_storage, explained, open_storage, quiet
+from exp.work.storage import ClaimLock, explained, open_storage, quiet
+from exp.work.storage_file import check_storage
 
 
 def run(
