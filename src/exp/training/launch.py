@@ -152,7 +152,7 @@ def _check_processes(config: DictConfig) -> None:
 
     together = ranks.current.get()
     if "distributed" in config:  # a run that goes on may be older than the group
-        check(config.distributed, together.place.size, goes_on=config.hydra.output_subdir is None)
+        check(config.distributed, together.place.size, goes_on=_goes_on(config))
         with read_write(config), open_dict(config):
             # A resume under another launcher reads what this one started.
             config.distributed.processes = int(config.distributed.processes)
@@ -161,9 +161,14 @@ def _check_processes(config: DictConfig) -> None:
     check_same(together.collect("config", plain(config)))
 
 
+def _goes_on(config: DictConfig) -> bool:
+    """Whether `resume` names a run; resume=auto that found none begins a new one."""
+    return config.get("resume") not in (None, "auto")
+
+
 def _claimed(config: DictConfig) -> Path:
     folder, movable = _folder(config, "run")
-    if config.resume in (None, "auto"):
+    if not _goes_on(config):
         return claim(folder, movable)
     check_goes_on(folder, plain(config))
     return folder
@@ -223,12 +228,11 @@ def _check(config: DictConfig) -> None:
     from exp.config.check import check
 
     HydraConfig.instance().set_config(config)  # for ${hydra:...} in the config
-    if config.hydra.output_subdir is not None:
+    if config.hydra.output_subdir not in (None, ".hydra"):
         raise ExpError(
             f"hydra.output_subdir={config.hydra.output_subdir}: a run keeps its config in .hydra; leave it out"
         )
-    goes_on = config.get("resume") not in (None, "auto")
-    with told_where_started(Path(config.hydra.run.dir) if goes_on else None):
+    with told_where_started(Path(config.hydra.run.dir) if _goes_on(config) else None):
         check(config, config.hydra.runtime.choices)
     if config.hydra.mode != RunMode.MULTIRUN and config.hydra.runtime.choices.get("sweep"):
         preset = config.hydra.runtime.choices.sweep
@@ -242,6 +246,7 @@ def _folder(config: DictConfig, kind: str) -> tuple[Path, bool]:
 
 def _set_folder(config: DictConfig, kind: str, folder: Path) -> None:
     with read_write(config.hydra), open_dict(config.hydra):
+        config.hydra.output_subdir = None  # a saved config has no train.yaml that says so; see hydra_files
         config.hydra[kind].dir = literal(folder)
         if kind == "sweep":  # a sweep's jobs are composed again, from the overrides
             config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(folder)}")
