@@ -30,7 +30,7 @@ def fit(config: Mapping[str, Any], run: Run, tracker: Tracker, trial: Trial) -> 
     """The batch of an optimizer step keeps its size: half the examples at a time, twice as often."""
     while True:
         parts = build(config)
-        if config["init_checkpoint"] is not None:
+        if config["init_checkpoint"] is not None and not any(run.checkpoints.glob("step-*")):
             begin_with(Path(config["init_checkpoint"]), parts.model)
         if run.kept:
             check_same_data(run, parts.data.fingerprint)

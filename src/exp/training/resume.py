@@ -50,8 +50,10 @@ def check_goes_on(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     # Another path that holds the same is no change. A folder of data may hold more than the data: where the run has
     # read its rows, check_same_data compares these.
     moved = {key for key in changed if key in before and key in now and now[key] == before[key]}
-    by_rows = {"data.path"} if (record.get("data") or {}).get("fingerprint") else set()
-    changed = {key: pair for key, pair in changed.items() if key not in moved | by_rows}
+    not_compared = {"data.path"} if (record.get("data") or {}).get("fingerprint") else set()
+    if any((folder / "checkpoints").glob("step-*")):
+        not_compared.add("init_checkpoint")  # the run has weights of its own by now
+    changed = {key: pair for key, pair in changed.items() if key not in moved | not_compared}
     longer = _longer(changed)
     if longer:
         _check_schedule(config, saved)
@@ -61,7 +63,7 @@ def check_goes_on(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
         raise ExpError(f"a resumed run keeps its config, and this changes {told}; {_new_run(folder)}")
     if record["status"] == "completed" and not longer:
         raise ExpError(f"{folder} is complete; nothing was changed. Start a new run, or raise num_train_epochs")
-    for key in sorted(set(before) - by_rows):
+    for key in sorted(set(before) - not_compared):
         if now.get(key) != before[key]:
             what = "holds other contents than when the run began" if key in now else "is not there any more"
             raise ExpError(f"{key}={dict(flatten(config))[key]} {what}; put the old ones back, or {_new_run(folder)}")
