@@ -336,22 +336,6 @@ def test_a_start_that_was_killed_at_once_leaves_a_folder_that_can_be_used(tmp_pa
         claim_run(folder, movable=False)
 
 
-def test_two_jobs_of_a_sweep_never_share_a_folder(
-    launched: Launch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    def leaves_a_record(cfg: DictConfig) -> float:
-        folder = Path(HydraConfig.get().runtime.output_dir)
-        if not (folder / "run.json").exists():
-            create(folder, OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
-        return 0.0
-
-    words = ["-m", "hydra.sweep.dir=s", "hydra.sweep.subdir=seed${seed}", "optimizer.lr=1e-4,1e-3"]
-    assert "belongs to another job of this sweep" in refused(launched, capsys, *words, task=leaves_a_record)
-    assert "optimizer.lr=0.0001" in (tmp_path / "s" / "seed42" / ".hydra" / "overrides.yaml").read_text()
-    without_record = [words[0], "hydra.sweep.dir=t", *words[2:]]
-    assert "belongs to another job of this sweep" in refused(launched, capsys, *without_record)
-
-
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ExpError, match=r"cannot make the output folder .*Not a directory.*hydra\.run\.dir"):
