@@ -14,12 +14,12 @@ from hydra.utils import execution_whitelist
 from omegaconf import OmegaConf
 
 from exp.config.confdir import conf_dir
+from exp.config.trust import whitelist
 from exp.loop.base import Parts
 from exp.run.folder import create
 from exp.study.trial import NoTrial
 from exp.tracker.base import NullTracker
 from exp.training.build import build, build_loop
-from exp.config.trust import whitelist
 
 Turn = Callable[[], None]
 # Other people's loops get the model as it is.

@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from exp.config.command_line import quoted
+from exp.config.grammar import quoted
 from exp.errors import ExpError
 from exp.run.folder import create
 from exp.training import launch

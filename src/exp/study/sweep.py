@@ -19,7 +19,7 @@ import optuna
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from exp.config.command_line import literal, quoted
+from exp.config.grammar import literal, quoted
 from exp.errors import ExpError
 from exp.study import frozen_config, identity
 from exp.study.check_points import check_ahead, group_names

@@ -23,15 +23,17 @@ from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseExce
 
 from exp.compat.hydra import context, show
 from exp.config import trust
-from exp.config.command_line import TIME, Command, literal, quoted, read, written_dir
+from exp.config.command_line import Command, read
 from exp.config.compose import Composer, composer, own, plain
 from exp.config.explain import explained, unresolved, while_composing
+from exp.config.grammar import literal, quoted
 from exp.config.hydra_node import check_hydra, check_job
 from exp.distributed import ranks
 from exp.errors import ExpError
 from exp.run import exits
 from exp.run.interrupts import Interrupted, pass_on
-from exp.training.claim import claim_job, claim_run, claim_sweep, release_sweep, save
+from exp.training.claim import TIME, claim_job, claim_run, claim_sweep, release_sweep, save, written_dir
+from exp.training.go_on import resumed
 from exp.training.sweep_points import jobs_to_check
 from exp.work.launchers import check_launcher, told
 
@@ -101,7 +103,7 @@ def _check_parts(cfg: DictConfig, choices: Any) -> None:
 
 
 def _launch(task: Task, argv: list[str]) -> None:
-    command = read(argv)
+    command = resumed(read(argv))
     with composer(config_dir=command.config_dir, name=command.config_name, saved=command.saved) as made:
         if command.shows:
             with made.explaining(command.words):
