@@ -383,6 +383,17 @@ def test_resume_auto_with_a_folder_of_options(launched: Launch, tmp_path: Path) 
     assert found == folder and again.max_steps == 7
 
 
+def test_the_config_of_a_run_that_goes_on_is_shown(
+    launched: Launch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    [(cfg, folder)] = launched("hydra.run.dir=first", "seed=9", "optimizer=sgd")
+    create(folder, OmegaConf.to_container(cfg, resolve=True)).finish("interrupted")
+    capsys.readouterr()
+    assert launched("resume=first", "--cfg", "job") == []
+    shown = OmegaConf.create(capsys.readouterr().out)
+    assert (shown.seed, shown.optimizer, shown.resume) == (9, cfg.optimizer, "first")
+
+
 def test_repeat_takes_the_config_and_a_new_folder(launched: Launch, tmp_path: Path) -> None:
     [(cfg, folder)] = launched("hydra.run.dir=first", "seed=9", "optimizer=sgd")
     create(folder, OmegaConf.to_container(cfg, resolve=True)).finish("completed")

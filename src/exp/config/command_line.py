@@ -62,7 +62,6 @@ def read(argv: Sequence[str]) -> Command:
         return command
     if given.shell_completion and "COMP_LINE" not in os.environ and value_of(words, "query") is not None:
         raise ExpError('a shell asks this itself, after: eval "$(python -m exp.train --shell-completion install=bash)"')
-    given.overrides = list(command.words)
     return replace(command, shows=given)
 
 

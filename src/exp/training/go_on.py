@@ -19,8 +19,6 @@ AUTO = "auto"
 
 def resumed(command: Command) -> Command:
     """`resume=<run or checkpoint>` takes the saved config and the run's folder, `repeat=<run>` the config alone."""
-    if command.shows:
-        return command
     resume, repeat = value_of(command.words, "resume"), value_of(command.words, "repeat")
     if repeat is not None:
         words = tuple(word for word in command.words if not word.startswith("repeat="))

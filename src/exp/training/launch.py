@@ -108,7 +108,8 @@ def _launch(task: Task, argv: list[str]) -> None:
         if command.shows:
             with made.explaining(command.words):
                 made.check_options(command.words)
-                show(command.config_name, command.shows)
+                command.shows.overrides = list(command.words)
+                show(made.name, command.shows)
             return
         cfg = made.compose(command.words, command.multirun)
         with made.explaining(command.words):
