@@ -272,7 +272,8 @@ def test_runs_in_one_second_get_folders_of_their_own(launched: Launch, tmp_path:
 def test_an_existing_run_is_never_overwritten(
     launched: Launch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    launched("hydra.run.dir=here", "seed=1")
+    [(cfg, folder)] = launched("hydra.run.dir=here", "seed=1")
+    create(folder, OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
     before = {path: path.read_bytes() for path in (tmp_path / "here").rglob("*") if path.is_file()}
     told = refused(launched, capsys, "hydra.run.dir=here", "seed=2")
     assert f"{tmp_path / 'here'} exists already" in told
@@ -322,6 +323,19 @@ def test_many_claims_at_once(tmp_path: Path) -> None:
         assert sum(pool.map(attempt, range(8))) == 1
 
 
+def test_a_start_that_was_killed_at_once_leaves_a_folder_that_can_be_used(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    claimed = "import sys; from pathlib import Path; from exp.training.claim import claim_run; "
+    claimed += "claim_run(Path(sys.argv[1]), movable=False)"
+    subprocess.run([sys.executable, "-c", claimed, str(folder)], check=True)  # ends without run.json
+    assert claim_run(folder, movable=False) == folder
+    with pytest.raises(ExpError, match="exists already"):  # this process lives
+        claim_run(folder, movable=False)
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(ExpError, match="exists already"):
+        claim_run(folder, movable=False)
+
+
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ExpError, match=r"cannot make the output folder .*Not a directory.*hydra\.run\.dir"):
@@ -344,7 +358,7 @@ def test_resume_becomes_the_saved_config_and_folder(
     [(cfg, _)] = launched("hydra.run.dir='a run'", "seed=7", "optimizer=sgd")
     saved = (folder / ".hydra" / "overrides.yaml").read_text()
     create(folder, OmegaConf.to_container(cfg, resolve=True))
-    checkpoint = folder / "checkpoints" / "step-4"
+    checkpoint = folder / "checkpoints" / "step-000004"
     checkpoint.mkdir(parents=True)
     for given in (folder, checkpoint):
         [(again, where)] = launched(f"resume='{given}'")
@@ -391,7 +405,7 @@ def test_the_config_of_a_run_that_goes_on_is_shown(
     capsys.readouterr()
     assert launched("resume=first", "--cfg", "job") == []
     shown = OmegaConf.create(capsys.readouterr().out)
-    assert (shown.seed, shown.optimizer, shown.resume) == (9, cfg.optimizer, "first")
+    assert (shown.seed, shown.optimizer, shown.resume) == (9, cfg.optimizer, str(folder))
 
 
 def test_repeat_takes_the_config_and_a_new_folder(launched: Launch, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from exp.config import trust
 from exp.config.confdir import cache_dir
 from exp.config.trusted_code import warn_of_changes
 from exp.errors import ExpError, nearest
+from exp.run.files import user_path
 from exp.run.folder import read_record
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ def encoded(run: Finished, model: Model, data: TaskData, name: str) -> tuple[Fea
     """One split alone; the others need not be encoded for it."""
     split = data.splits()[name]
     alone = replace(data, train=split, evals={}, tests={}, fingerprint=f"{data.fingerprint}/{name}")
-    return model.task.encode(alone, model.processor, Path(run.config["cache_dir"])).train, split
+    return model.task.encode(alone, model.processor, user_path(run.config["cache_dir"])).train, split
 
 
 @contextlib.contextmanager

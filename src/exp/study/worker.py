@@ -25,6 +25,8 @@ from omegaconf import DictConfig, open_dict
 from optuna.trial import FrozenTrial, TrialState
 
 from exp.compat.hydra import returned
+from exp.errors import ExpError
+from exp.run.files import no_room
 from exp.run.result import read_result
 from exp.study import trial as current_trial
 from exp.study.failures import SAME, failing
@@ -38,6 +40,10 @@ from exp.work.storage import ClaimLock, open_storage, patiently, quiet
 
 PATIENCE = 300.0  # seconds that a storage may be away before a worker gives up
 INTERRUPTED = 75  # the code that a run exits with when a signal asked it to end
+
+
+class NoRoom(ExpError):
+    """The disk is full: no trial can run until there is room."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +128,10 @@ class TrialWorker:
             values, state = None, TrialState.FAIL
             attrs["error"] = f"SystemExit: {error.code}"
         except Exception as error:
+            if no_room(error):  # no fault of the trial's: it keeps its slot for when there is room
+                print(f"trial {number} waits to be run again: {error}", flush=True)
+                board.put_back(mine._trial_id, name)
+                raise NoRoom(str(error)) from error
             traceback.print_exc()
             values, state = None, TrialState.FAIL
             attrs["error"] = f"{type(error).__name__}: {error}"[:500]

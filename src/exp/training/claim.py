@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import itertools
 import os
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from exp.config.hydra_node import SUBDIR
 from exp.errors import ExpError
+from exp.run import lock
+from exp.run.files import write_atomic
 from exp.run.links import check_inside
 from exp.run.secrets import redacted
 
@@ -39,19 +42,27 @@ def claim_run(folder: Path, movable: bool) -> Path:
     Raises:
         ExpError: The folder holds anything and is not movable, or cannot be written.
     """
-    return _claim(folder, movable, SUBDIR, lambda mark: mark.mkdir())
+    taken = _claim(folder, movable, {SUBDIR, "train.log"})
+    (taken / SUBDIR).mkdir(exist_ok=True)
+    return taken
 
 
 def claim_sweep(folder: Path, movable: bool) -> Path:
     """As `claim_run`, for a sweep's folder, which holds multirun.yaml."""
-    return _claim(folder, movable, SWEEP_MARK, lambda mark: mark.open("x").close())
+    taken = _claim(folder, movable, {SWEEP_MARK})
+    (taken / SWEEP_MARK).touch()
+    return taken
 
 
 def release_sweep(folder: Path) -> None:
-    """A sweep that started no run leaves nothing."""
-    if [path.name for path in folder.glob("*")] == [SWEEP_MARK]:
-        (folder / SWEEP_MARK).unlink()
-        folder.rmdir()
+    """A sweep that started no run leaves nothing; what Hydra wrote of any other holds no password."""
+    mark = folder / SWEEP_MARK
+    if not mark.exists():
+        return
+    if {path.name for path in folder.iterdir()} <= {SWEEP_MARK, lock.LOCK}:
+        shutil.rmtree(folder)
+    else:
+        write_atomic(mark, redacted(mark.read_text(encoding="utf-8")))
 
 
 def claim_job(folder: Path, config: DictConfig, hydra: DictConfig) -> None:
@@ -80,14 +91,14 @@ def claim_job(folder: Path, config: DictConfig, hydra: DictConfig) -> None:
 
 def save(folder: Path, config: DictConfig, hydra: DictConfig) -> None:
     """Writes .hydra as Hydra would: the config as it was composed, Hydra's own settings, the words."""
-    own = OmegaConf.create({"hydra": redacted(OmegaConf.to_container(hydra, resolve=False))})
+    own = OmegaConf.create({"hydra": OmegaConf.to_container(hydra, resolve=False)})
     texts = {
         "config.yaml": OmegaConf.to_yaml(config),
         "hydra.yaml": OmegaConf.to_yaml(own),
         OVERRIDES: OmegaConf.to_yaml(hydra.overrides.task),
     }
     for name, text in texts.items():
-        (folder / SUBDIR / name).write_text(text, encoding="utf-8")
+        write_atomic(folder / SUBDIR / name, redacted(text))
 
 
 def _saved_overrides(folder: Path) -> list[str] | None:
@@ -97,7 +108,8 @@ def _saved_overrides(folder: Path) -> list[str] | None:
         return None
 
 
-def _claim(folder: Path, movable: bool, mark: str, take: Callable[[Path], None]) -> Path:
+def _claim(folder: Path, movable: bool, left: set[str]) -> Path:
+    """`left`: what a start that was killed at once leaves behind, beside its lock."""
     with _disk_errors(folder):
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -105,7 +117,7 @@ def _claim(folder: Path, movable: bool, mark: str, take: Callable[[Path], None])
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
         for count in itertools.count():
             attempt = folder.with_name(f"{folder.name}-{count}") if count else folder
-            if _taken(attempt, mark, take):
+            if _taken(attempt, left):
                 return attempt
             if not movable:
                 break
@@ -113,18 +125,15 @@ def _claim(folder: Path, movable: bool, mark: str, take: Callable[[Path], None])
     raise ExpError(f"{folder} exists already and is never overwritten: choose another folder, {go_on}or remove it")
 
 
-def _taken(folder: Path, mark: str, take: Callable[[Path], None]) -> bool:
-    """Making the mark decides: it is one act of the file system, whoever made the folder."""
+def _taken(folder: Path, left: set[str]) -> bool:
+    """Writing this process into the lock decides: it is one act of the file system, whoever made the folder."""
     try:
         folder.mkdir()
     except FileExistsError:
-        if not folder.is_dir() or any(folder.iterdir()):
+        names = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
+        if names and not (lock.LOCK in names and names <= {lock.LOCK, *left}):
             return False
-    try:
-        take(folder / mark)
-    except FileExistsError:
-        return False
-    return True
+    return lock.claim(folder)
 
 
 @contextmanager

@@ -47,7 +47,10 @@ def resumed(command: Command) -> Command:
             )
         if key.startswith("hydra.run"):
             raise ExpError(f"{word}: a run that goes on stays in its folder, {folder}; leave it out")
-    words = (f"resume={quoted(Path(resume))}", *(word for word in command.words if not word.startswith("resume=")))
+    words = (
+        f"resume={quoted(Path(resume).expanduser().resolve())}",
+        *(word for word in command.words if not word.startswith("resume=")),
+    )
     return replace(command, words=words, saved=folder, goes_on=True)
 
 
@@ -90,4 +93,9 @@ def run_folder_of(given: str, word: str) -> Path:
     for folder in (path, *path.parents[:2]):
         if (folder / "run.json").exists() and (folder / ".hydra" / "config.yaml").exists():
             return folder
+    if (path / ".hydra").is_dir():
+        raise ExpError(
+            f"{word}={given}: the run was ended before it wrote run.json, so there is nothing to go on with; start it "
+            f"again by its own command (hydra.run.dir={path} may stay as it is)"
+        )
     raise ExpError(f"{word}={given}: neither a run folder nor a checkpoint in one (no run.json beside .hydra there)")

@@ -34,6 +34,7 @@ from exp.run import exits
 from exp.run.interrupts import Interrupted, pass_on
 from exp.training.claim import TIME, claim_job, claim_run, claim_sweep, release_sweep, save, written_dir
 from exp.training.go_on import resumed
+from exp.training.resume import check_goes_on, check_same, told_where_started
 from exp.training.sweep_points import jobs_to_check
 from exp.work.launchers import check_launcher, told
 
@@ -125,7 +126,8 @@ def _launch(task: Task, argv: list[str]) -> None:
 
 
 def _prepare_run(cfg: DictConfig, command: Command) -> None:
-    check_config(cfg)
+    with told_where_started(command.saved if command.goes_on else None):
+        check_config(cfg)
     _check_processes(cfg, command)
     _set_folder(cfg, "run", Path(ranks.current.get().decide("folder", lambda: str(_run_folder(cfg, command)))))
 
@@ -191,7 +193,6 @@ def in_job(error: BaseException) -> bool:
 def _check_processes(cfg: DictConfig, command: Command) -> None:
     """As many as the config says, and all with the same config."""
     from exp.distributed.options import check
-    from exp.training.resume import check_same
 
     together = ranks.current.get()
     if "distributed" in cfg:  # a run that goes on may be older than the group
@@ -208,7 +209,6 @@ def _run_folder(cfg: DictConfig, command: Command) -> Path:
     """A new folder with the config in it; or that of the run that goes on, whose files stay as they are."""
     if command.goes_on:
         from exp.run.links import check_inside
-        from exp.training.resume import check_goes_on
 
         assert command.saved is not None
         check_inside(command.saved)

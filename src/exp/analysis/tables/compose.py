@@ -21,7 +21,7 @@ from typing import Any
 from exp.analysis.tables.schema import SEEDS
 from exp.config.confdir import groups
 from exp.errors import ExpError
-from exp.run.files import write_atomic
+from exp.run.files import user_path, write_atomic
 from exp.run.identity import condition_hash, flatten
 
 Flat = dict[str, Any]
@@ -183,7 +183,7 @@ def seeds_of(config: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def hash_of(config: Mapping[str, Any]) -> str:
-    return condition_hash(config, Path(config["cache_dir"]))
+    return condition_hash(config, user_path(config["cache_dir"]))
 
 
 def _fill(value: Any, flat: Mapping[str, Any]) -> Any:
