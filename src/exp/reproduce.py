@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from exp.config.command_line import quoted
+from exp.config.grammar import quoted
 from exp.config.project import environment
 from exp.config.trusted_code import warn_of_changes
 from exp.errors import ExpError, nearest

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, distribution_to_json
 
-from exp.config.command_line import null_choice
+from exp.config.grammar import null_choice
 from exp.errors import ExpError, nearest
 from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl, create_params_from_overrides
 

@@ -20,7 +20,7 @@ import optuna
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from exp.config.command_line import literal, quoted
+from exp.config.grammar import literal, quoted
 from exp.errors import ExpError
 from exp.run.files import create_once
 from exp.run.secrets import redacted

@@ -23,15 +23,17 @@ from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseExce
 
 from exp.compat.hydra import context, show
 from exp.config import trust
-from exp.config.command_line import TIME, Command, literal, quoted, read, written_dir
+from exp.config.command_line import Command, read
 from exp.config.compose import Composer, composer, own, plain
 from exp.config.explain import explained, unresolved, while_composing
+from exp.config.grammar import literal, quoted
 from exp.config.hydra_node import check_hydra, check_job
 from exp.distributed import ranks
 from exp.errors import ExpError
 from exp.run import exits
 from exp.run.interrupts import Interrupted, pass_on
-from exp.training.claim import claim_job, claim_run, claim_sweep, release_sweep, save
+from exp.training.claim import TIME, claim_job, claim_run, claim_sweep, release_sweep, save, written_dir
+from exp.training.go_on import resumed
 from exp.training.resume import check_goes_on, check_same, told_where_started
 from exp.training.sweep_points import jobs_to_check
 from exp.work.launchers import check_launcher, told
@@ -102,12 +104,13 @@ def _check_parts(cfg: DictConfig, choices: Any) -> None:
 
 
 def _launch(task: Task, argv: list[str]) -> None:
-    command = read(argv)
+    command = resumed(read(argv))
     with composer(config_dir=command.config_dir, name=command.config_name, saved=command.saved) as made:
         if command.shows:
             with made.explaining(command.words):
                 made.check_options(command.words)
-                show(command.config_name, command.shows)
+                command.shows.overrides = list(command.words)
+                show(made.name, command.shows)
             return
         cfg = made.compose(command.words, command.multirun)
         with made.explaining(command.words):

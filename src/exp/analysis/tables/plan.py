@@ -12,8 +12,8 @@ from exp.analysis.collect import Collection, collect
 from exp.analysis.run_data import RunData
 from exp.analysis.tables import compose
 from exp.analysis.tables.schema import PaperColumn, PaperRow, PaperTable, label
-from exp.config.command_line import quoted
 from exp.config.confdir import cache_dir
+from exp.config.grammar import quoted
 from exp.errors import ExpError, nearest
 from exp.metrics.key import Key
 from exp.metrics.names import COMBINED, LOSS, METRICS, produced

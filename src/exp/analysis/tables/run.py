@@ -16,7 +16,7 @@ from exp.analysis.run_data import RunData, read_run
 from exp.analysis.tables import claims, plan
 from exp.analysis.tables.plan import Job, TablePlan
 from exp.analysis.tables.workers import CellProcess, CellProcesses, check_all, threads
-from exp.config.command_line import quoted
+from exp.config.grammar import quoted
 from exp.errors import ExpError
 from exp.run.environment import gpus
 
