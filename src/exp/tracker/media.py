@@ -45,8 +45,10 @@ def outcomes(run: Run) -> list[tuple[str, Picture]]:
     """What the task makes of each file of predictions/, with the name of its split."""
     import pyarrow.parquet as pq
 
-    reading = reading_of(run.config, read_record(run.folder)["data"])
     files = sorted(run.predictions.glob("*.parquet"))
+    if not files:  # such as a run that failed before it had read any data
+        return []
+    reading = reading_of(run.config, read_record(run.folder)["data"])
     return [(path.stem, picture) for path in files for picture in reading.pictures(pq.read_table(path))]
 
 
