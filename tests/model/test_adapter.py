@@ -8,7 +8,7 @@ import torch
 from exp.errors import ExpError
 from exp.model.adapter import targets, trained_whole
 from exp.optim.groups import parameter_groups
-from tests.model.test_pretrained import data, load
+from tests.model.test_pretrained import head_of, load, tokenizer_of
 from tests.optim.test_options import make
 from tests.tiny_models import KINDS, batches, make_tiny
 
@@ -24,9 +24,9 @@ def folders(tmp_path_factory):
 def adapted(folder, name, **changes):
     source = make("model", "pretrained", path=str(folder))
     adapter = make("adapter", name, **changes)
-    tokenizer = source.tokenizer(data())
+    tokenizer = tokenizer_of(source)
     torch.manual_seed(5)
-    model = source.model(data(), tokenizer, **adapter.load_kwargs())
+    model = source.model(head_of(), tokenizer, **adapter.load_kwargs())
     return adapter, adapter.apply(model, STEPS), tokenizer
 
 
@@ -132,7 +132,7 @@ def test_decay_to_init_is_refused_under_an_adapter(folders):
 
 def test_qlora_needs_pretrained_weights():
     with pytest.raises(ExpError, match="bert_tiny has none"):
-        make("model", "bert_tiny").model(data(), None, **make("adapter", "qlora").load_kwargs())
+        make("model", "bert_tiny").model(head_of(), None, **make("adapter", "qlora").load_kwargs())
 
 
 @pytest.mark.parametrize(
