@@ -131,7 +131,7 @@ def test_data_that_are_gone_are_missed_before_anything_is_written(
 ) -> None:
     folder = copy_of(reviews_run(), tmp_path / "run")
     config = folder / ".hydra" / "config.yaml"
-    text = config.read_text().replace("exp.data.reviews.reviews", "exp.data.glue.glue")
+    text = config.read_text().replace("exp.data.reviews.Reviews", "exp.data.glue.Glue")
     kept = [
         line
         for line in text.splitlines()
@@ -139,7 +139,7 @@ def test_data_that_are_gone_are_missed_before_anything_is_written(
             f"  {key}:" in line for key in ("train_size", "eval_size", "test_size", "label_noise", "generator_seed")
         )
     ]
-    kept.insert(2, "  task: mrpc\n  path: /data/that/are/gone\n  both_orders: false")
+    kept.insert(2, "  task: mrpc\n  path: /data/that/are/gone")
     config.write_text("\n".join(kept) + "\n")
     with pytest.raises(ExpError, match="cannot be started again"):
         entry.reproduce(folder, None)
