@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
+from exp.config.targets import make
 from exp.data.base import RawData
 from exp.data.rows import Rows
 from exp.task.base import TaskData
@@ -16,13 +16,12 @@ CONF = Path(__file__).parents[1] / "conf"
 
 
 def option(group: str, name: str, **changes: Any) -> Any:
-    """The option of conf/<group>/<name>.yaml. Ranges are not checked here: that is exp.config.check's work."""
+    """The option of conf/<group>/<name>.yaml, checked as in a run."""
     node: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(CONF / group / f"{name}.yaml"))  # type: ignore[assignment]
     bases = [base for base in node.pop("defaults", []) if isinstance(base, str) and base != "_self_"]
     for base in bases:
         node = {**OmegaConf.to_container(OmegaConf.load(CONF / group / f"{base}.yaml")), **node}  # type: ignore[dict-item]
-    module, _, attribute = node.pop("_target_").rpartition(".")
-    return getattr(importlib.import_module(module), attribute)(**{**node, **changes})
+    return make({**node, **changes}, group)
 
 
 def read(source: Any, task: str = "text_classification", **changes: Any) -> TaskData:
