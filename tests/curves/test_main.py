@@ -15,7 +15,6 @@ from exp.curves.verdict import Thresholds
 from exp.run.events import EventLog
 from exp.run.folder import create
 
-
 CHANCE = {"chance": {"loss": 0.6931, "metrics": {"accuracy": [0.684, 0.023]}}}
 FIRST_VERSION = {"majority_share": 0.684}  # classes were counted by their names
 
@@ -95,7 +94,9 @@ def test_the_record_says_what_guessing_gives():
         "chance": {"loss": 2.5, "metrics": {"entity_f1": [0.0, 0.05]}},
         "greater_is_better": True,
     }
-    assert facts_of({"data": data}) == Facts("entity_f1", 2.5, {"entity_f1": (0.0, 0.05)}, 100, True)
+    assert facts_of({"data": data}) == Facts(
+        "entity_f1", 2.5, {"entity_f1": (0.0, 0.05)}, 100, {"eval/entity_f1": True}
+    )
 
 
 def test_a_record_of_the_first_version_has_label_shares():

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.reading import option, rows
+from tests.reading import raw as raw_of
 
 from exp.errors import ExpError
 from exp.task.base import TaskData
-from tests.reading import option, rows
-from tests.reading import raw as raw_of
 
 TEXTS = ["one two three", "a much longer sentence, with commas", "four", "five six"]
 

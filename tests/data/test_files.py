@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.reading import option, read
 
 from exp.errors import ExpError
 from exp.task.base import TaskData
-from tests.reading import option, read
 
 ROWS = [{"text": f'said "{number}", then\tleft', "label": ("no", "yes", "maybe")[number % 3]} for number in range(30)]
 
@@ -145,7 +145,6 @@ def test_files_that_cannot_work_are_refused_before_any_is_opened(changes: dict, 
         option("data", "files", **changes)
 
 
-
 def test_hub_reads_a_local_folder_with_its_own_label_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from datasets import ClassLabel, Dataset, Features, Value
 
@@ -195,5 +194,5 @@ def test_hub_options_that_cannot_work_are_refused(changes: dict, message: str) -
 
 
 def test_a_hub_out_of_reach_says_how_to_go_on() -> None:
-    with pytest.raises(ExpError, match="HF_HUB_OFFLINE.*work offline"):
+    with pytest.raises(ExpError, match=r"HF_HUB_OFFLINE.*work offline"):
         option("data", "hub", path="someone/something").read()

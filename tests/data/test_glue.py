@@ -3,11 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.reading import option, read
 
 from exp.data.glue import METRICS, TASKS
 from exp.errors import ExpError
 from exp.task.base import TaskData
-from tests.reading import option, read
 
 
 def get(name: str, path: Path | None, task: dict | None = None, **changes) -> TaskData:
@@ -91,7 +91,9 @@ def test_quotes_marks_and_line_ends_are_text(tmp_path: Path) -> None:
     assert train.inputs == {"sentence1": ['He said " no', '" c'], "sentence2": ["b", "d"]}
     assert (train.ids, train.targets) == ([0, 1], [0, 1])
     odd = "sentence\tlabel\none\u2028two\x85three\t0\n"
-    assert get("sst2", write(tmp_path / "odd", "sst2", train=odd)).train.inputs["sentence"][0] == "one\u2028two\x85three"
+    assert (
+        get("sst2", write(tmp_path / "odd", "sst2", train=odd)).train.inputs["sentence"][0] == "one\u2028two\x85three"
+    )
 
 
 def test_qqp_leaves_out_cut_rows_and_says_so(tmp_path: Path, caplog) -> None:

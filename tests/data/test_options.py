@@ -9,9 +9,9 @@ from importlib import import_module
 
 import pytest
 from omegaconf import OmegaConf
+from tests.reading import CONF, option
 
 from exp.data.glue import METRICS
-from tests.reading import CONF, option
 
 OPTIONS = sorted((path.parent.name, path.stem) for group in ("data", "task") for path in (CONF / group).glob("*.yaml"))
 

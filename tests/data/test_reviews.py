@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from tests.reading import option, read
 
 from exp.errors import ExpError
 from exp.task.base import TaskData
-from tests.reading import option, read
 
 
 def default(**changes) -> TaskData:

@@ -11,6 +11,7 @@ from tests.model.test_pretrained import head_of, tokenizer_of
 from tests.optim.test_options import make
 from tests.tiny_models import make_tiny
 
+
 def test_a_hub_id_stays_as_it_is():
     assert locate("google-bert/bert-base-uncased") == "google-bert/bert-base-uncased"
 

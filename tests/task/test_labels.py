@@ -99,7 +99,7 @@ def test_rows_without_a_label_are_left_out_and_counted(caplog) -> None:
 
 def test_an_unknown_label_is_named_with_the_nearest() -> None:
     table = rows(label=["yes", "jes"])
-    with pytest.raises(ExpError, match="line 2: label 'jes' .* does not occur in training; did you mean 'yes'"):
+    with pytest.raises(ExpError, match=r"line 2: label 'jes' .* does not occur in training; did you mean 'yes'"):
         labels.class_indices(table, "label", ["no", "yes"])
     with pytest.raises(ExpError, match=r"is not in task.label_names=\[no, yes\]"):
         labels.class_indices(table, "label", ["no", "yes"], key="task.label_names")
@@ -108,7 +108,7 @@ def test_an_unknown_label_is_named_with_the_nearest() -> None:
 def test_indices_stand_for_names_only_where_names_were_given() -> None:
     table = rows(label=[1, "0", "b", 1.0])
     assert labels.class_indices(table, "label", ["a", "b"], by_index=True) == [1, 0, 1, 1]
-    with pytest.raises(ExpError, match="label '1' .* does not occur in training"):
+    with pytest.raises(ExpError, match=r"label '1' .* does not occur in training"):
         labels.class_indices(table, "label", ["a", "b"])
     # Where names are numbers, a number is a name.
     assert labels.class_indices(rows(label=[1, 2]), "label", ["2", "1"], by_index=True) == [1, 0]

@@ -43,7 +43,10 @@ def test_texts_with_a_separator_are_lists(separator, cells) -> None:
 
 
 def test_indices_stand_for_names_that_were_given() -> None:
-    for source in (task(label_names=NAMES).read(raw(table([1, 0], [2]))), task().read(raw(table([1, 0], [2]), label_names=NAMES))):
+    for source in (
+        task(label_names=NAMES).read(raw(table([1, 0], [2]))),
+        task().read(raw(table([1, 0], [2]), label_names=NAMES)),
+    ):
         assert source.labels == tuple(NAMES) and source.train.targets == [[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     with pytest.raises(ExpError, match="label '1' in column 'labels' is none of the 2 labels"):
         task().read(raw(table(["a"], ["b"]), dev=table([1])))
@@ -68,7 +71,7 @@ def test_what_is_no_list_of_labels_is_refused_with_its_place(cells, message) -> 
 
 
 def test_a_label_that_training_lacks_is_named() -> None:
-    with pytest.raises(ExpError, match="dev.jsonl, line 2: label 'jou' .* none of the 2 labels; did you mean 'joy'"):
+    with pytest.raises(ExpError, match=r"dev.jsonl, line 2: label 'jou' .* none of the 2 labels; did you mean 'joy'"):
         task().read(raw(table(["joy"], ["love"]), dev=table(["joy"], ["jou"], name="dev.jsonl")))
 
 
@@ -99,7 +102,7 @@ def test_keys_that_contradict_are_refused(changes, message) -> None:
 
 
 def test_metrics_of_one_label_a_text_are_refused() -> None:
-    with pytest.raises(ExpError, match="'accuracy' is for single_label .* this task is multi_label"):
+    with pytest.raises(ExpError, match=r"'accuracy' is for single_label .* this task is multi_label"):
         task(metrics=["accuracy"]).check_metrics({})
 
 
@@ -199,7 +202,7 @@ def test_a_run_records_the_threshold_and_measures_with_it(tmp_path) -> None:
     assert reading.threshold == threshold and 0.05 <= threshold <= 0.95
     found = pq.read_table(run.predictions / "eval.parquet")
     assert reading.applied(found) == found
-    assert reading.score(found)["f1_micro"] == dict((key, value) for _, key, value in recorder.events)["eval/f1_micro"]
+    assert reading.score(found)["f1_micro"] == {key: value for _, key, value in recorder.events}["eval/f1_micro"]
 
 
 def test_what_guessing_gives() -> None:

@@ -55,7 +55,7 @@ def test_names_that_come_with_indices() -> None:
     assert task(label_names=["no", "yes"]).read(raw(indexed)).train.targets == [0, 1, 1]
     assert task().read(raw(indexed, label_names=["no", "yes"])).labels == ("no", "yes")
     # Names that were found are in an order of ours, which the indices of another file cannot mean.
-    with pytest.raises(ExpError, match="label '0' .* does not occur in training"):
+    with pytest.raises(ExpError, match=r"label '0' .* does not occur in training"):
         task().read(raw(table(), dev=indexed))
 
 
@@ -77,13 +77,13 @@ def test_a_test_set_without_labels_keeps_all_its_rows() -> None:
 
 def test_text_and_label_exchanged_are_found_out() -> None:
     many = rows(text=["a", "b"] * 40, label=[f"a sentence of its own, number {n}" for n in range(80)])
-    with pytest.raises(ExpError, match="80 different labels in 80 rows; are task.text_columns .* exchanged"):
+    with pytest.raises(ExpError, match=r"80 different labels in 80 rows; are task.text_columns .* exchanged"):
         task().read(raw(many))
 
 
 def test_float_labels_are_scores_only_where_that_is_said() -> None:
     scores = table(label=[0.5, 1.0, 2.25])
-    with pytest.raises(ExpError, match="line 1: the label 0.5 .* task.problem_type=regression"):
+    with pytest.raises(ExpError, match=r"line 1: the label 0.5 .* task.problem_type=regression"):
         task().read(raw(scores))
     data = task(problem_type="regression").read(raw(scores))
     assert data.labels is None and data.train.targets == [0.5, 1.0, 2.25]

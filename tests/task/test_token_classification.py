@@ -50,7 +50,7 @@ def test_indices_stand_for_tags_whose_names_were_given() -> None:
     numbered = table((["the", "red", "cat"], [0, 1, 2]))
     for data in (task(label_names=NAMES).read(raw(numbered)), task().read(raw(numbered, label_names=NAMES))):
         assert data.labels == tuple(NAMES) and data.train.targets == [[0, 1, 2]] and data.facts["scheme"] == "iob2"
-    with pytest.raises(ExpError, match="tag '0' of word 1 .* no IOB2 tag"):
+    with pytest.raises(ExpError, match=r"tag '0' of word 1 .* no IOB2 tag"):
         task().read(raw(table(GOOD), dev=numbered))
 
 
@@ -92,7 +92,7 @@ def test_a_tag_that_training_lacks_is_named() -> None:
     dev = table(GOOD, (["a"], ["B-z"]), name="dev.jsonl")
     with pytest.raises(ExpError, match=r"dev.jsonl, line 2: tag 'B-z' of word 1 .* does not occur in training"):
         task().read(raw(table(GOOD), dev=dev))
-    with pytest.raises(ExpError, match="tag 'B-x' of word 2 .* is none of the names that were given"):
+    with pytest.raises(ExpError, match=r"tag 'B-x' of word 2 .* is none of the names that were given"):
         task(label_names=["O", "B-y", "I-y"]).read(raw(table(GOOD)))
 
 
@@ -222,7 +222,7 @@ def test_all_pieces_of_a_word_may_count_in_the_loss(tokenizer, tmp_path) -> None
 def test_a_stride_that_leaves_no_room_is_refused(tokenizer, tmp_path) -> None:
     source = raw(table(GOOD), max_length=12)
     data = task().read(source)
-    with pytest.raises(ExpError, match="task.stride=10 leaves no room for new words in windows of 12 tokens"):
+    with pytest.raises(ExpError, match=r"task.stride=10 leaves no room for new words in windows of 12 tokens"):
         task(stride=10).encode(data, tokenizer, tmp_path)
 
 
