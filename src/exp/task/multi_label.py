@@ -146,8 +146,8 @@ def _labels(rows: Rows, column: str, row: int, separator: str | None) -> list[st
         return [part.strip() for part in cell.split(separator) if part.strip()]
     if isinstance(cell, str) and cell:
         raise ExpError(
-            f"{rows.where(row)}: column {column!r} holds the text {shortened(cell)}, no list of labels; for labels with "
-            f"a sign between them set task.separator, e.g. task.separator=','"
+            f"{rows.where(row)}: column {column!r} holds the text {shortened(cell)}, no list of labels; for labels "
+            f"with a sign between them set task.separator, e.g. task.separator=','"
         )
     raise ExpError(f"{rows.where(row)}: column {column!r} is {shortened(cell)}, no list of labels; [] means none")
 
