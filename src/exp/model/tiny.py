@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from exp.task.base import Head, TaskData
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # ids 0 to 4
-_POSITIONS = 512  # BERT's; a longer data.max_length raises it
+_POSITIONS = 512  # BERT's; a longer task.max_length raises it
 
 
 @dataclass(frozen=True)

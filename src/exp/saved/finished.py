@@ -64,6 +64,11 @@ def find(path: str) -> Finished:
         what = "it saved no model" if len(lacking) == 2 else f"model/ lacks {' and '.join(lacking) or 'its record'}"
         mend = f"; go on with it: python -m exp.train resume={folder}" if record["status"] != "completed" else ""
         raise ExpError(f"{folder}: {what}; its status is {record['status']}{reason}{mend}")
+    if "task" not in record["config"]:
+        raise ExpError(
+            f"{folder} was trained by the first version of exp, which had no tasks: its numbers and curves can be read "
+            f"(exp.compare, exp.curves) and its model/ loads with from_pretrained, but exp cannot use it any more"
+        )
     # Whose run it is does not matter: it names parts of ours or of a trusted package, and caches where this user does.
     trust.check(record["config"])
     warn_of_changes(record)

@@ -77,13 +77,20 @@ class TextClassification:
         texts, label = self._texts(raw.roles), self._label(raw.roles)
         problem = self.problem_type or raw.roles.get("problem_type") or "single_label_classification"
         train = labels.without_unlabelled(raw.train, label, self.no_label)
+        asked = self.label_names or raw.roles.get("label_names")
         names: list[str] | None = None
         if problem != "regression":
-            asked = self.label_names or raw.roles.get("label_names")
             names = labels.class_names(train, label) if asked is None else [str(name) for name in asked]
-        facts = {"inputs": list(texts), "label_column": label, "label_names": names, "problem_type": problem}
+        facts = {
+            "inputs": list(texts),
+            "label_column": label,
+            "label_names": names,
+            "labels_by_index": asked is not None,
+            "problem_type": problem,
+        }
 
         def split(rows: Rows, labelled: bool) -> Examples:
+            labelled = labelled or labels.is_labelled(rows, label, names, self.no_label)
             kept = labels.without_unlabelled(rows, label, self.no_label) if labelled else rows
             found = self.examples(kept, facts, labelled=labelled)
             return Examples(ids_of(kept, raw.id_column), found.inputs, found.targets)
@@ -109,8 +116,12 @@ class TextClassification:
         inputs = {column: rows.texts(column) for column in facts["inputs"]}
         targets: list[Any] | None = None
         if labelled or labels.is_labelled(rows, label, names, self.no_label):
-            known = None if self.label_names is None else "task.label_names"
-            targets = labels.scores(rows, label) if names is None else labels.class_indices(rows, label, names, known)
+            if names is None:
+                targets = labels.scores(rows, label)
+            else:
+                key = None if self.label_names is None else "task.label_names"
+                by_index = facts.get("labels_by_index", False)  # not in records of the first version
+                targets = labels.class_indices(rows, label, names, by_index, key)
         return Examples(list(range(len(rows))), inputs, targets)
 
     def head(self, data: TaskData) -> Head:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from annotated_types import Ge
 
 from exp.data.collate import IGNORED, Collator
-from exp.data.rows import Rows
+from exp.data.rows import Rows, shortened
 from exp.errors import ExpError, nearest
 from exp.metrics import names as metric_names
 from exp.task import labels, pictures, tokens
@@ -68,13 +68,22 @@ class TokenClassification:
 
     def read(self, raw: RawData) -> TaskData:
         words, tags = self._column("tokens", raw.roles), self._column("tags", raw.roles)
-        found = _tags(raw.train, words, tags)
+        asked = [str(name) for name in self.label_names or raw.roles.get("label_names") or ()]
+        found = _tags(raw.train, words, tags, asked)
+        if not found:
+            raise ExpError(f"{raw.train.path} has no rows")
+        labels.warn_of_twins(Counter(tag for row in found for tag in row), tags, "words")
         scheme = self.scheme or raw.roles.get("scheme") or _scheme(found)
-        asked = self.label_names or raw.roles.get("label_names")
-        names = [str(name) for name in asked] if asked else _names(found, scheme)
+        names = asked or _names(found, scheme)
         if len(names) < 2:
             raise ExpError(f"{raw.train.path}: every word has the tag {names[0]!r} in column {tags!r}")
-        facts = {"inputs": [words], "label_column": tags, "label_names": names, "scheme": scheme}
+        facts = {
+            "inputs": [words],
+            "label_column": tags,
+            "label_names": names,
+            "labels_by_index": bool(asked),
+            "scheme": scheme,
+        }
 
         def split(rows: Rows, labelled: bool) -> Examples:
             read = self.examples(rows, facts, labelled=labelled)
@@ -106,15 +115,17 @@ class TokenClassification:
         if not labelled and all(cell in (None, "", []) for cell in labels.cells_of(rows, tags)):
             return Examples(ids, {words: sentences}, None)
         index = {name: number for number, name in enumerate(names)}
+        given = facts["labels_by_index"]
+        why = "is none of the names that were given" if given else "does not occur in training"
         targets = []
-        for row, found in enumerate(_tags(rows, words, tags)):
+        for row, found in enumerate(_tags(rows, words, tags, names if given else ())):
             if facts["scheme"] == "iob2":
                 _check_iob2(found, rows, tags, row)
             for place, tag in enumerate(found):
                 if tag not in index:
                     raise ExpError(
-                        f"{rows.where(row)}: tag {tag!r} of word {place + 1} in column {tags!r} does not occur in "
-                        f"training{nearest(tag, names)}"
+                        f"{rows.where(row)}: tag {tag!r} of word {place + 1} in column {tags!r} {why}"
+                        f"{nearest(tag, names)}"
                     )
             targets.append([index[tag] for tag in found])
         return Examples(ids, {words: sentences}, targets)
@@ -137,6 +148,8 @@ class TokenClassification:
         from exp.data.features import encode_splits
 
         allowed = tokens.longest(processor, data.max_length, pair=False)
+        if self.stride >= allowed - processor.num_special_tokens_to_add(pair=False):
+            raise ExpError(f"task.stride={self.stride} leaves no room for new words in windows of {allowed} tokens")
         tokens.without_length_options(processor)
         key = {
             "task": "token_classification",
@@ -195,34 +208,39 @@ class TokenClassification:
 def _words(rows: Rows, column: str, row: int) -> list[str]:
     cell = rows.column(column)[row]
     if not isinstance(cell, list):
-        raise ExpError(f"{rows.where(row)}: column {column!r} is {cell!r}, no list of words")
+        raise ExpError(f"{rows.where(row)}: column {column!r} is {shortened(cell)}, no list of words")
     if not cell:
         raise ExpError(f"{rows.where(row)}: column {column!r} holds a sentence without words")
     for place, word in enumerate(cell):
         if not isinstance(word, str):
-            raise ExpError(f"{rows.where(row)}: word {place + 1} in column {column!r} is {word!r}, not a text")
+            raise ExpError(f"{rows.where(row)}: word {place + 1} in column {column!r} is {shortened(word)}, not a text")
     return cell
 
 
-def _tags(rows: Rows, words: str, tags: str) -> list[list[str]]:
+def _tags(rows: Rows, words: str, tags: str, names: Sequence[str]) -> list[list[str]]:
+    """`names`: where they were given, rows may hold indices in their place."""
     found = []
+    index = labels.index_of(names, by_index=True)
     for row, cell in enumerate(rows.column(tags)):
         if not isinstance(cell, list):
-            raise ExpError(f"{rows.where(row)}: column {tags!r} is {cell!r}, no list of tags")
+            raise ExpError(f"{rows.where(row)}: column {tags!r} is {shortened(cell)}, no list of tags")
         sentence = _words(rows, words, row)
         if len(cell) != len(sentence):
             raise ExpError(
                 f"{rows.where(row)}: {len(cell)} tags in column {tags!r} for {len(sentence)} words in column {words!r}"
             )
-        found.append([str(tag) for tag in cell])
+        found.append([names[index[tag]] if tag in index else tag for tag in labels.names_in(cell, rows, tags, row)])
     return found
 
 
 def _scheme(found: Sequence[Sequence[str]]) -> str:
-    """IOB2 where every tag is O, B-... or I-... and one begins an entity."""
+    """IOB2 where a tag begins or goes on with an entity and the others are O, or would be but for slips.
+
+    A slip must not turn all tags into plain ones: entities would not be scored any more, without a word.
+    """
     seen = {tag for row in found for tag in row}
-    entities = [tag for tag in seen if tag != OUTSIDE]
-    return "iob2" if entities and all(tag[:2] in ("B-", "I-") and len(tag) > 2 for tag in entities) else "plain"
+    entities = {tag for tag in seen if tag[:2] in ("B-", "I-") and len(tag) > 2}
+    return "iob2" if entities and (OUTSIDE in seen or entities == seen) else "plain"
 
 
 def _names(found: Sequence[Sequence[str]], scheme: str) -> list[str]:

@@ -62,7 +62,12 @@ def write_run(
     folder.mkdir(parents=True)
     run = run_folder.create(folder, nested(dict(job.config)))
     run.update(
-        data={"name": "reviews", "objective": f"eval/{metric}", "majority_share": 0.5, "eval_examples": {"": 1000}},
+        data={
+            "name": "reviews",
+            "objective": f"eval/{metric}",
+            "chance": {"loss": 0.6931, "metrics": {"accuracy": [0.5, 0.0158]}},
+            "eval_examples": {"": 1000},
+        },
         model={"type": "bert", "parameters": 1000, "trained_parameters": 1000},
         git={"commit": "0123456789abcdef", "dirty": False, "diff": ""},
     )
