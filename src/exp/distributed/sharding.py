@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from exp.compat.torch import undo_fully_shard
+from exp.compat.transformers import unsplit_classes
 from exp.errors import ExpError
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ log = logging.getLogger("exp")
 def layers(model: PreTrainedModel) -> list[str] | None:
     """The classes that `model` does not want cut, but for those that cannot be units."""
     around = _around_embeddings(model)
-    return [name for name in getattr(model, "_no_split_modules", None) or [] if name not in around] or None
+    return [name for name in unsplit_classes(model) if name not in around] or None
 
 
 def larger(model: PreTrainedModel, least: int) -> list[str]:
@@ -64,14 +66,13 @@ def can_offload() -> bool:
 
 def allow_on_cpu(accelerator: Accelerator, plugin: Any) -> None:
     """Accelerate 1.15 shards on GPUs only, and on a CPU silently takes DDP; its FSDP2 code works there as well."""
-    from accelerate.state import AcceleratorState
     from accelerate.utils import DistributedType
 
     if plugin is None or accelerator.distributed_type != DistributedType.MULTI_CPU:
         return
     if accelerator.mixed_precision != "no":
         plugin.set_mixed_precision(accelerator.mixed_precision)
-    AcceleratorState._shared_state.update(distributed_type=DistributedType.FSDP, fsdp_plugin=plugin)
+    accelerator.state.distributed_type, accelerator.state.fsdp_plugin = DistributedType.FSDP, plugin
 
 
 def is_cut(value: Any) -> bool:
@@ -133,10 +134,6 @@ def unshard(model: nn.Module) -> None:
                 if id(parameter) not in made:
                     full = parameter.detach().full_tensor().cpu()
                     made[id(parameter)] = nn.Parameter(full, requires_grad=parameter.requires_grad)
-                module._parameters[name] = made[id(parameter)]
+                setattr(module, name, made[id(parameter)])
     for module in cut:
-        module.__class__ = type(module).__mro__[2]  # fully_shard has put a class of its own before the model's
-        for key in [key for key in vars(module) if key.startswith("__composable_api_state_key")]:
-            delattr(module, key)  # fully_shard's, with process groups, which no copy of the model could take along
-        for hooks in ("_forward_pre_hooks", "_forward_hooks", "_state_dict_pre_hooks", "_load_state_dict_pre_hooks"):
-            getattr(module, hooks).clear()
+        undo_fully_shard(module)

@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 class AccelerateLoop:
     def fit(self, parts: Parts, run: Run, tracker: Tracker, trial: Trial) -> Result:
         import torch
-        from accelerate.state import AcceleratorState
 
+        from exp.compat.accelerate import forget_last_run
         from exp.distributed.world import accelerator_of
         from exp.loop.batching import epoch_batches, step_units
         from exp.loop.clipping import clip
         from exp.loop.session import Session
 
         settings, plan, world, train = parts.settings, parts.plan, parts.world, parts.encoded.train
-        AcceleratorState._reset_state()  # the run before in this process may have had another precision
+        forget_last_run()
         accelerator = accelerator_of(world, parts.model, parts.mixed_precision)
         model, optimizer = accelerator.prepare(parts.model, parts.optimizer(parts.model))
         scheduler = parts.scheduler(optimizer.optimizer, plan.total_steps, plan.greater_is_better)

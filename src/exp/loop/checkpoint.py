@@ -28,7 +28,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from exp.distributed.sharding import like
+from exp.distributed.sharding import is_cut, like
 from exp.errors import ExpError
 from exp.run.files import disk_trouble
 
@@ -179,7 +179,8 @@ def weights_of(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     seen: set[int] = set()
     chosen = {}
     for name, tensor in model.state_dict().items():
-        place = getattr(tensor, "_local_tensor", tensor).data_ptr()  # a slice's, where the model is cut
+        held = tensor.to_local() if is_cut(tensor) else tensor  # this process's slice, where it is cut
+        place = held.data_ptr()
         if name in frozen or (tensor.numel() and place in seen):
             continue
         seen.add(place)
@@ -215,5 +216,6 @@ def clear_scratch(folder: Path) -> None:
 
 def bare(model: torch.nn.Module) -> torch.nn.Module:
     """Without the wrappers of DistributedDataParallel and torch.compile."""
-    model = getattr(model, "module", model)
-    return getattr(model, "_orig_mod", model)
+    from accelerate.utils import extract_model_from_parallel
+
+    return extract_model_from_parallel(model, keep_torch_compile=False)  # type: ignore[no-any-return]

@@ -9,10 +9,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate.state import AcceleratorState
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import TrainerState
 
+from exp.compat.accelerate import forget_last_run
 from exp.distributed import sharding
 from exp.loop import saving
 from exp.loop.batching import EpochBatches, epoch_batches, step_units, train_loader
@@ -154,7 +154,7 @@ class Steps(TrainerCallback):
 
 def fit(parts: Parts, run: Run, tracker: Tracker, trial: Trial) -> Result:
     settings, plan = parts.settings, parts.plan
-    AcceleratorState._reset_state()  # the run before in this process may have had another precision
+    forget_last_run()
     on_cpu = not (torch.cuda.is_available() or torch.backends.mps.is_available())
     arguments = TrainingArguments(
         output_dir=str(run.checkpoints),

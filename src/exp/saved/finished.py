@@ -90,11 +90,11 @@ def load_model(run: Finished) -> Model:
     import torch
     import transformers
     from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
     from safetensors import SafetensorError
     from transformers import AutoTokenizer
     from transformers.utils import logging as hf_logging
 
+    from exp.compat.accelerate import forget_last_run
     from exp.loop.evaluation import Evaluator
     from exp.training.build import as_trained, build_task, mixed_precision
 
@@ -122,7 +122,7 @@ def load_model(run: Finished) -> Model:
         raise ExpError(f"{place} cannot be loaded: {str(error).strip().splitlines()[0]}") from error
     if absent := sorted(info["missing_keys"]):
         raise ExpError(f"{place / WEIGHTS} is not whole: {absent[0]} is missing")
-    AcceleratorState._reset_state()  # another run of this process may have had another precision
+    forget_last_run()
     with whitelisted():
         multiple = as_trained(run.config, module)
         accelerator = Accelerator(mixed_precision=mixed_precision(run.config))

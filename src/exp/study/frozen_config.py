@@ -17,6 +17,8 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
 from hydra.core.config_loader import ConfigLoader
 
+from exp.compat.optuna import storage_of, study_id
+
 if TYPE_CHECKING:
     from hydra.plugins.config_source import ConfigSource
     from optuna import Study
@@ -43,7 +45,7 @@ def store(study: Study, files: Files) -> None:
     packed = base64.b85encode(zlib.compress(json.dumps(list(files.values())).encode(), 9)).decode()
     pieces = [packed[start : start + PIECE] for start in range(0, len(packed), PIECE)]
     # System attributes, because optuna-dashboard shows a user's, all 30,000 characters of each.
-    keep = functools.partial(study._storage.set_study_system_attr, study._study_id)
+    keep = functools.partial(storage_of(study).set_study_system_attr, study_id(study))
     for index, piece in enumerate(pieces):
         keep(f"exp:config {index}", piece)
     keep(PIECES, len(pieces))
@@ -51,7 +53,7 @@ def store(study: Study, files: Files) -> None:
 
 def restore(study: Study) -> list[dict[str, str]] | None:
     """The files of each search path entry, in order; None where the study keeps none."""
-    attrs = study._storage.get_study_system_attrs(study._study_id)
+    attrs = storage_of(study).get_study_system_attrs(study_id(study))
     if PIECES not in attrs:
         return None
     packed = "".join(attrs[f"exp:config {index}"] for index in range(attrs[PIECES]))

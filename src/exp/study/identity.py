@@ -29,14 +29,15 @@ if TYPE_CHECKING:
 def plain_config(config: DictConfig) -> dict[str, Any]:
     """The task's config in plain containers, resolved where it can be; what is missing stays out."""
     plain: dict[str, Any] = {}
+    written: dict[Any, Any] = OmegaConf.to_container(config)  # type: ignore[assignment]
     for key in config:
         if key == "hydra" or OmegaConf.is_missing(config, key):
             continue
-        node = config._get_node(key)
         try:
-            plain[str(key)] = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else config[key]
+            value = config[key]
+            plain[str(key)] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
         except Exception:  # an interpolation that only a trial can resolve
-            plain[str(key)] = OmegaConf.to_container(node) if OmegaConf.is_config(node) else str(node)
+            plain[str(key)] = written[key]
     return plain
 
 

@@ -171,11 +171,8 @@ def _run_mode() -> Any:
 
 def _task(config: Any) -> dict[str, Any]:
     """Unresolved, so that a key which follows another is not said twice."""
-    return {
-        str(key): OmegaConf.to_container(node) if OmegaConf.is_config(node := config._get_node(key)) else node._value()
-        for key in config
-        if key not in ("hydra", "sweep")
-    }
+    written: dict[Any, Any] = OmegaConf.to_container(config)  # type: ignore[assignment]
+    return {str(key): value for key, value in written.items() if key not in ("hydra", "sweep")}
 
 
 def _text(value: Any) -> str:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, distribution_to_json
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution, distribution_to_json
 
+from exp.compat.hydra_optuna_sweeper import grid_values, parsed
 from exp.errors import ExpError, nearest
-from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl, create_params_from_overrides
 
 if TYPE_CHECKING:
     import optuna
@@ -62,7 +62,7 @@ class Space:
         return chosen
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
-        return self.assign(lambda param: trial._suggest(param.name, param.distribution))
+        return self.assign(lambda param: _suggested(trial, param))
 
     def swept(self, chosen: Mapping[str, Any]) -> dict[str, str]:
         """Config keys and the text of their values."""
@@ -92,7 +92,7 @@ class Space:
         values: dict[str, Sequence[Any]] = {}
         for param in self.params:
             try:
-                values[param.name] = OptunaSweeperImpl._to_grid_sampler_choices(param.distribution)
+                values[param.name] = grid_values(param.distribution)
             except ValueError:
                 raise ExpError(
                     f"{param.name} is an interval, and sampler=grid needs single values: use choice(...) or range(...)"
@@ -153,6 +153,14 @@ class Space:
             yield self.assign(lambda param: draw.choice(param.probes()))
 
 
+def _suggested(trial: optuna.Trial, param: Param) -> Any:
+    known: Any = param.distribution
+    if isinstance(known, CategoricalDistribution):
+        return trial.suggest_categorical(param.name, known.choices)
+    suggest: Any = trial.suggest_int if isinstance(known, IntDistribution) else trial.suggest_float
+    return suggest(param.name, known.low, known.high, step=known.step, log=known.log)
+
+
 def _inside(param: Param, text: Mapping[str, str]) -> Any:
     where = ", ".join(f"{key}={value}" for key, value in text.items())
     if isinstance(param.distribution, CategoricalDistribution):
@@ -208,7 +216,7 @@ def _read(text: str) -> tuple[dict[str, BaseDistribution], dict[str, Any], list[
     if value.replace(" ", "") in ("choice()", "choice", "range()", "interval()"):
         raise ExpError(f"{key}={value} holds nothing to choose from: write e.g. {key}=choice(1,2)")
     try:
-        return create_params_from_overrides([text])
+        return parsed([text])
     except Exception as error:  # Hydra's grammar, Optuna's ranges: each has its own exceptions
         lines = [
             line for line in str(error).splitlines() if not line.startswith(("Error when parsing index", "See http"))

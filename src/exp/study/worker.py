@@ -24,6 +24,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, open_dict
 from optuna.trial import FrozenTrial, TrialState
 
+from exp.compat.optuna import trial_id
 from exp.run.result import read_result
 from exp.study import trial as current_trial
 from exp.study.failures import SAME, failing
@@ -105,7 +106,7 @@ class TrialWorker:
         """Why the trial failed; None where it did not."""
         plan, study, number = self.plan, board.study, mine.number
         study.sampler = make_sampler(plan.sampler, plan.study_name, number, plan.space)
-        trial = board.patiently(lambda: optuna.Trial(study, mine._trial_id))
+        trial = board.patiently(lambda: optuna.Trial(study, trial_id(mine)))
         attrs: dict[str, Any] = {}
         try:
             chosen = board.patiently(lambda: plan.space.suggest(trial))
@@ -115,7 +116,7 @@ class TrialWorker:
             state = TrialState.PRUNED if pruned else TrialState.COMPLETE
         except SystemExit as error:
             if error.code == INTERRUPTED:
-                board.put_back(mine._trial_id, name)
+                board.put_back(mine, name)
                 print(f"trial {number} was interrupted and has saved; it waits to be gone on with", flush=True)
                 raise
             values, state = None, TrialState.FAIL

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import optuna
-from optuna.study._tell import _tell_with_warning
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from exp.compat.optuna import storage_of, study_id, take_waiting, trial_id
 from exp.run import environment
 from exp.work.storage import ClaimLock, open_storage, patiently
 
@@ -84,7 +84,7 @@ class Board:
         return patiently(work, self.patience, lambda text: print(text, flush=True))
 
     def trials(self) -> list[FrozenTrial]:
-        return self.patiently(lambda: self.study._storage.get_all_trials(self.study._study_id, deepcopy=False))
+        return self.patiently(self._fresh)
 
     def claim(self, worker: str, **attrs: Any) -> FrozenTrial | None:
         """A trial that is now this worker's, with `attrs` as user attributes; None when no slot is free."""
@@ -101,21 +101,21 @@ class Board:
             waiting = any(trial.state == TrialState.WAITING for trial in trials)
             if not waiting and len(counting(trials)) >= self.n_trials:
                 return None
-            storage, study_id = self.study._storage, self.study._study_id
-            trial_id = self.study._pop_waiting_trial_id() if waiting else None
-            if trial_id is None:
+            storage = storage_of(self.study)
+            mine_id = take_waiting(self.study) if waiting else None
+            if mine_id is None:
                 blank = create_trial(state=TrialState.RUNNING, user_attrs=attrs)
-                trial_id = storage.create_new_trial(study_id, blank)
+                mine_id = storage.create_new_trial(study_id(self.study), blank)
             else:
                 for key, value in attrs.items():
-                    storage.set_trial_user_attr(trial_id, key, value)
-            mine = storage.get_trial(trial_id)
+                    storage.set_trial_user_attr(mine_id, key, value)
+            mine = storage.get_trial(mine_id)
             # The lock was lost if a database restarted in between; the order of numbers then decides.
             if RETRY_OF not in mine.user_attrs:
                 before = trials if mine.number <= len(trials) else self._fresh()
                 if sum(trial.number < mine.number for trial in counting(before)) >= self.n_trials:
-                    storage.set_trial_user_attr(trial_id, GIVEN_BACK, True)
-                    storage.set_trial_state_values(trial_id, TrialState.FAIL)
+                    storage.set_trial_user_attr(mine_id, GIVEN_BACK, True)
+                    storage.set_trial_state_values(mine_id, TrialState.FAIL)
                     return None
             return mine
 
@@ -126,32 +126,31 @@ class Board:
 
         def work() -> bool:
             with self.lock:
-                now = self.study._storage.get_trial(trial._trial_id)
+                storage, own = storage_of(self.study), trial_id(trial)
+                now = storage.get_trial(own)
                 if now.state != TrialState.RUNNING:
                     return now.state == state and now.user_attrs.get(WORKER) == worker and "error" not in now.user_attrs
-                drawn = trial._cached_frozen_trial
-                for name, distribution in drawn.distributions.items():
+                for name, distribution in trial.distributions.items():
                     if name not in now.params:  # a database that crashed right after it was drawn
-                        value = distribution.to_internal_repr(drawn.params[name])
-                        self.study._storage.set_trial_param(trial._trial_id, name, value, distribution)
+                        value = distribution.to_internal_repr(trial.params[name])
+                        storage.set_trial_param(own, name, value, distribution)
                 for key, value in attrs.items():
                     trial.set_user_attr(key, value)
-                # What `study.tell` does, less the trial read once more for a line in Optuna's log.
-                _tell_with_warning(self.study, trial, list(values) if values is not None else None, state)
+                self.study.tell(trial, list(values) if values is not None else None, state)
                 return True
 
         return self.patiently(work)
 
-    def put_back(self, trial_id: int, worker: str) -> None:
+    def put_back(self, trial: FrozenTrial, worker: str) -> None:
         """A trial whose run was interrupted and has saved: whoever takes it next goes on with it, under its number."""
 
         def work() -> None:
             with self.lock:
-                storage = self.study._storage
-                now = storage.get_trial(trial_id)
+                storage = storage_of(self.study)
+                now = storage.get_trial(trial_id(trial))
                 if now.state == TrialState.RUNNING and now.user_attrs.get(WORKER) == worker:
-                    storage.set_trial_user_attr(trial_id, INTERRUPTED, now.user_attrs.get(INTERRUPTED, 0) + 1)
-                    storage.set_trial_state_values(trial_id, TrialState.WAITING)
+                    storage.set_trial_user_attr(trial_id(trial), INTERRUPTED, now.user_attrs.get(INTERRUPTED, 0) + 1)
+                    storage.set_trial_state_values(trial_id(trial), TrialState.WAITING)
 
         self.patiently(work)
 
@@ -196,7 +195,7 @@ class Board:
         return time.monotonic() - since < self.stale_after
 
     def _give_back(self, trial: FrozenTrial, retried: set[int]) -> None:
-        storage = self.study._storage
+        storage = storage_of(self.study)
         attempts = int(trial.user_attrs.get("attempts", 0)) + 1
         if trial.number not in retried and attempts <= self.retries:
             again = create_trial(
@@ -210,12 +209,12 @@ class Board:
             )
             self.study.add_trial(again)
         if trial.number in retried or attempts <= self.retries:
-            storage.set_trial_user_attr(trial._trial_id, GIVEN_BACK, True)
-        storage.set_trial_user_attr(trial._trial_id, "error", f"its worker died (attempt {attempts})")
-        storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+            storage.set_trial_user_attr(trial_id(trial), GIVEN_BACK, True)
+        storage.set_trial_user_attr(trial_id(trial), "error", f"its worker died (attempt {attempts})")
+        storage.set_trial_state_values(trial_id(trial), TrialState.FAIL)
 
     def _fresh(self) -> list[FrozenTrial]:
-        return self.study._storage.get_all_trials(self.study._study_id, deepcopy=False)
+        return self.study.get_trials(deepcopy=False)
 
 
 def counting(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
