@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from exp.config.confdir import conf_dir, groups
+from exp.config.other_names import known_as
 from exp.errors import ExpError, nearest
 from exp.work.launchers import package_missing
 
@@ -43,6 +44,8 @@ def explained(error: BaseException, config_name: str, overrides: Sequence[str]) 
     deleted = [word.lstrip("~") for word in overrides if word in ("~model", "~scheduler")]  # recipes go by these
     if deleted and "Error resolving interpolation" in str(error):
         return ExpError(f"{deleted[0]} is missing from the config; leave out ~{deleted[0]}")
+    if "Config group override must be" in str(error):
+        return _no_option(overrides)
     several = re.search(r"'([^']*=[^']*)'", str(error)) if "--multirun" in str(error) else None
     if several:
         return _a_sweep(several[1])
@@ -71,6 +74,16 @@ def _no_such_option(error: MissingConfigException) -> ExpError:
     return ExpError(f"{group}={option}: no such option{nearest(option, known)}{_listing(option, known)}")
 
 
+def _no_option(overrides: Sequence[str]) -> ExpError:
+    """Hydra does not say for which group it was given no name."""
+    for word in overrides:
+        group, _, option = word.lstrip("+").partition("=")
+        known = sorted(file.stem for file in (conf_dir() / group).glob("*.yaml")) if group in groups() else []
+        if known and option not in known:
+            return ExpError(f"{word}: a run needs one option of this group{nearest('', known) or _listing('', known)}")
+    return ExpError("a group is given something else than the name of one of its options")
+
+
 def _listing(option: str, known: Sequence[str]) -> str:
     """All options, where `nearest` has named only some of them."""
     close = get_close_matches(option, known, n=1, cutoff=0.5)
@@ -78,6 +91,8 @@ def _listing(option: str, known: Sequence[str]) -> str:
 
 
 def _no_such_key(wrong: str, config_name: str, overrides: Sequence[str]) -> ExpError:
+    if (elsewhere := known_as(wrong)) is not None:
+        return ExpError(f"{wrong}: no such key{elsewhere}")
     known = {*known_keys(config_name, overrides), *groups()}
     return ExpError(f"{wrong}: no such key{near_key(wrong, known)}")
 

@@ -7,7 +7,10 @@ import importlib.util
 import io
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from annotated_types import MinLen
 
 from exp.errors import ExpError
 from exp.run.folder import read_record
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+@dataclass
 class Trackio:
     """The numbers of the run in trackio's own store, which `trackio show` finds wherever it is called.
 
@@ -30,10 +34,13 @@ class Trackio:
     Raises ExpError if trackio is not installed.
     """
 
-    def __init__(self, project: str, group: str | None, name: str | None) -> None:
+    project: Annotated[str, MinLen(1)]
+    group: str | None
+    name: str | None
+
+    def __post_init__(self) -> None:
         if importlib.util.find_spec("trackio") is None:
             raise ExpError("tracker=trackio needs the package trackio: pip install 'exp[trackio]'")
-        self.project, self.group, self.name = project, group, name
         self.remote: trackio.Run | None = None
         self.guard = Guard("trackio")
         self.alerted: set[str] = set()

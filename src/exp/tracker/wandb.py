@@ -6,7 +6,10 @@ import contextlib
 import logging
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from annotated_types import Gt
 
 from exp.errors import ExpError
 from exp.run.folder import read_record
@@ -26,6 +29,7 @@ EXIT_CODES = {"completed": 0, "pruned": 0, "failed": 1, "interrupted": 130}
 LONGEST_TAG = 64  # W&B refuses the run beyond it
 
 
+@dataclass
 class Wandb:
     """One W&B run a run, with the same id; several in one process end one another.
 
@@ -34,32 +38,27 @@ class Wandb:
     Raises ExpError for a project or a tag that W&B would refuse.
     """
 
-    def __init__(
-        self,
-        project: str,
-        entity: str | None,
-        group: str | None,
-        job_type: str | None,
-        tags: list[str],
-        notes: str | None,
-        name: str | None,
-        mode: Literal["online", "offline", "disabled"] | None,
-        log_model: bool,
-        init_timeout: float,
-        finish_timeout: float,
-    ) -> None:
-        if re.search(r"[/\\#?%:]", project) or not 1 <= len(project) <= 128:
+    project: str
+    entity: str | None
+    group: str | None
+    job_type: str | None
+    tags: list[str]
+    notes: str | None
+    name: str | None
+    mode: Mode | None
+    log_model: bool
+    init_timeout: Annotated[float, Gt(0)]  # seconds
+    finish_timeout: Annotated[float, Gt(0)]  # seconds
+
+    def __post_init__(self) -> None:
+        if re.search(r"[/\\#?%:]", self.project) or not 1 <= len(self.project) <= 128:
             raise ExpError(
-                f"tracker.wandb.project={project!r}: W&B takes 1 to 128 characters, none of / \\ # ? % :"
+                f"tracker.wandb.project={self.project!r}: W&B takes 1 to 128 characters, none of / \\ # ? % :"
                 " (the entity has a key of its own, tracker.wandb.entity)"
             )
-        for tag in tags:
+        for tag in self.tags:
             if not 1 <= len(tag) <= LONGEST_TAG:
                 raise ExpError(f"tracker.wandb.tags: {tag!r} has {len(tag)} characters; W&B takes 1 to {LONGEST_TAG}")
-        self.project, self.entity, self.group, self.job_type = project, entity, group, job_type
-        self.tags, self.notes, self.name, self.mode = tags, notes, name, mode
-        self.log_model = log_model
-        self.init_timeout, self.finish_timeout = init_timeout, finish_timeout
         self.remote: wandb.Run | None = None
         self.guard = Guard("W&B")
         self.alerted: set[str] = set()

@@ -20,7 +20,12 @@ log = logging.getLogger(__name__)
 # May differ between a run and its continuation: they change no number.
 FREE = ("resume", "tracker", "cache_dir", "save_total_limit", "hub")
 # Schedules whose rate at a step does not depend on how many steps there will be.
-OPEN_ENDED = ("constant", "constant_with_warmup", "inverse_sqrt", "reduce_on_plateau")
+OPEN_ENDED = {
+    "ConstantScheduler": "constant",
+    "ConstantWithWarmupScheduler": "constant_with_warmup",
+    "InverseSqrtScheduler": "inverse_sqrt",
+    "ReduceOnPlateauScheduler": "reduce_on_plateau",
+}
 
 
 def check_goes_on(folder: Path, config: Mapping[str, Any]) -> None:
@@ -87,7 +92,7 @@ def _check_schedule(config: Mapping[str, Any], saved: Mapping[str, Any]) -> None
     if name not in OPEN_ENDED:
         raise ExpError(
             f"scheduler={name} spreads its rate over the whole run, so the steps done so far were made for "
-            f"num_train_epochs={saved['num_train_epochs']}; only {', '.join(OPEN_ENDED)} can be made longer"
+            f"num_train_epochs={saved['num_train_epochs']}; only {', '.join(OPEN_ENDED.values())} can be made longer"
         )
     if config["scheduler"].get("warmup_ratio"):
         raise ExpError("scheduler.warmup_ratio would give a longer run a longer warmup than it had; start a new run")
