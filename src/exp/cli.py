@@ -73,3 +73,7 @@ def _sweep(rest: list[str]) -> list[str]:
     # Hydra shows a config or runs many, not both.
     shows = {"-h", "--help", "-c", "--cfg", "-i", "--info"} & set(others)
     return [*([] if shows else ["--multirun"]), *preset, *others]
+
+
+if __name__ == "__main__":
+    main()

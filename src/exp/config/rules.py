@@ -17,6 +17,8 @@ from exp.metrics import names
 from exp.metrics.key import Key
 from exp.optim.schedule import PolynomialScheduler, ReduceOnPlateauScheduler
 from exp.optim.torch_classes import ByNameScheduler
+from exp.run.files import user_path
+from exp.run.folder import step_of
 from exp.task import metrics_of
 
 # group, option -> module, extra of this package that installs it
@@ -45,6 +47,13 @@ def check_rules(config: Mapping[str, Any], choices: Mapping[str, Any], options: 
     _processes(config)
     _accelerate_variables(config, choices)
     _best_metric(config, choices)
+    _init_checkpoint(config)
+
+
+def _init_checkpoint(config: Mapping[str, Any]) -> None:
+    path = config["init_checkpoint"]
+    if path is not None and config["resume"] is None and step_of(user_path(path).resolve()) is None:
+        raise ExpError(f"init_checkpoint={path} is no checkpoint; name one such as <run>/checkpoints/step-000500")
 
 
 def value_of(config: Mapping[str, Any], dotted: str) -> Any:

@@ -69,4 +69,5 @@ class RootSettings(TrainingSettings):
     """Every key of conf/train.yaml that is no group."""
 
     resume: str | None
+    init_checkpoint: str | None
     cache_dir: str

@@ -14,6 +14,7 @@ from annotated_types import MinLen
 
 from exp.errors import ExpError
 from exp.run.folder import read_record
+from exp.run.secrets import redacted
 from exp.tracker.guard import Guard
 from exp.tracker.media import best_values, costs, pictures
 
@@ -55,9 +56,9 @@ class Trackio:
 
             self.remote = trackio.init(
                 project=self.project,
-                name=self.name or run.id,
+                name=redacted(self.name) or run.id,
                 group=self.group or record["group"],
-                config={**run.config, "condition": run.condition, "folder": str(run.folder)},
+                config=redacted({**run.config, "condition": run.condition, "folder": str(run.folder)}),
                 resume="allow",  # by name: a run that goes on is the same run
                 embed=False,
             )
@@ -66,7 +67,8 @@ class Trackio:
 
     def log(self, metrics: Mapping[str, float], *, step: int, epoch: float) -> None:
         self.last_step = step
-        if self.logged_until is not None and step <= self.logged_until:
+        again = self.logged_until is not None and step <= self.logged_until
+        if again and not all(key.startswith("test") for key in metrics):
             return
         self._send({**metrics, "epoch": epoch}, "logging")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,6 +14,7 @@ from annotated_types import Gt
 
 from exp.errors import ExpError
 from exp.run.folder import read_record
+from exp.run.secrets import redacted
 from exp.tracker.guard import Guard
 from exp.tracker.media import best_values, costs, pictures
 
@@ -68,7 +70,7 @@ class Wandb:
         self.run = run
         self.logged_until = read_record(run.folder).get("logged_until")
         with self.guard("starting"):
-            mode, why = self._mode()
+            mode, why = self.effective_mode()
             try:
                 self.remote = self._init(mode)
             except Exception as error:
@@ -87,7 +89,9 @@ class Wandb:
 
     def log(self, metrics: Mapping[str, float], *, step: int, epoch: float) -> None:
         self.last_step = step
-        if self.remote is None or (self.logged_until is not None and step <= self.logged_until):
+        # Test sets are measured once, at the end, and their step is that of the saved weights.
+        again = self.logged_until is not None and step <= self.logged_until
+        if self.remote is None or (again and not all(key.startswith("test") for key in metrics)):
             return
         with self.guard("logging"):
             # The step is a metric, because W&B's own starts at 0 again in an offline run that goes on.
@@ -125,7 +129,7 @@ class Wandb:
         if self.guard.said:
             _restart_service()
 
-    def _mode(self) -> tuple[Mode, str]:
+    def effective_mode(self) -> tuple[Mode, str]:
         """The mode, and for offline the reason. Without a key W&B would ask on the terminal, or raise."""
         import wandb
 
@@ -153,33 +157,36 @@ class Wandb:
         run = self.run
         record = read_record(run.folder)
         commit = (record.get("git") or {}).get("commit")
-        return wandb.init(
-            project=self.project,
-            entity=self.entity,
-            group=self.group or record["group"],
-            job_type=self.job_type,
-            tags=[*self.tags, run.condition],
-            notes=self.notes,
-            name=self.name or "/".join(run.folder.parts[-2:]),
-            id=run.id,
-            dir=run.folder,
-            config={**run.config, "condition": run.condition, "folder": str(run.folder), "commit": commit},
-            mode=mode,
-            # Offline too: `wandb sync` then appends a resumed run's second folder; else it overwrites the first.
-            resume="allow",
-            reinit="finish_previous",  # without it a second init in one process returns the first run
-            settings=wandb.Settings(
-                silent=True,  # exp says in one line what matters
-                console="off",  # train.log has the words
-                # run.json has commit, diff and packages already; listing packages costs most of init's time
-                disable_git=True,
-                disable_code=True,
-                **NO_PACKAGES,
-                init_timeout=self.init_timeout,
-                finish_timeout=self.finish_timeout,
-                finish_timeout_raises=True,
-            ),
-        )
+        with hidden_arguments():
+            return wandb.init(
+                project=self.project,
+                entity=self.entity,
+                group=redacted(self.group) or record["group"],
+                job_type=self.job_type,
+                tags=redacted([*self.tags, run.condition]),
+                notes=redacted(self.notes),
+                name=redacted(self.name or "/".join(run.folder.parts[-2:])),
+                id=run.id,
+                dir=run.folder,
+                config=redacted(
+                    {**run.config, "condition": run.condition, "folder": str(run.folder), "commit": commit}
+                ),
+                mode=mode,
+                # Offline too: `wandb sync` then appends a resumed run's second folder; else it overwrites the first.
+                resume="allow",
+                reinit="finish_previous",  # without it a second init in one process returns the first run
+                settings=wandb.Settings(
+                    silent=True,  # exp says in one line what matters
+                    console="off",  # train.log has the words
+                    # run.json has commit, diff and packages already; listing packages costs most of init's time
+                    disable_git=True,
+                    disable_code=True,
+                    **NO_PACKAGES,
+                    init_timeout=self.init_timeout,
+                    finish_timeout=self.finish_timeout,
+                    finish_timeout_raises=True,
+                ),
+            )
 
     def _folder(self) -> str:
         assert self.remote is not None
@@ -207,6 +214,16 @@ class Wandb:
                 artifact = wandb.Artifact(f"{kind}-{self.run.condition}", kind, metadata=facts)
                 artifact.add_dir(str(folder))
                 self.remote.log_artifact(artifact, aliases=["latest", f"seed-{self.run.seed}"])
+
+
+@contextlib.contextmanager
+def hidden_arguments() -> Iterator[None]:
+    """W&B keeps the command line that it starts under."""
+    before, sys.argv = sys.argv, redacted(sys.argv)
+    try:
+        yield
+    finally:
+        sys.argv = before
 
 
 def _restart_service() -> None:

@@ -16,6 +16,7 @@ from exp.distributed.together import Together
 from exp.loop.base import Loop, Parts
 from exp.loop.curve_alerts import Watch
 from exp.loop.plan import plan
+from exp.run.files import user_path
 from exp.saved.hub import Hub
 from exp.tracker.base import Fanout, NullTracker, Tracker
 from exp.tracker.jsonl import JsonlTracker
@@ -39,7 +40,8 @@ def build_tracker(config: Mapping[str, Any]) -> Tracker:
     """metrics.jsonl first: it is there when another one fails. One process of a run tracks it."""
     if not ranks.current.get().place.first:
         return NullTracker()
-    return Watch(Fanout([JsonlTracker(), *(make(one, f"tracker.{name}") for name, one in config["tracker"].items())]))
+    others = [make(one, f"tracker.{name}") for name, one in config["tracker"].items()]
+    return Watch(Fanout(JsonlTracker(), others))
 
 
 def build_loop(config: Mapping[str, Any]) -> Loop:
@@ -94,7 +96,7 @@ def _features(nodes: str, cache_dir: str, stamps: Stamps) -> tuple[Any, Encoded]
     config = json.loads(nodes)
     data, task = build_data(config), build_task(config)
     processor = make(config["model"], "model").processor(data, task.head(data))
-    return processor, task.encode(data, processor, Path(cache_dir))
+    return processor, task.encode(data, processor, user_path(cache_dir))
 
 
 def _stamps(node: Mapping[str, Any]) -> Stamps:
