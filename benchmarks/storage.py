@@ -20,11 +20,12 @@ from optuna.trial import TrialState, create_trial
 from tests.postgres import server
 
 from exp.study.objective import Objective
+from exp.study.plan import StudyPlan
 from exp.study.samplers import make_sampler
 from exp.study.space import read_space
-from exp.study.worker import StudyPlan, open_board
-from exp.work.board import Heart
+from exp.study.worker import open_board
 from exp.work.storage import open_storage
+from exp.work.trial_queue import Heart
 
 ROUNDS = 40
 PARAMS = {"lr": "tag(log,interval(1e-5,1e-3))", "warmup": "interval(0.0,0.2)", "batch": "choice(8,16,32)"}

@@ -113,9 +113,9 @@ def main() -> int:
 def measure(root: Path, seeds: range, only: str | None) -> int:
     from hydra import initialize_config_dir
 
-    from exp.config.confdir import conf_dir
     from exp.curves.picture import draw
     from exp.curves.summary import read
+    from exp.options.confdir import conf_dir
 
     logging.disable(logging.INFO)
     matrix: dict[str, Counter[str]] = {}

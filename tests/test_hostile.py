@@ -14,12 +14,12 @@ from omegaconf import OmegaConf
 
 from exp import evaluate, predict, reproduce, share, train
 from exp.analysis.tables.compose import Composer
-from exp.config import trust
 from exp.config.compose import compose, plain
 from exp.errors import ExpError
+from exp.options import trust
 from exp.run.folder import create
 from exp.study import frozen_config
-from exp.work import cell_trainer
+from exp.training import cell_trainer
 
 PLACES = ("data", "model", "precision", "speed", "hub", "loop", "optimizer", "tracker.evil")
 
@@ -195,7 +195,7 @@ def test_a_studys_files_stay_in_its_folder(name: str, mark: Path) -> None:
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
-    from exp.config.confdir import conf_dir
+    from exp.options.confdir import conf_dir
 
     folder = mark.parent / "deep" / "study" / "config"
     with initialize_config_dir(str(conf_dir())):

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from exp.analysis import archive
-from exp.analysis.collect import Collection, collect
+from exp.analysis.collect import collect
+from exp.analysis.collection import Collection
 from exp.analysis.filters import keep, plain
 from exp.analysis.grouping import differing, shown_value, telling
 from exp.analysis.run_data import RunData, read_run

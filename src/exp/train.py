@@ -22,11 +22,10 @@ def train(cfg: DictConfig) -> float:
 
     from exp.curves import summary as curves
     from exp.curves.verdict import Thresholds
-    from exp.loop import outputs
+    from exp.loop import outputs, trial
     from exp.run.interrupts import Interrupted
     from exp.run.result import write_result
     from exp.saved import card
-    from exp.study import trial
     from exp.training.build import build_hub, build_tracker
     from exp.training.fit import fit
     from exp.training.lifecycle import afterwards, opened, recorded

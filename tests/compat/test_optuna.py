@@ -41,4 +41,4 @@ def test_a_waiting_trial_is_taken_and_none_is_made(study: optuna.Study) -> None:
 
 def test_the_storage_still_takes_what_a_board_writes(study: optuna.Study) -> None:
     for name in ("set_study_system_attr", "set_trial_state_values", "set_trial_user_attr", "set_trial_param"):
-        assert hasattr(BaseStorage, name), f"optuna's storages have no {name} any more: see exp.work.board"
+        assert hasattr(BaseStorage, name), f"optuna's storages have no {name} any more: see exp.work.trial_queue"

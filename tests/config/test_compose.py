@@ -9,9 +9,9 @@ import pytest
 from exp.analysis.tables import load, plan
 from exp.analysis.tables.compose import Composer
 from exp.config.compose import compose, plain, search_path
-from exp.config.confdir import conf_dir
 from exp.errors import ExpError
-from exp.work import cell_trainer
+from exp.options.confdir import conf_dir
+from exp.training import cell_trainer
 
 
 @pytest.fixture

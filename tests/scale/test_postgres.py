@@ -8,8 +8,8 @@ from pathlib import Path
 import optuna
 from optuna.trial import TrialState
 
-from exp.work.board import counting
 from exp.work.storage import with_driver
+from exp.work.trial_queue import counting
 from tests.postgres import Postgres
 from tests.study.test_study_faults import finished, start
 

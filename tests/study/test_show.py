@@ -10,7 +10,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 from rich.console import Console
 
-from exp.study.live_table import LiveTable, folded, last_words
+from exp.study.progress import LiveTable, folded, last_words
 
 SPACE = {
     "optimizer.lr": FloatDistribution(1e-6, 1),

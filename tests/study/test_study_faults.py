@@ -14,8 +14,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from exp.work.board import counting
 from exp.work.storage import with_driver
+from exp.work.trial_queue import counting
 from tests.postgres import Postgres
 
 from .conftest import Sweep, command, environment, load

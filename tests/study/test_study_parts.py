@@ -16,8 +16,8 @@ from exp.run.process import this_process
 from exp.study.direction import check_known, directions, greater_is_better, wanted
 from exp.study.objective import Objective, read_constraints, reduce
 from exp.study.space import read_space
-from exp.work.board import Board, beat_key, counting
 from exp.work.storage import ClaimLock, open_storage, with_driver
+from exp.work.trial_queue import Board, beat_key, counting
 
 MRPC = {"data": {"metrics": ["accuracy", "f1"]}, "metric_for_best_model": None, "greater_is_better": None}
 

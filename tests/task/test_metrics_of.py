@@ -9,8 +9,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from exp.config.confdir import conf_dir
 from exp.errors import ExpError
+from exp.options.confdir import conf_dir
 from exp.study.direction import check_known, directions, wanted
 from exp.task import metrics_of
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from exp.analysis.collect import Problem
+from exp.analysis.collection import Problem
 from exp.analysis.run_data import RunData
 from exp.analysis.stats import Paired, Summary
 from exp.metrics.best import rises

@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any
 
 from exp.analysis.baseline import with_baseline
-from exp.analysis.collect import Collection
+from exp.analysis.collection import Collection
 from exp.analysis.comparison import ABSENT, COUNTED, Comparison, Condition, Measured, TaskComparison
 from exp.analysis.filters import MISSING, keep, plain, short_target, value_of
 from exp.analysis.run_data import RunData, full_name

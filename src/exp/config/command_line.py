@@ -17,9 +17,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from exp.compat.hydra import flags_parser
 from exp.config.compose import PRIMARY, compose, plain
-from exp.config.confdir import groups, root_keys
-from exp.distributed import ranks
 from exp.errors import ExpError
+from exp.options.confdir import groups, root_keys
+from exp.run import ranks
+from exp.run.continuation import FREE, interrupted_run
 
 TIME = "${now:"  # in the name of an output folder: the folder is ours to number
 AUTO = "auto"
@@ -142,8 +143,6 @@ def _value(words: Sequence[str], key: str) -> str | None:
 
 def _newest_interrupted(command: Command) -> Path | None:
     """The newest run below outputs/ that the command would repeat and that was stopped before its end."""
-    from exp.training.resume import interrupted_run
-
     cfg = compose(command.words, config_dir=command.config_dir)
     root = Path(written_dir(cfg, "run").partition(TIME)[0])
     found = interrupted_run(plain(cfg), root) if root.is_dir() else None
@@ -152,8 +151,6 @@ def _newest_interrupted(command: Command) -> Path | None:
 
 def _changes_no_number(word: str) -> bool:
     """What the run that was found does not say itself: the other words made its condition, so its config holds them."""
-    from exp.training.resume import FREE
-
     key = word.partition("=")[0].lstrip("+")
     return key.partition(".")[0] in FREE and key != "resume" and key not in groups() and not word.startswith("~")
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from exp.task.base import Examples, TaskData
+    from exp.data.examples import Examples, TaskData
 
 log = logging.getLogger(__name__)
 _FORMAT = 2  # of the cache file; a new number makes old entries unreadable

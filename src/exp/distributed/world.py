@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
     from transformers import PreTrainedModel
 
+    from exp.distributed.joined_ranks import Together
     from exp.distributed.options import Ddp, Fsdp
-    from exp.distributed.together import Together
 
 # What a process may be asked to stop by, in the order in which one of several is named.
 STOPS = tuple(number.name for number in Interrupts.watched)

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from exp.data.collate import Collator
+    from exp.data.examples import Examples
     from exp.data.features import FeatureSet
     from exp.distributed.world import World
-    from exp.task.base import Examples, Reading, Task
+    from exp.task.base import Reading, Task
 
 
 @dataclass(frozen=True)

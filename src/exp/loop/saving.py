@@ -17,8 +17,8 @@ from exp.model.adapter_state import extra_state, restore_extra_state
 from exp.run.folder import name_of, read_record
 
 if TYPE_CHECKING:
-    from exp.config.settings import TrainingSettings
     from exp.distributed.world import World
+    from exp.options.settings import TrainingSettings
     from exp.run.folder import Run
 
 log = logging.getLogger(__name__)

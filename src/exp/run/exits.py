@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from exp.distributed import ranks
 from exp.errors import ExpError
+from exp.run import ranks
 from exp.run.secrets import redacted
 
 BAD_INPUT = 2

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from optuna.trial import FrozenTrial, TrialState
 
 from exp.errors import ExpError
-from exp.work.board import GIVEN_BACK, counting
+from exp.work.trial_queue import GIVEN_BACK, counting
 
 if TYPE_CHECKING:
-    from exp.study.worker import StudyPlan
+    from exp.study.plan import StudyPlan
 
 SAME = 3  # first trials that fail in the same way before the study, or a worker, gives up
 

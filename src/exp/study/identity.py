@@ -22,7 +22,7 @@ from exp.study import frozen_config
 from exp.study.objective import Objective
 from exp.study.settings import StudySettings
 from exp.study.space import Space
-from exp.work.board import commit_now
+from exp.work.trial_queue import commit_now
 
 if TYPE_CHECKING:
     from optuna import Study

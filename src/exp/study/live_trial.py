@@ -1,4 +1,4 @@
-"""Optuna's trial behind the contract that a loop knows (exp.study.trial.Trial)."""
+"""Optuna's trial behind the contract that a loop knows (exp.loop.trial.Trial)."""
 
 from __future__ import annotations
 

@@ -17,9 +17,10 @@ from optuna.trial import FrozenTrial, TrialState
 from exp.run.files import write_atomic
 from exp.run.identity import flatten
 from exp.run.secrets import redacted
-from exp.study.live_table import best_of, seconds, state_word, value_text
-from exp.study.worker import StudyPlan, TrialWorker
-from exp.work.board import Board, counting
+from exp.study.plan import StudyPlan
+from exp.study.progress import best_of, seconds, state_word, value_text
+from exp.study.worker import TrialWorker
+from exp.work.trial_queue import Board, counting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

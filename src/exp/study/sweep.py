@@ -12,7 +12,6 @@ import shlex
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +24,20 @@ from exp.errors import ExpError
 from exp.run.files import create_once
 from exp.run.secrets import redacted
 from exp.study import frozen_config, identity
-from exp.study.check_points import check_ahead, group_names
+from exp.study.check_configs import check_ahead, group_names
+from exp.study.coordinator import tend
 from exp.study.direction import check_known, directions, wanted
 from exp.study.objective import Objective, read_constraints
+from exp.study.plan import StudyPlan
 from exp.study.samplers import make_pruner, make_sampler
 from exp.study.settings import StudySettings, read_settings
 from exp.study.space import Space, read_space
-from exp.study.worker import StudyPlan, TrialWorker, open_board
-from exp.work.board import commit_now
-from exp.work.coordinator import tend
-from exp.work.launched import Launched
-from exp.work.local import cores
+from exp.study.worker import TrialWorker, open_board
+from exp.work.launcher_workers import Launched
+from exp.work.local_workers import cores
 from exp.work.storage import ClaimLock, explained, open_storage, quiet
 from exp.work.storage_file import check_storage
+from exp.work.trial_queue import Board, commit_now
 
 
 def run(
@@ -55,9 +55,13 @@ def run(
         plan, worker = started.prepare(task)
         _warn(settings, plan)
         board = open_board(plan)
-        launched = None if _local(config) else partial(Launched, config, context, worker)
-        crew = launched and (lambda board, say: launched(board, settings.n_jobs, say))
-        return tend(board, plan, settings, worker, crew, identity.command_words(arguments))
+
+        def by_launcher(board: Board, say: Callable[[str], None]) -> Launched:
+            fixed = [f"{key}={value}" for key, value in space.fixed.items()]
+            return Launched(config, context, worker.named, fixed, plan.beat_every, board, settings.n_jobs, say)
+
+        make = None if _local(config) else by_launcher
+        return tend(board, plan, settings, worker, make, identity.command_words(arguments))
 
 
 class _Start:

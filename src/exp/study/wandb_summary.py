@@ -8,8 +8,9 @@ from typing import Any
 from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial
 
-from exp.study.live_table import best_of, state_word
-from exp.study.worker import StudyPlan, TrialWorker
+from exp.study.plan import StudyPlan
+from exp.study.progress import best_of, state_word
+from exp.study.worker import TrialWorker
 
 
 def summarize(plan: StudyPlan, worker: TrialWorker, trials: Sequence[FrozenTrial]) -> None:

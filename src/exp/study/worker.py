@@ -13,7 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,46 +26,19 @@ from optuna.trial import FrozenTrial, TrialState
 
 from exp.compat.hydra import returned
 from exp.compat.optuna import trial_id
-from exp.errors import ExpError
-from exp.run.files import no_room
+from exp.loop import trial as current_trial
+from exp.run.files import NoRoom, no_room
 from exp.run.result import read_result
-from exp.study import trial as current_trial
 from exp.study.failures import SAME, failing
 from exp.study.live_trial import LiveTrial
-from exp.study.objective import Objective
+from exp.study.plan import StudyPlan
 from exp.study.samplers import make_pruner, make_sampler
-from exp.study.space import Space
-from exp.work.board import INTERRUPTED as INTERRUPTED_ATTR
-from exp.work.board import Board, Heart, commit_now
 from exp.work.storage import ClaimLock, open_storage, patiently, quiet
+from exp.work.trial_queue import INTERRUPTED as INTERRUPTED_ATTR
+from exp.work.trial_queue import Board, Heart, commit_now, stop_key
 
 PATIENCE = 300.0  # seconds that a storage may be away before a worker gives up
 INTERRUPTED = 75  # the code that a run exits with when a signal asked it to end
-
-
-class NoRoom(ExpError):
-    """The disk is full: no trial can run until there is room."""
-
-
-@dataclass(frozen=True)
-class StudyPlan:
-    """Everything about a study that its workers need, in plain values."""
-
-    study_name: str
-    storage: str | None
-    folder: Path  # the sweep's
-    n_trials: int
-    retries: int
-    beat_every: float  # seconds
-    stale_after: float  # seconds
-    max_failure_rate: float  # share of n_trials
-    sampler: Mapping[str, Any]
-    pruner: Mapping[str, Any]
-    seeds: tuple[int, ...]
-    space: Space
-    custom: str | None  # dotted path of a function of (config, trial) that suggests more
-    objective: Objective
-    extra: Mapping[str, str]  # overrides of every trial where its config has the key
 
 
 @dataclass
@@ -77,7 +50,10 @@ class TrialWorker:
     context: HydraContext
     task: TaskFunction
     name: str
-    leash: str | None = None  # the coordinator that launched it, elsewhere; it says in the storage when to stop
+    coordinator: str | None = None  # that launched it on another machine; it says in the storage when to stop
+
+    def named(self, name: str, coordinator: str) -> TrialWorker:
+        return replace(self, name=name, coordinator=coordinator)
 
     def __call__(self, cfg: Any = None) -> int:
         """The number of trials that it ran."""
@@ -99,9 +75,11 @@ class TrialWorker:
 
     def _told_to_stop(self, board: Board) -> bool:
         """A coordinator beside us holds the other end of standard input, and closes it to stop us, or by dying."""
-        if self.leash is not None and stop_key(self.leash) in board.patiently(lambda: board.study.user_attrs):
+        if self.coordinator is not None and stop_key(self.coordinator) in board.patiently(
+            lambda: board.study.user_attrs
+        ):
             return True
-        if os.environ.get("EXP_STUDY_LEASH") != "stdin":
+        if os.environ.get("EXP_STUDY_COORDINATOR") != "stdin":
             return False
         ready, _, _ = select.select([sys.stdin], [], [], 0)
         return bool(ready) and not os.read(sys.stdin.fileno(), 1)
@@ -256,10 +234,6 @@ def open_board(plan: StudyPlan) -> Board:
 
 def _placeholder() -> optuna.samplers.BaseSampler:
     return optuna.samplers.RandomSampler()  # each trial gets a sampler of its own
-
-
-def stop_key(leash: str) -> str:
-    return f"stop {leash}"
 
 
 def _take_own_gpu() -> None:

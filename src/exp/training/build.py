@@ -9,15 +9,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exp.config.settings import TrainingSettings
 from exp.config.targets import make
-from exp.distributed import ranks
-from exp.distributed.together import Together
+from exp.distributed.joined_ranks import Together
 from exp.loop.base import Loop, Parts
 from exp.loop.curve_alerts import Watch
 from exp.loop.plan import plan
+from exp.options.settings import TrainingSettings
+from exp.run import ranks
 from exp.run.files import user_path
-from exp.saved.hub import Hub
 from exp.tracker.base import Fanout, NullTracker, Tracker
 from exp.tracker.jsonl import JsonlTracker
 
@@ -25,9 +24,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from exp.data.base import RawData
+    from exp.data.examples import TaskData
     from exp.data.features import Encoded
     from exp.distributed.world import World
-    from exp.task.base import Task, TaskData
+    from exp.task.base import Task
 
 Stamps = tuple[tuple[str, int, int], ...]  # path, bytes, time of the last change in ns
 
@@ -48,7 +48,8 @@ def build_loop(config: Mapping[str, Any]) -> Loop:
     return make(config["loop"], "loop")
 
 
-def build_hub(config: Mapping[str, Any]) -> Hub:
+def build_hub(config: Mapping[str, Any]) -> Any:
+    """An exp.saved.hub.Hub, whose room is above this one."""
     return make(config["hub"], "hub")
 
 

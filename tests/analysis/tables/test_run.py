@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from tests.analysis.tables.made import make_plan, write_run, write_table
 
-from exp.analysis.tables import claims, load, plan, run, workers
+from exp.analysis.tables import load, plan, run, workers
 from exp.errors import ExpError
+from exp.work import claims
 
 ROOT = Path(__file__).resolve().parents[3]
 COMMAND = [sys.executable, "-m", "tests.analysis.tables.stub_worker"]

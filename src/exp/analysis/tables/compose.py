@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from exp.analysis.tables.schema import SEEDS
-from exp.config.confdir import groups
 from exp.errors import ExpError
+from exp.options.confdir import groups
 from exp.run.files import user_path, write_atomic
 from exp.run.identity import condition_hash, flatten
 

@@ -8,16 +8,17 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from exp.analysis.collect import Collection, collect
+from exp.analysis.collect import collect
+from exp.analysis.collection import Collection
 from exp.analysis.run_data import RunData
 from exp.analysis.tables import compose
 from exp.analysis.tables.schema import PaperColumn, PaperRow, PaperTable, label
 from exp.config.command_line import quoted
-from exp.config.confdir import cache_dir
 from exp.errors import ExpError, nearest
 from exp.metrics.key import Key
 from exp.metrics.names import COMBINED, LOSS, METRICS, produced
 from exp.metrics.outside import is_outside
+from exp.options.confdir import cache_dir
 from exp.run.identity import ADDED, counts
 
 # found: a finished run; failed: one that failed, and is not tried again by itself; waiting: for the weights of another.

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from exp.analysis.run_data import RunData, read_run
-from exp.analysis.tables import claims, plan
+from exp.analysis.tables import plan
 from exp.analysis.tables.plan import Job, TablePlan
 from exp.analysis.tables.workers import CellProcess, CellProcesses, check_all, threads
 from exp.config.command_line import quoted
 from exp.errors import ExpError
 from exp.run.environment import gpus
+from exp.work import claims
 
 POLL, LOOK = 0.3, 3.0  # seconds: for our workers; at what others run
 GRACE = 20.0  # seconds that a run gets to save when it is stopped

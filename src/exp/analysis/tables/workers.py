@@ -1,4 +1,4 @@
-"""Worker processes on this machine, each warm: started once, given one run after the other (exp.work.cell_trainer)."""
+"""Worker processes on this machine: each is started once and trains many runs (exp.training.cell_trainer)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from exp.errors import ExpError
 
-COMMAND = [sys.executable, "-m", "exp.work.cell_trainer"]
+COMMAND = [sys.executable, "-m", "exp.training.cell_trainer", "exp.train"]
 TAIL = 15  # lines of a log that are shown
 
 

@@ -12,9 +12,10 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from exp.distributed.place import Place
-from exp.distributed.pulse import Pulse
+from exp.distributed.heartbeat import Pulse
 from exp.errors import ExpError
+from exp.run.place import Place, place
+from exp.run.ranks import BAD_INPUT, Ranks, current
 
 if TYPE_CHECKING:
     from torch.distributed import Store
@@ -144,3 +145,29 @@ def _store(place: Place, seconds: float) -> Store:
         ) from None
     restart = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     return PrefixStore(f"exp/{restart}", store)
+
+
+@contextmanager
+def joined() -> Iterator[Ranks]:
+    """Around an entry's whole work: meets the other processes that the launcher started, if it started any.
+
+    Raises ExpError where they cannot meet; one process a host says so.
+    """
+    where = place(os.environ)
+    if where.size == 1:
+        yield current.get()
+        return
+    # Broken connections are said once and in our words.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    try:
+        together = Together(where)
+    except ExpError:
+        if where.local_rank:
+            raise SystemExit(BAD_INPUT) from None
+        raise
+    before = current.set(together)
+    try:
+        yield together
+    finally:
+        together.leave()
+        current.reset(before)

@@ -15,12 +15,13 @@ from optuna.trial import FrozenTrial, TrialState
 from exp.errors import ExpError
 from exp.run.environment import gpus
 from exp.study.failures import failing
-from exp.study.live_table import Show, make_show
+from exp.study.plan import StudyPlan
+from exp.study.progress import Show, make_show
 from exp.study.report import report
 from exp.study.settings import StudySettings
-from exp.study.worker import StudyPlan, TrialWorker
-from exp.work.board import Board, counting
-from exp.work.local import LocalWorkers, cores, pack_worker
+from exp.study.worker import TrialWorker
+from exp.work.local_workers import LocalWorkers, cores, pack_worker
+from exp.work.trial_queue import Board, counting
 
 POLL = 0.2  # seconds
 GRACE = 15.0  # seconds that a worker gets to save when it is stopped

@@ -13,17 +13,16 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.plugins import Plugins
-from hydra.types import HydraContext
+from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from exp.config.launchers import gist
 from exp.errors import ExpError
-from exp.study.worker import TrialWorker, stop_key
-from exp.work.board import Board, beat_key
-from exp.work.launchers import gist
+from exp.work.trial_queue import Board, beat_key, stop_key
 
 LEAVE = 10.0  # seconds that launched workers get to end by themselves, once nothing is left to do
 GIVE_UP = 3  # launches in a row, a worker, that end without a finished trial
@@ -44,11 +43,13 @@ class Launched:
 
     config: DictConfig
     context: HydraContext
-    worker: TrialWorker
+    make_worker: Callable[[str, str], TaskFunction]  # (name, coordinator): what a launcher is to run
+    overrides: list[str]  # of every trial, for the launcher's own records
+    beat_every: float  # seconds
     board: Board
     size: int
     say: Callable[[str], None]
-    leash: str = field(default_factory=lambda: secrets.token_hex(4))
+    coordinator: str = field(default_factory=lambda: secrets.token_hex(4))
     calls: dict[int, Call] = field(default_factory=dict)  # by the first of their slots
     launches: int = 0
     deaths: int = 0  # in a row, without a trial told in between
@@ -70,7 +71,7 @@ class Launched:
         """Takes away launches that ended; True if one of them failed or its worker is gone."""
         died = False
         beats: dict[str, Any] = {}
-        if self._singly and time.monotonic() - self.looked > self.worker.plan.beat_every:
+        if self._singly and time.monotonic() - self.looked > self.beat_every:
             self.looked = time.monotonic()
             beats = self._beats()
         for slot, call in list(self.calls.items()):
@@ -93,7 +94,7 @@ class Launched:
 
     def release(self) -> None:
         """Asks every worker to end after its trial."""
-        self.board.patiently(lambda: self.board.study.set_user_attr(stop_key(self.leash), True))
+        self.board.patiently(lambda: self.board.study.set_user_attr(stop_key(self.coordinator), True))
 
     def stop(self, seconds: float) -> None:
         """SLURM's jobs are ended, and their runs save; other launchers' workers end with this process or a trial."""
@@ -124,18 +125,17 @@ class Launched:
     def _launch(self, count: int) -> None:
         slot = self.launches
         self.launches += count
-        worker = replace(self.worker, name=f"{self.leash}-{slot}", leash=self.leash)
+        worker = self.make_worker(f"{self.coordinator}-{slot}", self.coordinator)
         launcher = Plugins.instance().instantiate_launcher(
             config=self.config, hydra_context=self.context, task_function=worker
         )
         # Not <n>: that is trial n's folder.
         jobs = [[f"hydra.sweep.subdir=workers/{slot + index}"] for index in range(count)]
-        fixed = [f"{key}={value}" for key, value in worker.plan.space.fixed.items()]
         call = Call(count)
 
         def work() -> None:
             try:
-                for returned in launcher.launch([[*job, *fixed] for job in jobs], initial_job_idx=slot):
+                for returned in launcher.launch([[*job, *self.overrides] for job in jobs], initial_job_idx=slot):
                     _ = returned.return_value  # raises what the worker raised
             except BaseException as error:  # told by `reap`, in the coordinator's thread
                 call.error = error
@@ -148,7 +148,7 @@ class Launched:
     def _beats(self) -> dict[str, Any]:
         """The signs of life of this coordinator's workers."""
         attrs: Mapping[str, Any] = self.board.patiently(lambda: self.board.study.user_attrs)
-        mine = beat_key(f"{self.leash}-")
+        mine = beat_key(f"{self.coordinator}-")
         return {key.removeprefix(beat_key("")): beat for key, beat in attrs.items() if key.startswith(mine)}
 
     def _gone(self, slot: int, beats: Mapping[str, Any]) -> bool:
@@ -156,7 +156,7 @@ class Launched:
 
         submitit asks sacct, as rarely as every ten minutes, and for ever where there is no accounting.
         """
-        own = {name: beat for name, beat in beats.items() if name.startswith(f"{self.leash}-{slot}-")}
+        own = {name: beat for name, beat in beats.items() if name.startswith(f"{self.coordinator}-{slot}-")}
         if not own:  # in the queue
             return False
         name = max(own, key=lambda name: own[name]["time"])

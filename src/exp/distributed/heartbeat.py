@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from exp.distributed.place import Place
+from exp.run.place import Place
 
 if TYPE_CHECKING:
     from torch.distributed import Store

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 from optuna.trial import FrozenTrial, TrialState
 
-from exp.study.worker import StudyPlan
-from exp.work.board import GIVEN_BACK, RETRY_OF, counting
+from exp.study.plan import StudyPlan
+from exp.work.trial_queue import GIVEN_BACK, RETRY_OF, counting
 
 ROWS = 20  # trials in the live table, where the terminal is high enough
 BESIDE = 38  # columns that number, state, value and time of a trial take

@@ -5,14 +5,12 @@ Light until there are several: one process imports no torch for this, and `curre
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol
 
-from exp.distributed.place import Place, place
-from exp.errors import ExpError
+from exp.run.place import Place
 
 
 class Ranks(Protocol):
@@ -54,31 +52,3 @@ class SingleProcess:
 
 BAD_INPUT = 2
 current: ContextVar[Ranks] = ContextVar("ranks", default=SingleProcess())  # noqa: B039 (stateless)
-
-
-@contextmanager
-def joined() -> Iterator[Ranks]:
-    """Around an entry's whole work: meets the other processes that the launcher started, if it started any.
-
-    Raises ExpError where they cannot meet; that is said once a host.
-    """
-    where = place(os.environ)
-    if where.size == 1:
-        yield current.get()
-        return
-    from exp.distributed.together import Together
-
-    # Broken connections are said once and in our words.
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    try:
-        together = Together(where)
-    except ExpError:
-        if where.local_rank:
-            raise SystemExit(BAD_INPUT) from None
-        raise
-    before = current.set(together)
-    try:
-        yield together
-    finally:
-        together.leave()
-        current.reset(before)

@@ -200,6 +200,11 @@ def beat_key(worker: str) -> str:
     return f"worker {worker}"
 
 
+def stop_key(coordinator: str) -> str:
+    """The study's user attribute that tells the workers of this coordinator to end."""
+    return f"stop {coordinator}"
+
+
 class Heart:
     """Writes a worker's timestamped record while it lives, from a thread, because a training step may take long."""
 

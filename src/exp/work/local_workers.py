@@ -11,10 +11,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from exp.errors import ExpError
-from exp.study.worker import TrialWorker
 from exp.work.worker_process import NO_ROOM
 
 STILLBORN = 3  # workers that die one after the other before they take a trial
@@ -102,7 +101,7 @@ class LocalWorkers:
     def _start(self, slot: int) -> subprocess.Popen[bytes]:
         environment = {
             **os.environ,
-            "EXP_STUDY_LEASH": "stdin",
+            "EXP_STUDY_COORDINATOR": "stdin",
             "EXP_STUDY_WORKER": str(slot),
             "OMP_NUM_THREADS": str(self.threads),
             "MKL_NUM_THREADS": str(self.threads),
@@ -129,7 +128,7 @@ class LocalWorkers:
         return process
 
 
-def pack_worker(worker: TrialWorker) -> bytes:
+def pack_worker(worker: Callable[[], Any]) -> bytes:
     """What exp.work.worker_process takes. Raises ExpError for a task that cannot be sent to another process."""
     import cloudpickle
     from hydra.core.singleton import Singleton

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from exp.distributed import ranks
-from exp.distributed.together import Together
+from exp.distributed.joined_ranks import Together
 from exp.errors import ExpError
+from exp.run import ranks
 from exp.run.interrupts import Interrupted
 from exp.run.logs import TO_FILE_ONLY
 
