@@ -46,7 +46,7 @@ def train(cfg: DictConfig) -> float:
             with afterwards(run, "the curve"):
                 # A trial's picture would cost more than its overhead is allowed; `exp.curves` draws it when asked.
                 alone = isinstance(trial.current.get(), trial.NoTrial)
-                log.info("%s", curves.finish(folder, Thresholds(), picture=alone))
+                log.info("%s", curves.draw_and_judge(folder, Thresholds(), picture=alone))
             with afterwards(run, "the model card"):
                 card.write(folder, result)
         with afterwards(run, "the upload"):

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from exp.errors import ExpError
 from exp.options.confdir import conf_dir
-from exp.study.direction import check_known, directions, wanted
+from exp.study.direction import check_objectives, directions, wanted
 from exp.task import metrics_of
 
 
@@ -59,9 +59,9 @@ def test_a_study_seeks_the_primary_metric():
     stsb = composed("data=stsb", "task.metrics=[rmse,pearson]")
     assert wanted(None, stsb) == ["eval/rmse"]
     assert directions(None, ["eval/rmse", "eval_pearson", "eval_mm/mae"], stsb) == ["minimize", "maximize", "minimize"]
-    check_known(["rmse", "eval/loss", "cost/steps"], stsb)
+    check_objectives(["rmse", "eval/loss", "cost/steps"], stsb)
     with pytest.raises(ExpError, match="no evaluation of this data computes it"):
-        check_known(["eval/accuracy"], stsb)
+        check_objectives(["eval/accuracy"], stsb)
 
 
 def test_it_stays_light():

@@ -27,7 +27,7 @@ ABSENT = "-"
 
 
 @dataclass(frozen=True)
-class Measured:
+class MetricSummary:
     """One metric of one condition. `best_step` is the median step of the best values; `bad` counts NaN."""
 
     best: Summary
@@ -46,7 +46,7 @@ class Condition:
     varies: Mapping[str, Any]
     runs: tuple[RunData, ...]
     statuses: Mapping[str, int]
-    metrics: Mapping[str, Measured]
+    metrics: Mapping[str, MetricSummary]
     paired: Paired | None
     notes: tuple[str, ...]
 

@@ -12,7 +12,7 @@ from exp.run.events import Event
 
 
 @dataclass(frozen=True)
-class Warning:
+class CurveWarning:
     state: str
     step: int
     title: str
@@ -26,11 +26,11 @@ class LiveRules:
         self.facts = facts
         self.limits = limits
         self.builder = CurveBuilder()
-        self.told: set[str] = set()
+        self.warned: set[str] = set()
         self.events = 0
         self.next_look = 0  # a look reads the whole curve, so between evaluations looks grow rarer
 
-    def update(self, event: Event) -> list[Warning]:
+    def update(self, event: Event) -> list[CurveWarning]:
         bad_before = len(self.builder.bad)
         self.builder.add(event)
         self.events += 1
@@ -46,11 +46,11 @@ class LiveRules:
                 rules["underfitting"] = underfitting
         warnings = []
         for state, rule in rules.items():
-            if state in self.told:
+            if state in self.warned:
                 continue
             found = rule(curve, self.facts, self.limits)
             if found is not None:
-                self.told.add(state)
+                self.warned.add(state)
                 text = "; ".join(found[1]) + ". Try: " + "; ".join(REMEDIES[state])
-                warnings.append(Warning(state, event.step, f"{TITLES[state]} at step {event.step}", text))
+                warnings.append(CurveWarning(state, event.step, f"{TITLES[state]} at step {event.step}", text))
         return warnings

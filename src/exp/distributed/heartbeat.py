@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 BEAT = 1.0  # seconds
 GRACE = 3.0  # seconds in which the main thread may notice by itself that another process ended
-FAILED, GONE = 2, 75  # exit codes: of bad input, and of an interrupted run (sysexits.h EX_TEMPFAIL)
+FAILED, INTERRUPTED = 2, 75  # exit codes: of bad input, and of an interrupted run (sysexits.h EX_TEMPFAIL)
 
-End = Callable[[str, str], None]  # status and reason, as in run.json
+EndRun = Callable[[str, str], None]  # status and reason, as in run.json
 
 
-class Pulse:
-    """Says whether all live. After `guard` it also ends this process, when another one failed or fell silent."""
+class HeartbeatMonitor:
+    """Says whether all live. After `watch_others` it also ends this process, when another one failed or fell silent."""
 
     def __init__(self, store: Store, place: Place) -> None:
         self.store, self.place = store, place
@@ -40,25 +40,25 @@ class Pulse:
         self.broken = False  # the store refuses
         self.failed: str | None = None  # what another process said of its end
         self.lost_after = 0.0  # seconds; 0: nobody guards
-        self.end: End | None = None
-        for target in (self._talk, self._watch):
+        self.end: EndRun | None = None
+        for target in (self._exchange_beats, self._end_if_lost):
             threading.Thread(target=target, daemon=True, name=f"exp{target.__name__}").start()
 
-    def guard(self, lost_after: float, end: End) -> None:
+    def watch_others(self, lost_after: float, end: EndRun) -> None:
         """From now on a silence of `lost_after` seconds ends this process; `end` writes its record first."""
-        self._listen_anew()
+        self._reset_timers()
         self.end, self.lost_after = end, lost_after
 
-    def _listen_anew(self) -> None:
+    def _reset_timers(self) -> None:
         self.answered = time.monotonic()
         self.heard = dict.fromkeys(self.others, self.answered)
 
-    def stand_down(self) -> None:
+    def stop_watching(self) -> None:
         """The main thread has noticed by itself, or has nothing more to do with the others."""
         self.lost_after = 0.0
 
     def stop(self) -> None:
-        self.stand_down()
+        self.stop_watching()
         self.over.set()
 
     def publish(self, reason: str) -> None:
@@ -91,7 +91,7 @@ class Pulse:
         now = time.monotonic()
         return [rank for rank, heard in self.heard.items() if now - heard > 2.5 * BEAT]
 
-    def _talk(self) -> None:
+    def _exchange_beats(self) -> None:
         store = self.store.clone()  # a client waits for its answer; the main thread has its own
         while not self.over.wait(BEAT):
             try:
@@ -105,13 +105,13 @@ class Pulse:
             except RuntimeError:
                 self.broken = True
 
-    def _watch(self) -> None:
+    def _end_if_lost(self) -> None:
         failed_since = broken_since = None
         before = time.monotonic()
         while not self.over.wait(BEAT / 2):
             now = time.monotonic()
             if now - before > 5 * BEAT:  # this process was stopped itself, and heard nobody meanwhile
-                self._listen_anew()
+                self._reset_timers()
             before = now
             failed_since = (failed_since or now) if self.failed else None
             if not self.lost_after:
@@ -121,14 +121,14 @@ class Pulse:
                 os.kill(os.getpid(), signal.SIGTERM)
             silent = [rank for rank, heard in self.heard.items() if now - heard > self.lost_after]
             if failed_since and now - failed_since > GRACE:
-                self._leave("failed", f"{self.failed}", FAILED)
+                self._exit("failed", f"{self.failed}", FAILED)
             elif now - self.answered > self.lost_after:
-                self._leave("interrupted", f"no answer from the launcher for {self.lost_after:g} s", GONE)
+                self._exit("interrupted", f"no answer from the launcher for {self.lost_after:g} s", INTERRUPTED)
             elif silent and not self.broken:
                 which = ", ".join(map(str, silent))
-                self._leave("interrupted", f"nothing heard from process {which} for {self.lost_after:g} s", GONE)
+                self._exit("interrupted", f"nothing heard from process {which} for {self.lost_after:g} s", INTERRUPTED)
 
-    def _leave(self, status: str, reason: str, code: int) -> None:
+    def _exit(self, status: str, reason: str, code: int) -> None:
         """The record, then the process: the main thread may wait for what never comes."""
         end = self.end
         assert end is not None

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from exp.distributed.heartbeat import Pulse
+from exp.distributed.heartbeat import HeartbeatMonitor
 from exp.errors import ExpError
 from exp.run.place import Place, place
 from exp.run.ranks import BAD_INPUT, Ranks, current
@@ -25,15 +25,15 @@ TELL_SECONDS = 5.0
 POLL = 0.02  # seconds between two looks at the store
 
 
-class Together:
+class JoinedRanks:
     """The store holds what is agreed on, how each process ended, and a beat of each that lives."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
         self.join_seconds = float(os.environ.get("EXP_JOIN_SECONDS", JOIN_SECONDS))
         self.store = _store(place, self.join_seconds)
-        self.pulse = Pulse(self.store, place)
-        self.told = False
+        self.heartbeat = HeartbeatMonitor(self.store, place)
+        self.user_told = False
         self.asked: Counter[tuple[str, str]] = Counter()
 
     def decide(self, name: str, ask: Callable[[], Any]) -> Any:
@@ -42,62 +42,62 @@ class Together:
             answer = ask()
             self.store.set(key, json.dumps(answer))
             return answer
-        return json.loads(self._await(key, 0))
+        return json.loads(self._wait_for(key, 0))
 
     def collect(self, name: str, value: Any) -> list[Any]:
         key = self._key("collected", name)
         self.store.set(f"{key}/{self.place.rank}", json.dumps(value, default=str))
         if not self.place.first:
             return []
-        return [json.loads(self._await(f"{key}/{rank}", rank)) for rank in range(self.place.size)]
+        return [json.loads(self._wait_for(f"{key}/{rank}", rank)) for rank in range(self.place.size)]
 
-    def says(self, message: str) -> bool:
-        self.pulse.publish(message)
+    def tells_user(self, message: str) -> bool:
+        self.heartbeat.publish(message)
         if self.place.first:
-            self.told = True
+            self.user_told = True
             with suppress(RuntimeError):
                 self.store.set("told", "1")
             return True
         end = time.monotonic() + TELL_SECONDS  # the first process tells; where it is gone already, somebody has to
         try:
             while time.monotonic() < end:
-                if self._there("told"):
+                if self._has("told"):
                     self.store.add("heard", 1)
                     return False
                 time.sleep(POLL)
         except ExpError:  # the store was the first process's own, and is gone with it
             return self.place.local_rank == 0
-        return self.only_one("teller")
+        return self.is_first_to("teller")
 
     @contextmanager
-    def first_here(self, name: str) -> Iterator[None]:
+    def first_on_host(self, name: str) -> Iterator[None]:
         key = self._key("passed", f"{name}/{os.uname().nodename}")
         if self.place.local_rank == 0:
             yield
             self.store.set(key, "1")
         else:
             # As long as it takes: the beats tell whether the other one lives.
-            self._await(key, 0, patient=True)
+            self._wait_for(key, 0, patient=True)
             yield
 
     def leave(self) -> None:
         end = time.monotonic() + TELL_SECONDS / 2
         # The store may be this process's own: the others hear that all is told before it goes.
         with suppress(RuntimeError):
-            while self.told and time.monotonic() < end and self.store.add("heard", 0) < self.place.size - 1:
+            while self.user_told and time.monotonic() < end and self.store.add("heard", 0) < self.place.size - 1:
                 time.sleep(POLL)
-        self.pulse.stop()
+        self.heartbeat.stop()
 
     def _key(self, kind: str, name: str) -> str:
         """Another one each time, and the same in all processes, which ask in the same order."""
         self.asked[kind, name] += 1
         return f"{kind}/{name}/{self.asked[kind, name]}"
 
-    def _await(self, key: str, rank: int, patient: bool = False) -> str:
+    def _wait_for(self, key: str, rank: int, patient: bool = False) -> str:
         """The value that process `rank` leaves under `key`; raises ExpError where it will not come."""
         end = time.monotonic() + (math.inf if patient else self.join_seconds)
-        while not self._there(key):
-            failure = self.pulse.failure()
+        while not self._has(key):
+            failure = self.heartbeat.failure()
             if failure is not None:
                 raise ExpError(failure)
             if time.monotonic() > end:
@@ -107,13 +107,13 @@ class Together:
             time.sleep(POLL)
         return self.store.get(key).decode()
 
-    def _there(self, key: str) -> bool:
+    def _has(self, key: str) -> bool:
         try:
             return self.store.check([key])
         except RuntimeError:
             raise ExpError("the launcher that holds the processes together is gone") from None
 
-    def only_one(self, name: str) -> bool:
+    def is_first_to(self, name: str) -> bool:
         try:
             return self.store.add(name, 1) == 1
         except RuntimeError:
@@ -160,7 +160,7 @@ def joined() -> Iterator[Ranks]:
     # Broken connections are said once and in our words.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     try:
-        together = Together(where)
+        together = JoinedRanks(where)
     except ExpError:
         if where.local_rank:
             raise SystemExit(BAD_INPUT) from None

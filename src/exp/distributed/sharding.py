@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 log = logging.getLogger("exp")
 
 
-def layers(model: PreTrainedModel) -> list[str] | None:
+def natural_units(model: PreTrainedModel) -> list[str] | None:
     """The classes that `model` does not want cut, but for those that cannot be units."""
     around = _around_embeddings(model)
     return [name for name in unsplit_classes(model) if name not in around] or None
 
 
-def larger(model: PreTrainedModel, least: int) -> list[str]:
+def units_above(model: PreTrainedModel, least: int) -> list[str]:
     """The classes that have a module of more than `least` parameters and can be units.
 
     Accelerate 1.15 has a policy by size, which also takes lists of modules; those have no forward pass, and
@@ -64,7 +64,7 @@ def can_offload() -> bool:
     return True
 
 
-def allow_on_cpu(accelerator: Accelerator, plugin: Any) -> None:
+def shard_on_cpu(accelerator: Accelerator, plugin: Any) -> None:
     """Accelerate 1.15 shards on GPUs only, and on a CPU silently takes DDP; its FSDP2 code works there as well."""
     from accelerate.utils import DistributedType
 
@@ -75,29 +75,29 @@ def allow_on_cpu(accelerator: Accelerator, plugin: Any) -> None:
     accelerator.state.distributed_type, accelerator.state.fsdp_plugin = DistributedType.FSDP, plugin
 
 
-def is_cut(value: Any) -> bool:
+def is_sharded(value: Any) -> bool:
     """Whether it is a DTensor; importing the class takes a while, and one process has none."""
     return hasattr(value, "full_tensor")
 
 
-def whole(value: Any, keep: bool = True) -> Any:
+def gather_whole(value: Any, keep: bool = True) -> Any:
     """`value` with every slice replaced by its whole tensor on the CPU; all processes have to call this.
 
     `keep=False` takes part in it and throws the tensors away, one after the other.
     """
-    if is_cut(value):
+    if is_sharded(value):
         full = value.full_tensor()
         return full.cpu() if keep else None
     if isinstance(value, Mapping):
-        return {key: whole(item, keep) for key, item in value.items()}
+        return {key: gather_whole(item, keep) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [whole(item, keep) for item in value]
+        return [gather_whole(item, keep) for item in value]
     return value
 
 
-def like(value: torch.Tensor, own: Any) -> torch.Tensor:
+def cut_like(value: torch.Tensor, own: Any) -> torch.Tensor:
     """The slice of a whole tensor that belongs where `own` is; `value` itself where nothing is cut."""
-    if not is_cut(own):
+    if not is_sharded(own):
         return value
     from torch.distributed.tensor import distribute_tensor
 
@@ -105,14 +105,14 @@ def like(value: torch.Tensor, own: Any) -> torch.Tensor:
     return distribute_tensor(value.to(own.device), own.device_mesh, own.placements, src_data_rank=None)
 
 
-def optimizer_like(state: dict[str, Any], optimizer: Any) -> dict[str, Any]:
+def cut_optimizer_state(state: dict[str, Any], optimizer: Any) -> dict[str, Any]:
     """An optimizer's state dict, its tensors cut as the parameters that they belong to."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    if not any(is_cut(parameter) for parameter in parameters):
+    if not any(is_sharded(parameter) for parameter in parameters):
         return state
     cut = {
         number: {
-            key: like(value, parameters[number])
+            key: cut_like(value, parameters[number])
             if isinstance(value, torch.Tensor) and value.shape == parameters[number].shape
             else value
             for key, value in entry.items()
@@ -130,7 +130,7 @@ def unshard(model: nn.Module) -> None:
     made: dict[int, nn.Parameter] = {}  # a tied weight stays one
     for module in model.modules() if cut else ():
         for name, parameter in list(module.named_parameters(recurse=False)):
-            if is_cut(parameter):
+            if is_sharded(parameter):
                 if id(parameter) not in made:
                     full = parameter.detach().full_tensor().cpu()
                     made[id(parameter)] = nn.Parameter(full, requires_grad=parameter.requires_grad)

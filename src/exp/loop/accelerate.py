@@ -63,16 +63,16 @@ class AccelerateLoop:
                 )
                 indices = iter(list(order)[first:])
                 while group := list(islice(indices, accumulation)):
-                    batches = [parts.collator([train[i] for i in world.share(chosen)]) for chosen in group]
+                    batches = [parts.collator([train[i] for i in world.own_examples(chosen)]) for chosen in group]
                     units = step_units(parts, group, batches)
-                    total = world.total(sum(units))
+                    total = world.total_units(sum(units))
                     loss = torch.zeros((), device=accelerator.device)
                     for number, (batch, count) in enumerate(zip(batches, units, strict=True), start=1):
                         batch = {key: value.to(accelerator.device) for key, value in batch.items()}
                         # Gradients meet those of other processes once a step, in its last backward pass.
                         with nullcontext() if number == len(group) else accelerator.no_sync(model):
                             # A mean over all units of the step: micro-batches may differ in their numbers.
-                            micro_loss = world.weigh(model(**batch).loss, count, total)
+                            micro_loss = world.scale_loss(model(**batch).loss, count, total)
                             accelerator.backward(micro_loss)
                         loss += micro_loss.detach()
                     grad_norm = clip(accelerator, model, settings.max_grad_norm, session.logs_next())

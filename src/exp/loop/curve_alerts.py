@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from exp.tracker.base import Tracker
 
 
-class Watch:
+class CurveAlerts:
     """Passes everything on to `tracker` and reads along."""
 
     def __init__(self, tracker: Tracker) -> None:

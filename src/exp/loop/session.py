@@ -105,7 +105,7 @@ class Session:
 
     def before_update(self, loss: torch.Tensor) -> None:
         """`loss`: mean over the step's micro-batches. A bad one is refused here, while the weights are still good."""
-        self.loss = self.world.mean(loss.detach(), self.interrupts.received)
+        self.loss = self.world.mean_loss(loss.detach(), self.interrupts.received)
         answer = self.bad_loss.judge(self.loss, self.step + 1, self._lr())
         if answer == "keep":
             return

@@ -24,11 +24,11 @@ class Ranks(Protocol):
         """Every process's value, in order, on the first process; empty on the others."""
         ...
 
-    def says(self, message: str) -> bool:
+    def tells_user(self, message: str) -> bool:
         """Whether this process is the one that tells the user; all others learn that the run is over."""
         ...
 
-    def first_here(self, name: str) -> Any:
+    def first_on_host(self, name: str) -> Any:
         """A context: the first process of each host passes through before the others, who find its files."""
         ...
 
@@ -42,11 +42,11 @@ class SingleProcess:
     def collect(self, name: str, value: Any) -> list[Any]:
         return [value]
 
-    def says(self, message: str) -> bool:
+    def tells_user(self, message: str) -> bool:
         return True
 
     @contextmanager
-    def first_here(self, name: str) -> Iterator[None]:
+    def first_on_host(self, name: str) -> Iterator[None]:
         yield
 
 

@@ -14,14 +14,14 @@ from optuna.trial import FrozenTrial, TrialState
 
 from exp.errors import ExpError
 from exp.run.environment import gpus
-from exp.study.failures import failing
+from exp.study.failures import reason_to_stop
 from exp.study.plan import StudyPlan
-from exp.study.progress import Show, make_show
+from exp.study.progress import Progress, make_progress
 from exp.study.report import report
 from exp.study.settings import StudySettings
 from exp.study.worker import TrialWorker
-from exp.work.local_workers import LocalWorkers, cores, pack_worker
-from exp.work.trial_queue import Board, counting
+from exp.work.local_workers import LocalWorkers, cpu_count, pack_worker
+from exp.work.trial_queue import TrialQueue, slot_holders
 
 POLL = 0.2  # seconds
 GRACE = 15.0  # seconds that a worker gets to save when it is stopped
@@ -29,41 +29,43 @@ INTERRUPTED = 130
 
 
 @dataclass
-class Wishes:
+class StopRequest:
     """What the user asked for by signals."""
 
     finish: bool = False
     stop: bool = False
 
 
-def tend(
-    board: Board,
+def run_study(
+    queue: TrialQueue,
     plan: StudyPlan,
     settings: StudySettings,
     worker: TrialWorker,
-    launched: Callable[[Board, Callable[[str], None]], Workers] | None,
+    launched: Callable[[TrialQueue, Callable[[str], None]], Workers] | None,
     command: str,
 ) -> None:
     """Raises ExpError where trials fail as they must not; exits with 130 after Ctrl-C."""
-    show = make_show(plan)
-    wishes = Wishes()
+    progress = make_progress(plan)
+    request = StopRequest()
     problem: ExpError | None = None
     try:
-        with _signals(wishes, show):
+        with _signals(request, progress):
             if settings.n_jobs == 0:
-                show.update(board.trials(), 1)
+                progress.update(queue.trials(), 1)
                 worker()
-                show.update(board.trials(), 1)
-                problem = failing(board.trials(), plan)
+                progress.update(queue.trials(), 1)
+                problem = reason_to_stop(queue.trials(), plan)
             else:
-                crew = launched(board, show.say) if launched else _crew(plan, settings, worker, show)
-                problem = _keep_going(board, plan, settings, crew, show, wishes)
+                workers = (
+                    launched(queue, progress.say) if launched else _local_workers(plan, settings, worker, progress)
+                )
+                problem = _run_until_done(queue, plan, settings, workers, progress, request)
     finally:
-        show.close()
-    report(board, plan, worker, command, settings.pictures)
+        progress.close()
+    report(queue, plan, worker, command, settings.pictures)
     if problem is not None:
         raise problem
-    if wishes.finish or wishes.stop:
+    if request.finish or request.stop:
         print("stopped; the same command goes on")
         raise SystemExit(INTERRUPTED)
 
@@ -87,75 +89,80 @@ class Workers(Protocol):
     def leave(self) -> None: ...
 
 
-def _crew(plan: StudyPlan, settings: StudySettings, worker: TrialWorker, show: Show) -> LocalWorkers:
-    threads = settings.threads or max(1, cores() // settings.n_jobs)
-    return LocalWorkers(pack_worker(worker), plan.folder / "workers", settings.n_jobs, threads, gpus(), show.say)
+def _local_workers(plan: StudyPlan, settings: StudySettings, worker: TrialWorker, progress: Progress) -> LocalWorkers:
+    threads = settings.threads or max(1, cpu_count() // settings.n_jobs)
+    return LocalWorkers(pack_worker(worker), plan.folder / "workers", settings.n_jobs, threads, gpus(), progress.say)
 
 
-def _keep_going(
-    board: Board, plan: StudyPlan, settings: StudySettings, crew: Workers, show: Show, wishes: Wishes
+def _run_until_done(
+    queue: TrialQueue,
+    plan: StudyPlan,
+    settings: StudySettings,
+    workers: Workers,
+    progress: Progress,
+    request: StopRequest,
 ) -> ExpError | None:
     problem: ExpError | None = None
     done_before, released, looked = 0, False, time.monotonic()
     try:
         while True:
-            trials = board.trials()
+            trials = queue.trials()
             done = sum(trial.state.is_finished() for trial in trials)
-            show.update(trials, crew.busy)
-            died = crew.reap(done, done_before)
+            progress.update(trials, workers.busy)
+            died = workers.reap(done, done_before)
             done_before = done
             if died or time.monotonic() - looked > settings.beat_every:
                 looked = time.monotonic()
-                for number in board.recover():
-                    show.say(f"trial {number} lost its worker; it runs again under another number")
-                trials = board.trials()
-            problem = problem or failing(trials, plan)
-            if wishes.stop:
+                for number in queue.recover():
+                    progress.say(f"trial {number} lost its worker; it runs again under another number")
+                trials = queue.trials()
+            problem = problem or reason_to_stop(trials, plan)
+            if request.stop:
                 break
-            if reached(trials, plan.n_trials):
+            if is_complete(trials, plan.n_trials):
                 break
-            if wishes.finish or problem is not None:
+            if request.finish or problem is not None:
                 if not released:
-                    crew.release()
+                    workers.release()
                     released = True
-                if not crew.busy:
+                if not workers.busy:
                     break
-            elif free := claimable(trials, plan.n_trials):
-                crew.fill(free + sum(trial.state == TrialState.RUNNING for trial in trials))
+            elif free := free_slots(trials, plan.n_trials):
+                workers.fill(free + sum(trial.state == TrialState.RUNNING for trial in trials))
             time.sleep(POLL)
     finally:
-        if wishes.stop or not reached(board.trials(), plan.n_trials):
-            crew.stop(GRACE)
-            board.recover()
-        crew.leave()
+        if request.stop or not is_complete(queue.trials(), plan.n_trials):
+            workers.stop(GRACE)
+            queue.recover()
+        workers.leave()
     return problem
 
 
-def reached(trials: Sequence[FrozenTrial], total: int) -> bool:
-    held = counting(trials)
+def is_complete(trials: Sequence[FrozenTrial], total: int) -> bool:
+    held = slot_holders(trials)
     return len(held) >= total and all(trial.state.is_finished() for trial in held)
 
 
-def claimable(trials: Sequence[FrozenTrial], total: int) -> int:
+def free_slots(trials: Sequence[FrozenTrial], total: int) -> int:
     """Slots that a worker could take now."""
     waiting = sum(trial.state == TrialState.WAITING for trial in trials)
-    return waiting + max(0, total - len(counting(trials)))
+    return waiting + max(0, total - len(slot_holders(trials)))
 
 
 @contextmanager
-def _signals(wishes: Wishes, show: Show) -> Iterator[None]:
+def _signals(request: StopRequest, progress: Progress) -> Iterator[None]:
     """Ctrl-C once: running trials end, no new one begins. Twice, or SIGTERM: now."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def interrupted(number: int, frame: object) -> None:
-        if number == signal.SIGTERM or wishes.finish:
-            wishes.stop = True
-            show.say("stopping the running trials now")
+        if number == signal.SIGTERM or request.finish:
+            request.stop = True
+            progress.say("stopping the running trials now")
         else:
-            wishes.finish = True
-            show.say("finishing the running trials; Ctrl-C again stops them now")
+            request.finish = True
+            progress.say("finishing the running trials; Ctrl-C again stops them now")
 
     before = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

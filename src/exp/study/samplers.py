@@ -14,7 +14,7 @@ from exp.study.space import Space
 WHITELIST = ("optuna.samplers.*", "optuna.pruners.*", "hydra_plugins.hydra_optuna_sweeper.*")
 
 
-class _Grid(optuna.samplers.GridSampler):
+class NonStoppingGridSampler(optuna.samplers.GridSampler):
     """After the last cell Optuna's own tells the study to stop, which raises outside of `study.optimize`."""
 
     def after_trial(self, *args: Any) -> None:
@@ -37,12 +37,12 @@ def make_sampler(
     target = str(config["_target_"])
     if target.endswith("GridSampler"):
         assert space is not None
-        return _Grid(space.grid(), seed=config.get("seed"))
+        return NonStoppingGridSampler(space.grid(), seed=config.get("seed"))
     if target.endswith("QMCSampler"):
         if config.get("seed") is None:
-            config["seed"] = _mix(study)
+            config["seed"] = _derived_seed(study)
     elif config.get("seed") is not None:
-        config["seed"] = _mix(config["seed"], number)
+        config["seed"] = _derived_seed(config["seed"], number)
     if target.endswith(".CmaEsSampler"):
         from exp.compat.optuna import ReplayedCmaEs
 
@@ -51,5 +51,5 @@ def make_sampler(
     return instantiate(config, _execution_whitelist_=WHITELIST)
 
 
-def _mix(*parts: Any) -> int:
+def _derived_seed(*parts: Any) -> int:
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:4], "big") >> 1

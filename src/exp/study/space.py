@@ -100,7 +100,7 @@ class Space:
                 ) from None
         return values
 
-    def guess(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def enqueued_params(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """An enqueued first guess, by config keys, as Optuna's parameters. Raises ExpError for one outside."""
         text = {key: "null" if value is None else str(value) for key, value in values.items()}
         guessed: dict[str, Any] = {}
@@ -108,7 +108,7 @@ class Space:
         for param in self.params:
             if not set(param.keys) <= set(text):
                 continue
-            guessed[param.name] = _inside(param, {key: text[key] for key in param.keys})
+            guessed[param.name] = _enqueued_value(param, {key: text[key] for key in param.keys})
             used |= set(param.keys)
         if set(text) - used:
             wrong = sorted(set(text) - used)[0]
@@ -162,7 +162,7 @@ def _suggested(trial: optuna.Trial, param: Param) -> Any:
     return suggest(param.name, known.low, known.high, step=known.step, log=known.log)
 
 
-def _inside(param: Param, text: Mapping[str, str]) -> Any:
+def _enqueued_value(param: Param, text: Mapping[str, str]) -> Any:
     where = ", ".join(f"{key}={value}" for key, value in text.items())
     if isinstance(param.distribution, CategoricalDistribution):
         for choice in param.distribution.choices:
@@ -203,13 +203,13 @@ def read_space(
             found.pop(name, None)
         deleted += removed
     params_list = [Param(name, (name,), dist, conds) for name, (dist, conds) in found.items()]
-    params_list = _linked(params_list, link or [])
+    params_list = _join_linked(params_list, link or [])
     by_command = {text.partition("=")[0] for text in arguments}
     for param in _conditional(when or {}, ()):
         if param.keys[0] not in by_command:  # the command line wins over a condition too
             params_list.append(param)
     _check_conditions(params_list, {**known, **fixed})
-    return Space(tuple(_distinct(params_list)), fixed, tuple(deleted), known)
+    return Space(tuple(_with_unique_names(params_list)), fixed, tuple(deleted), known)
 
 
 def _read(text: str) -> tuple[dict[str, BaseDistribution], dict[str, Any], list[str]]:
@@ -274,7 +274,7 @@ def _check_conditions(params: Sequence[Param], known: Mapping[str, str]) -> None
             ahead.setdefault(key, []).append(param)
 
 
-def _linked(params: list[Param], link: Sequence[Sequence[str]]) -> list[Param]:
+def _join_linked(params: list[Param], link: Sequence[Sequence[str]]) -> list[Param]:
     by_name = {param.name: param for param in params}
     for names in link:
         missing = [name for name in names if name not in by_name]
@@ -296,7 +296,7 @@ def _linked(params: list[Param], link: Sequence[Sequence[str]]) -> list[Param]:
     return params
 
 
-def _distinct(params: Sequence[Param]) -> Iterator[Param]:
+def _with_unique_names(params: Sequence[Param]) -> Iterator[Param]:
     """Optuna keeps one distribution a name, so the same key in two branches gets the branch into its name."""
     for param in params:
         twins = [other for other in params if other.name == param.name]

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial
 
 from exp.study.plan import StudyPlan
-from exp.study.progress import best_of, state_word
+from exp.study.progress import best_of, state_name
 from exp.study.worker import TrialWorker
 
 
@@ -47,7 +47,7 @@ def _write(plan: StudyPlan, settings: dict[str, Any], trials: Sequence[FrozenTri
         )
     names = sorted({name for trial in trials for name in trial.params})
     rows: list[list[Any]] = [
-        [trial.number, state_word(trial), *(trial.values or [None])[:1], *(str(trial.params.get(n, "")) for n in names)]
+        [trial.number, state_name(trial), *(trial.values or [None])[:1], *(str(trial.params.get(n, "")) for n in names)]
         for trial in trials
     ]
     run.log({"trials": wandb.Table(columns=["trial", "state", "value", *names], data=rows)})

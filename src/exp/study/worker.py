@@ -29,15 +29,15 @@ from exp.compat.optuna import trial_id
 from exp.loop import trial as current_trial
 from exp.run.files import NoRoom, no_room
 from exp.run.result import read_result
-from exp.study.failures import SAME, failing
+from exp.study.failures import SAME_FAILURES, reason_to_stop
 from exp.study.live_trial import LiveTrial
 from exp.study.plan import StudyPlan
 from exp.study.samplers import make_pruner, make_sampler
-from exp.work.storage import ClaimLock, open_storage, patiently, quiet
+from exp.work.storage import ClaimLock, open_storage, quiet_optuna, retrying
 from exp.work.trial_queue import INTERRUPTED as INTERRUPTED_ATTR
-from exp.work.trial_queue import Board, Heart, commit_now, stop_key
+from exp.work.trial_queue import Heartbeat, TrialQueue, code_commit, stop_key
 
-PATIENCE = 300.0  # seconds that a storage may be away before a worker gives up
+RETRY_SECONDS = 300.0  # seconds that a storage may be away before a worker gives up
 INTERRUPTED = 75  # the code that a run exits with when a signal asked it to end
 
 
@@ -60,23 +60,23 @@ class TrialWorker:
         plan = self.plan
         _take_own_gpu()
         name = f"{self.name}-{platform.node()}-{os.getpid()}"
-        commit = commit_now()
-        with quiet(), Heart(plan.storage, plan.folder, plan.study_name, name, plan.beat_every):
-            board = open_board(plan)
+        commit = code_commit()
+        with quiet_optuna(), Heartbeat(plan.storage, plan.folder, plan.study_name, name, plan.beat_every):
+            queue = open_queue(plan)
             errors: list[str | None] = []
-            while not self._told_to_stop(board) and failing(board.trials(), plan) is None:
-                mine = board.claim(name, commit=commit, sweep=str(plan.folder))
-                if mine is None:
+            while not self._should_stop(queue) and reason_to_stop(queue.trials(), plan) is None:
+                claimed = queue.claim(name, commit=commit, sweep=str(plan.folder))
+                if claimed is None:
                     break
-                errors.append(self._run(board, mine, name))
-                if len(errors) == SAME and errors[0] is not None and len(set(errors)) == 1:
+                errors.append(self._run_trial(queue, claimed, name))
+                if len(errors) == SAME_FAILURES and errors[0] is not None and len(set(errors)) == 1:
                     break  # the coordinator decides whether another worker is to try
         return len(errors)
 
-    def _told_to_stop(self, board: Board) -> bool:
+    def _should_stop(self, queue: TrialQueue) -> bool:
         """A coordinator beside us holds the other end of standard input, and closes it to stop us, or by dying."""
-        if self.coordinator is not None and stop_key(self.coordinator) in board.patiently(
-            lambda: board.study.user_attrs
+        if self.coordinator is not None and stop_key(self.coordinator) in queue.retrying(
+            lambda: queue.study.user_attrs
         ):
             return True
         if os.environ.get("EXP_STUDY_COORDINATOR") != "stdin":
@@ -87,21 +87,21 @@ class TrialWorker:
     def _metrics(self, number: int) -> Path:
         return self.plan.folder / str(number) / "metrics.jsonl"
 
-    def _run(self, board: Board, mine: FrozenTrial, name: str) -> str | None:
+    def _run_trial(self, queue: TrialQueue, claimed: FrozenTrial, name: str) -> str | None:
         """Why the trial failed; None where it did not."""
-        plan, study, number = self.plan, board.study, mine.number
+        plan, study, number = self.plan, queue.study, claimed.number
         study.sampler = make_sampler(plan.sampler, plan.study_name, number, plan.space)
-        trial = board.patiently(lambda: optuna.Trial(study, trial_id(mine)))
+        trial = queue.retrying(lambda: optuna.Trial(study, trial_id(claimed)))
         attrs: dict[str, Any] = {}
         try:
-            chosen = board.patiently(lambda: plan.space.suggest(trial))
-            overrides = [*plan.space.overrides(chosen), *self._suggest_more(trial, chosen)]
-            values, pruned, task_seconds = self._evaluate(board, trial, overrides)
+            chosen = queue.retrying(lambda: plan.space.suggest(trial))
+            overrides = [*plan.space.overrides(chosen), *self._suggest_custom(trial, chosen)]
+            values, pruned, task_seconds = self._evaluate(queue, trial, overrides)
             attrs["task_seconds"] = round(task_seconds, 3)
             state = TrialState.PRUNED if pruned else TrialState.COMPLETE
         except SystemExit as error:
             if error.code == INTERRUPTED:
-                board.put_back(mine, name)
+                queue.put_back(claimed, name)
                 print(f"trial {number} was interrupted and has saved; it waits to be gone on with", flush=True)
                 raise
             values, state = None, TrialState.FAIL
@@ -109,7 +109,7 @@ class TrialWorker:
         except Exception as error:
             if no_room(error):  # no fault of the trial's: it keeps its slot for when there is room
                 print(f"trial {number} waits to be run again: {error}", flush=True)
-                board.put_back(mine, name)
+                queue.put_back(claimed, name)
                 raise NoRoom(str(error)) from error
             traceback.print_exc()
             values, state = None, TrialState.FAIL
@@ -117,20 +117,20 @@ class TrialWorker:
             _free_memory()
         if values is not None and state == TrialState.PRUNED:
             values = None  # Optuna takes the last report
-        if not board.tell(trial, name, state, values, **attrs):
+        if not queue.tell(trial, name, state, values, **attrs):
             print(f"trial {number} was given to another worker meanwhile; its result here is dropped", flush=True)
         return attrs.get("error")
 
     def _evaluate(
-        self, board: Board, trial: optuna.Trial, overrides: list[str]
+        self, queue: TrialQueue, trial: optuna.Trial, overrides: list[str]
     ) -> tuple[list[float] | None, bool, float]:
         """Objective values, whether the trial was pruned, and the seconds inside the task."""
         plan = self.plan
         if not plan.seeds:
-            live = LiveTrial(trial, board.patiently, len(plan.objective.directions) == 1, self._metrics(trial.number))
-            job, seconds = self._job(overrides, trial.number, None, live)
+            live = LiveTrial(trial, queue.retrying, len(plan.objective.directions) == 1, self._metrics(trial.number))
+            job, seconds = self._run_job(overrides, trial.number, None, live)
             folder = Path(job.hydra_cfg.hydra.runtime.output_dir)  # type: ignore[union-attr]
-            self._constrain(board, trial, [folder], live.pruned)
+            self._record_constraints(queue, trial, [folder], live.pruned)
             return (None if live.pruned else plan.objective.values(folder, job.return_value)), live.pruned, seconds
         rows: list[list[float]] = []
         folders, total = [], 0.0
@@ -140,7 +140,7 @@ class TrialWorker:
             # An interrupted trial goes on after the seeds that it had finished.
             finished = INTERRUPTED_ATTR in trial.user_attrs and read_result(done / "result.json") is not None
             if not (finished and plan.objective.names):
-                job, seconds = self._job([*overrides, f"seed={seed}"], trial.number, seed, current_trial.NoTrial())
+                job, seconds = self._run_job([*overrides, f"seed={seed}"], trial.number, seed, current_trial.NoTrial())
                 total += seconds
                 done = Path(job.hydra_cfg.hydra.runtime.output_dir)  # type: ignore[union-attr]
                 returned = job.return_value
@@ -148,20 +148,20 @@ class TrialWorker:
             rows.append(plan.objective.values(done, returned))
             if len(plan.objective.directions) == 1:
                 value = rows[-1][0]
-                board.patiently(lambda value=value, index=index: trial.report(value, index))  # type: ignore[misc]
-                if index + 1 < len(plan.seeds) and board.patiently(trial.should_prune):
+                queue.retrying(lambda value=value, index=index: trial.report(value, index))  # type: ignore[misc]
+                if index + 1 < len(plan.seeds) and queue.retrying(trial.should_prune):
                     return None, True, total
-        self._constrain(board, trial, folders, False)
-        board.patiently(lambda: trial.set_user_attr("values_by_seed", rows))
+        self._record_constraints(queue, trial, folders, False)
+        queue.retrying(lambda: trial.set_user_attr("values_by_seed", rows))
         return plan.objective.over_seeds(rows), False, total
 
-    def _constrain(self, board: Board, trial: optuna.Trial, folders: list[Path], pruned: bool) -> None:
+    def _record_constraints(self, queue: TrialQueue, trial: optuna.Trial, folders: list[Path], pruned: bool) -> None:
         if pruned and not all((folder / "result.json").exists() for folder in folders):
             return
         for key, off in self.plan.objective.violations(folders).items():
-            board.patiently(lambda key=key, off=off: trial.set_constraint(key, off))  # type: ignore[misc]
+            queue.retrying(lambda key=key, off=off: trial.set_constraint(key, off))  # type: ignore[misc]
 
-    def _suggest_more(self, trial: optuna.Trial, chosen: Mapping[str, Any]) -> list[str]:
+    def _suggest_custom(self, trial: optuna.Trial, chosen: Mapping[str, Any]) -> list[str]:
         """By the user's own function, as hydra-optuna-sweeper calls it: fixed overrides are the trial's user_attrs."""
         if self.plan.custom is None:
             return []
@@ -172,7 +172,7 @@ class TrialWorker:
         extend(self.master, trial)
         return [f"{key}={value}" for key, value in trial.params.items() if key not in chosen]
 
-    def _job(self, overrides: list[str], number: int, seed: int | None, live: Any) -> tuple[JobReturn, float]:
+    def _run_job(self, overrides: list[str], number: int, seed: int | None, live: Any) -> tuple[JobReturn, float]:
         if seed is not None:
             overrides = [*overrides, f"hydra.sweep.subdir={number}/seed_{seed}"]
         config = self.context.config_loader.load_sweep_config(
@@ -220,27 +220,27 @@ def extra_overrides(extra: Mapping[str, str], master: DictConfig, number: int) -
     ]
 
 
-def open_board(plan: StudyPlan) -> Board:
-    storage = patiently(lambda: open_storage(plan.storage, plan.folder), PATIENCE)
-    study = patiently(
+def open_queue(plan: StudyPlan) -> TrialQueue:
+    storage = retrying(lambda: open_storage(plan.storage, plan.folder), RETRY_SECONDS)
+    study = retrying(
         lambda: optuna.load_study(
-            study_name=plan.study_name, storage=storage, pruner=make_pruner(plan.pruner), sampler=_placeholder()
+            study_name=plan.study_name, storage=storage, pruner=make_pruner(plan.pruner), sampler=_unused_sampler()
         ),
-        PATIENCE,
+        RETRY_SECONDS,
     )
     lock = ClaimLock(plan.storage, plan.folder, plan.study_name)
-    return Board(study, lock, plan.n_trials, plan.retries, plan.stale_after, PATIENCE)
+    return TrialQueue(study, lock, plan.n_trials, plan.retries, plan.stale_after, RETRY_SECONDS)
 
 
-def _placeholder() -> optuna.samplers.BaseSampler:
+def _unused_sampler() -> optuna.samplers.BaseSampler:
     return optuna.samplers.RandomSampler()  # each trial gets a sampler of its own
 
 
 def _take_own_gpu() -> None:
     """One of the node's GPUs, where SLURM starts several workers on a node and shows all of them to each."""
-    mine, seen = os.environ.get("SLURM_LOCALID"), os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    if mine is not None and len(seen) > 1:
-        os.environ["CUDA_VISIBLE_DEVICES"] = seen[int(mine) % len(seen)]
+    local_rank, seen = os.environ.get("SLURM_LOCALID"), os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    if local_rank is not None and len(seen) > 1:
+        os.environ["CUDA_VISIBLE_DEVICES"] = seen[int(local_rank) % len(seen)]
 
 
 def _free_memory() -> None:

@@ -126,14 +126,14 @@ class TextClassification:
 
     def encode(self, data: TaskData, processor: Any, cache_dir: Path) -> Encoded:
         """Raises ExpError where special tokens alone fill `task.max_length`."""
-        from exp.data.features import Made, encode_splits
+        from exp.data.features import EncodedRows, encode_splits
 
         allowed = tokens.longest(processor, data.max_length, pair=len(data.train.inputs) == 2)
         tokens.without_length_options(processor)
         key = {"task": "text_classification", "max_length": allowed, **tokens.tokenizer_key(processor)}
 
-        def make(split: Examples) -> Made:
-            return Made(tokens.tokenized(processor, list(split.inputs.values()), allowed), kept={})
+        def make(split: Examples) -> EncodedRows:
+            return EncodedRows(tokens.tokenized(processor, list(split.inputs.values()), allowed), kept={})
 
         return encode_splits(data, key, cache_dir, make, lambda split: split.targets)
 

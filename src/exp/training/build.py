@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exp.config.targets import make
-from exp.distributed.joined_ranks import Together
+from exp.distributed.joined_ranks import JoinedRanks
 from exp.loop.base import Loop, Parts
-from exp.loop.curve_alerts import Watch
+from exp.loop.curve_alerts import CurveAlerts
 from exp.loop.plan import plan
 from exp.options.settings import TrainingSettings
 from exp.run import ranks
@@ -41,7 +41,7 @@ def build_tracker(config: Mapping[str, Any]) -> Tracker:
     if not ranks.current.get().place.first:
         return NullTracker()
     others = [make(one, f"tracker.{name}") for name, one in config["tracker"].items()]
-    return Watch(Fanout(JsonlTracker(), others))
+    return CurveAlerts(Fanout(JsonlTracker(), others))
 
 
 def build_loop(config: Mapping[str, Any]) -> Loop:
@@ -59,10 +59,10 @@ def build_world(config: Mapping[str, Any]) -> World:
 
     together = ranks.current.get()
     if together.place.size == 1 and "distributed" not in config:  # a run that is older than the group
-        return world.ALONE
+        return world.SINGLE_PROCESS
     option = make(config["distributed"], "distributed")
     options.check(config["distributed"], together.place.size, goes_on=True)
-    return world.Many(together, option) if isinstance(together, Together) else world.ALONE
+    return world.ProcessGroupWorld(together, option) if isinstance(together, JoinedRanks) else world.SINGLE_PROCESS
 
 
 def build_task(config: Mapping[str, Any]) -> Task:
@@ -133,11 +133,11 @@ def build(config: Mapping[str, Any]) -> Parts:
     settings = build_settings(config)
     world, together = build_world(config), ranks.current.get()
     precision = mixed_precision(config)
-    with together.first_here("data"):
+    with together.first_on_host("data"):
         task, data = build_task(config), build_data(config)
     processes = config["distributed"]["processes"] if "distributed" in config else 1
     reading = reading_of(task, data)
-    with together.first_here("features"):
+    with together.first_on_host("features"):
         processor, encoded = build_features(config)
     said = directions(data.metrics)
     # Rows of features, which may be more than examples: a long text has several.

@@ -38,12 +38,12 @@ def main(command: str, flags: list[str]) -> int:
 
 def train(asked: dict[str, Any], command: str, flags: list[str]) -> int:
     """The exit code that `python -m <command>` would have had."""
-    from exp.work.claims import beating
+    from exp.work.claims import kept_alive
 
     run = importlib.import_module(command).main
     words = list(asked["train"])
     print(f"== {' '.join(words)}", flush=True)
-    with beating(Path(asked["claim"])):
+    with kept_alive(Path(asked["claim"])):
         before, sys.argv = sys.argv, ["train.py", *flags, *words]
         try:
             run()

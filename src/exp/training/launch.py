@@ -26,7 +26,7 @@ from exp.config.command_line import TIME, Command, literal, quoted, read, writte
 from exp.config.compose import Composer, composer, own, plain
 from exp.config.explain import explained, unresolved, while_composing
 from exp.config.hydra_node import check_hydra, check_job
-from exp.config.launchers import check_launcher, told
+from exp.config.launchers import check_launcher, engine_error
 from exp.distributed.joined_ranks import joined
 from exp.errors import ExpError
 from exp.options import trust
@@ -169,7 +169,7 @@ def _sweep(job: Job, cfg: DictConfig, made: Composer) -> None:
     try:
         sweeper.sweep(arguments=list(cfg.hydra.overrides.task))
     except Exception as error:
-        refused = told(error)
+        refused = engine_error(error)
         if refused is not None:
             raise refused from error
         if isinstance(error, ExpError) or not while_composing(error) or in_job(error):

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from exp.config.compose import composed_from
-from exp.distributed.shared_failure import log_name, shared_fate
+from exp.distributed.shared_failure import failures_shared, log_name
 from exp.errors import ExpError
 from exp.loop import trial
 from exp.options.trusted_code import record_packages, warn_of_changes
@@ -108,7 +108,7 @@ def recorded(run: Run, tracker: Tracker) -> Iterator[Ending]:
     try:
         try:
             tracker.start(run)
-            with shared_fate(run, tracker):
+            with failures_shared(run, tracker):
                 yield ending
         except BaseException as error:
             if ending.settled:

@@ -20,16 +20,16 @@ from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from exp.config.launchers import gist
+from exp.config.launchers import main_line
 from exp.errors import ExpError
-from exp.work.trial_queue import Board, beat_key, stop_key
+from exp.work.trial_queue import TrialQueue, heartbeat_key, stop_key
 
-LEAVE = 10.0  # seconds that launched workers get to end by themselves, once nothing is left to do
+END_SECONDS = 10.0  # seconds that launched workers get to end by themselves, once nothing is left to do
 GIVE_UP = 3  # launches in a row, a worker, that end without a finished trial
 
 
 @dataclass
-class Call:
+class Launch:
     """One launch: the workers in it, and what came of it."""
 
     workers: int
@@ -38,7 +38,7 @@ class Call:
 
 
 @dataclass
-class Launched:
+class LauncherWorkers:
     """Keeps up to `size` workers running through a launcher. The same five methods as local.Crew."""
 
     config: DictConfig
@@ -46,47 +46,47 @@ class Launched:
     make_worker: Callable[[str, str], TaskFunction]  # (name, coordinator): what a launcher is to run
     overrides: list[str]  # of every trial, for the launcher's own records
     beat_every: float  # seconds
-    board: Board
+    queue: TrialQueue
     size: int
     say: Callable[[str], None]
     coordinator: str = field(default_factory=lambda: secrets.token_hex(4))
-    calls: dict[int, Call] = field(default_factory=dict)  # by the first of their slots
+    running: dict[int, Launch] = field(default_factory=dict)  # by the first of their slots
     launches: int = 0
     deaths: int = 0  # in a row, without a trial told in between
     looked: float = field(default_factory=time.monotonic)  # for signs of life
 
     @property
     def busy(self) -> int:
-        return sum(call.workers for call in self.calls.values())
+        return sum(launch.workers for launch in self.running.values())
 
     def fill(self, wanted: int) -> None:
         missing = min(wanted, self.size) - self.busy
         if missing <= 0:
             return
         # SLURM's jobs come and go one by one; the others run a launch as a whole, and end with its last worker.
-        for count in [1] * missing if self._singly else [missing]:
+        for count in [1] * missing if self._one_job_each else [missing]:
             self._launch(count)
 
     def reap(self, trials_done: int, trials_done_before: int) -> bool:
         """Takes away launches that ended; True if one of them failed or its worker is gone."""
         died = False
         beats: dict[str, Any] = {}
-        if self._singly and time.monotonic() - self.looked > self.beat_every:
+        if self._one_job_each and time.monotonic() - self.looked > self.beat_every:
             self.looked = time.monotonic()
-            beats = self._beats()
-        for slot, call in list(self.calls.items()):
-            assert call.thread is not None
-            gone = call.thread.is_alive() and self._gone(slot, beats)
-            if call.thread.is_alive() and not gone:
+            beats = self._heartbeats()
+        for slot, launch in list(self.running.items()):
+            assert launch.thread is not None
+            gone = launch.thread.is_alive() and self._worker_is_lost(slot, beats)
+            if launch.thread.is_alive() and not gone:
                 continue
-            del self.calls[slot]
-            if call.error is None and not gone:
+            del self.running[slot]
+            if launch.error is None and not gone:
                 continue
             died = True
             self.deaths = 1 if trials_done > trials_done_before else self.deaths + 1
-            why = gist(call.error) if call.error else "no sign of life, and its job is gone"
-            begun = bool(self._beats())
-            if isinstance(call.error, ExpError) or not begun or self.deaths > GIVE_UP * self.size:
+            why = main_line(launch.error) if launch.error else "no sign of life, and its job is gone"
+            begun = bool(self._heartbeats())
+            if isinstance(launch.error, ExpError) or not begun or self.deaths > GIVE_UP * self.size:
                 what = "workers die without finishing a trial" if begun else "no worker began"
                 raise ExpError(f"hydra/launcher={self._option}: {what}: {why}")
             self.say(f"worker {slot} ended: {why}")
@@ -94,32 +94,32 @@ class Launched:
 
     def release(self) -> None:
         """Asks every worker to end after its trial."""
-        self.board.patiently(lambda: self.board.study.set_user_attr(stop_key(self.coordinator), True))
+        self.queue.retrying(lambda: self.queue.study.set_user_attr(stop_key(self.coordinator), True))
 
     def stop(self, seconds: float) -> None:
         """SLURM's jobs are ended, and their runs save; other launchers' workers end with this process or a trial."""
         self.release()
-        jobs = sorted({beat["slurm"] for beat in self._beats().values() if "slurm" in beat})
+        jobs = sorted({beat["slurm"] for beat in self._heartbeats().values() if "slurm" in beat})
         if jobs and shutil.which("scancel"):
             subprocess.run(["scancel", *jobs], capture_output=True)
             self._wait(seconds)
 
     def leave(self) -> None:
         """The study has its total: workers end by themselves, those still in a queue as soon as they begin."""
-        self._wait(LEAVE)
+        self._wait(END_SECONDS)
 
     def _wait(self, seconds: float) -> None:
         end = time.monotonic() + seconds
-        for call in self.calls.values():
-            if call.thread is not None:
-                call.thread.join(max(0.0, end - time.monotonic()))
+        for launch in self.running.values():
+            if launch.thread is not None:
+                launch.thread.join(max(0.0, end - time.monotonic()))
 
     @property
     def _option(self) -> str:
         return str(self.config.hydra.runtime.choices.get("hydra/launcher"))
 
     @property
-    def _singly(self) -> bool:
+    def _one_job_each(self) -> bool:
         return "submitit" in str(self.config.hydra.launcher.get("_target_", ""))
 
     def _launch(self, count: int) -> None:
@@ -131,27 +131,27 @@ class Launched:
         )
         # Not <n>: that is trial n's folder.
         jobs = [[f"hydra.sweep.subdir=workers/{slot + index}"] for index in range(count)]
-        call = Call(count)
+        launch = Launch(count)
 
         def work() -> None:
             try:
                 for returned in launcher.launch([[*job, *self.overrides] for job in jobs], initial_job_idx=slot):
                     _ = returned.return_value  # raises what the worker raised
             except BaseException as error:  # told by `reap`, in the coordinator's thread
-                call.error = error
+                launch.error = error
 
         # A daemon: a launcher that waits for a job for ever does not keep the coordinator.
-        call.thread = threading.Thread(target=work, daemon=True, name=f"launch {slot}")
-        self.calls[slot] = call
-        call.thread.start()
+        launch.thread = threading.Thread(target=work, daemon=True, name=f"launch {slot}")
+        self.running[slot] = launch
+        launch.thread.start()
 
-    def _beats(self) -> dict[str, Any]:
+    def _heartbeats(self) -> dict[str, Any]:
         """The signs of life of this coordinator's workers."""
-        attrs: Mapping[str, Any] = self.board.patiently(lambda: self.board.study.user_attrs)
-        mine = beat_key(f"{self.coordinator}-")
-        return {key.removeprefix(beat_key("")): beat for key, beat in attrs.items() if key.startswith(mine)}
+        attrs: Mapping[str, Any] = self.queue.retrying(lambda: self.queue.study.user_attrs)
+        mine = heartbeat_key(f"{self.coordinator}-")
+        return {key.removeprefix(heartbeat_key("")): beat for key, beat in attrs.items() if key.startswith(mine)}
 
-    def _gone(self, slot: int, beats: Mapping[str, Any]) -> bool:
+    def _worker_is_lost(self, slot: int, beats: Mapping[str, Any]) -> bool:
         """The slot's worker was alive and is not, and SLURM does not hold its job to start it again.
 
         submitit asks sacct, as rarely as every ten minutes, and for ever where there is no accounting.
@@ -160,7 +160,7 @@ class Launched:
         if not own:  # in the queue
             return False
         name = max(own, key=lambda name: own[name]["time"])
-        return not self.board.beats_on(name, own[name]) and not _in_queue(own[name].get("slurm"))
+        return not self.queue.is_alive(name, own[name]) and not _in_queue(own[name].get("slurm"))
 
 
 def _in_queue(job: str | None) -> bool:

@@ -16,7 +16,7 @@ from typing import IO, Any
 from exp.errors import ExpError
 from exp.work.worker_process import NO_ROOM
 
-STILLBORN = 3  # workers that die one after the other before they take a trial
+MAX_DEATHS = 3  # workers that die one after the other before they take a trial
 
 
 @dataclass
@@ -59,7 +59,7 @@ class LocalWorkers:
                 self.deaths = 1 if trials_done > trials_done_before else self.deaths + 1
                 why = f"signal {-code}" if code < 0 else f"exit code {code}"
                 self.say(f"worker {slot} died ({why}); see {self._log(slot)}")
-                if self.deaths > STILLBORN * self.size:
+                if self.deaths > MAX_DEATHS * self.size:
                     raise ExpError(
                         f"workers die without finishing a trial ({why} the last time). "
                         f"The end of {self._log(slot)}:\n{self.tail(slot)}"
@@ -142,5 +142,5 @@ def pack_worker(worker: Callable[[], Any]) -> bytes:
     return pickle.dumps([item or str(Path.cwd()) for item in sys.path]) + payload
 
 
-def cores() -> int:
+def cpu_count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -51,7 +51,7 @@ class FileLock:
             self.handle = None
 
 
-class SoundJournal(JournalFileBackend):
+class RepairedJournal(JournalFileBackend):
     """Optuna's journal, which after a full disk never ends in half a line: that would break every later reader."""
 
     def __init__(self, path: Path) -> None:
@@ -91,7 +91,7 @@ def open_storage(storage: str | None, folder: Path) -> BaseStorage:
     if path is not None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            return optuna.storages.JournalStorage(SoundJournal(path))
+            return optuna.storages.JournalStorage(RepairedJournal(path))
         except (ValueError, KeyError) as error:
             raise ExpError(f"{path} is no journal of Optuna ({error})") from None
     assert storage is not None
@@ -140,7 +140,7 @@ def with_driver(url: str) -> str:
 
 
 @contextlib.contextmanager
-def explained(storage: str | None, folder: Path) -> Iterator[None]:
+def opening_errors(storage: str | None, folder: Path) -> Iterator[None]:
     """Turns what a storage raises, when it is opened for the first time, into an ExpError."""
     try:
         yield
@@ -149,7 +149,7 @@ def explained(storage: str | None, folder: Path) -> Iterator[None]:
             f"cannot write the study to {journal_path(storage, folder)}: {error.strerror or error}"
         ) from None
     except Exception as error:
-        if not _of_database(error):
+        if not _is_storage_error(error):
             raise
         cause = getattr(error.__cause__ or error, "orig", None) or error
         raise ExpError(f"cannot open storage={redacted(storage or '')}: {str(cause).strip().splitlines()[0]}") from None
@@ -194,7 +194,7 @@ class ClaimLock:
             import sqlalchemy
 
             try:
-                self.connection.execute(sqlalchemy.text(f"SELECT {self._let_go}"))
+                self.connection.execute(sqlalchemy.text(f"SELECT {self._unlock_call}"))
                 self.connection.commit()
             except Exception:
                 # The lock belongs to the connection: closing it for real lets go, also where the server went away.
@@ -205,14 +205,14 @@ class ClaimLock:
             self.connection = None
 
     @property
-    def _let_go(self) -> str:
+    def _unlock_call(self) -> str:
         if self.url is not None and self.url.startswith("mysql"):
             return f"RELEASE_LOCK('exp{self.number}')"
         # A transaction number makes this commit one that is flushed, and with it all that were not: see open_storage.
         return f"pg_advisory_unlock({self.number}), txid_current()"
 
 
-def patiently(work: Callable[[], T], seconds: float, say: Callable[[str], None] = lambda text: None) -> T:
+def retrying(work: Callable[[], T], seconds: float, say: Callable[[str], None] = lambda text: None) -> T:
     """`work()`, tried again while the storage is away, up to `seconds`; `work` must bear being done twice."""
     end = time.monotonic() + seconds
     wait = 0.2
@@ -224,14 +224,14 @@ def patiently(work: Callable[[], T], seconds: float, say: Callable[[str], None] 
                 raise ExpError(
                     f"the study cannot be written: {disk_trouble(error)}. Make room; the same command goes on"
                 ) from error
-            if not (_of_database(error) or isinstance(error, OSError)) or time.monotonic() > end:
+            if not (_is_storage_error(error) or isinstance(error, OSError)) or time.monotonic() > end:
                 raise
             say(f"storage does not answer ({type(error).__name__}), trying again in {wait:.1f} s")
             time.sleep(wait)
             wait = min(wait * 2, 5.0)
 
 
-def _of_database(error: BaseException) -> bool:
+def _is_storage_error(error: BaseException) -> bool:
     import optuna
 
     own = type(error).__module__.partition(".")[0]
@@ -239,7 +239,7 @@ def _of_database(error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def quiet_optuna() -> Iterator[None]:
     """Optuna's own lines would stand between ours."""
     import optuna
 

@@ -22,57 +22,57 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from exp.compat.optuna import storage_of, study_id, take_waiting, trial_id
 from exp.run import environment
 from exp.run.process import lives, machine, this_process
-from exp.work.storage import ClaimLock, open_storage, patiently
+from exp.work.storage import ClaimLock, open_storage, retrying
 
 if TYPE_CHECKING:
     from optuna import Study
 
 T = TypeVar("T")
-SKEW = 300.0  # seconds that the clocks of two machines may differ
+CLOCK_SKEW = 300.0  # seconds that the clocks of two machines may differ
 GIVEN_BACK = "gave_slot_back"
 RETRY_OF = "retry_of"
 WORKER = "worker"
 INTERRUPTED = "interrupted"  # how often a trial's run was asked to end, saved, and was put back
 
 
-def commit_now() -> str | None:
+def code_commit() -> str | None:
     """Of the code that this process has imported."""
     state = environment.git(Path(environment.__file__).parent) or environment.git(Path.cwd())
     return state["commit"] if state else None
 
 
 @dataclass
-class Board:
-    """A study as its workers see it. Every method bears a storage that is away for `patience` seconds."""
+class TrialQueue:
+    """A study as its workers see it. Every method bears a storage that is away for `retry_seconds` seconds."""
 
     study: Study
     lock: ClaimLock
     n_trials: int
     retries: int
     stale_after: float  # seconds
-    patience: float  # seconds
+    retry_seconds: float  # seconds
     seen: dict[str, tuple[Any, float]] = field(default_factory=dict)
 
-    def patiently(self, work: Callable[[], T]) -> T:
-        return patiently(work, self.patience, lambda text: print(text, flush=True))
+    def retrying(self, work: Callable[[], T]) -> T:
+        return retrying(work, self.retry_seconds, lambda text: print(text, flush=True))
 
     def trials(self) -> list[FrozenTrial]:
-        return self.patiently(self._fresh)
+        return self.retrying(self._read_trials)
 
     def claim(self, worker: str, **attrs: Any) -> FrozenTrial | None:
         """A trial that is now this worker's, with `attrs` as user attributes; None when no slot is free."""
-        return self.patiently(lambda: self._claim(worker, {WORKER: worker, **attrs}))
+        return self.retrying(lambda: self._claim(worker, {WORKER: worker, **attrs}))
 
     def _claim(self, worker: str, attrs: dict[str, Any]) -> FrozenTrial | None:
         with self.lock:
-            trials = self._fresh()
+            trials = self._read_trials()
             if self._recover(trials):
-                trials = self._fresh()
+                trials = self._read_trials()
             for trial in trials:
                 if trial.state == TrialState.RUNNING and trial.user_attrs.get(WORKER) == worker:
                     return trial  # claimed before, but the storage's answer was lost
             waiting = any(trial.state == TrialState.WAITING for trial in trials)
-            if not waiting and len(counting(trials)) >= self.n_trials:
+            if not waiting and len(slot_holders(trials)) >= self.n_trials:
                 return None
             storage = storage_of(self.study)
             mine_id = take_waiting(self.study) if waiting else None
@@ -85,8 +85,8 @@ class Board:
             mine = storage.get_trial(mine_id)
             # The lock was lost if a database restarted in between; the order of numbers then decides.
             if RETRY_OF not in mine.user_attrs:
-                before = trials if mine.number <= len(trials) else self._fresh()
-                if sum(trial.number < mine.number for trial in counting(before)) >= self.n_trials:
+                before = trials if mine.number <= len(trials) else self._read_trials()
+                if sum(trial.number < mine.number for trial in slot_holders(before)) >= self.n_trials:
                     storage.set_trial_user_attr(mine_id, GIVEN_BACK, True)
                     storage.set_trial_state_values(mine_id, TrialState.FAIL)
                     return None
@@ -112,7 +112,7 @@ class Board:
                 self.study.tell(trial, list(values) if values is not None else None, state)
                 return True
 
-        return self.patiently(work)
+        return self.retrying(work)
 
     def put_back(self, trial: FrozenTrial, worker: str) -> None:
         """A trial whose run was interrupted and has saved: whoever takes it next goes on with it, under its number."""
@@ -125,40 +125,40 @@ class Board:
                     storage.set_trial_user_attr(trial_id(trial), INTERRUPTED, now.user_attrs.get(INTERRUPTED, 0) + 1)
                     storage.set_trial_state_values(trial_id(trial), TrialState.WAITING)
 
-        self.patiently(work)
+        self.retrying(work)
 
     def recover(self) -> list[int]:
         """Gives back the slots of dead workers' trials; their numbers."""
 
         def work() -> list[int]:
-            if not any(trial.state == TrialState.RUNNING for trial in self._fresh()):
+            if not any(trial.state == TrialState.RUNNING for trial in self._read_trials()):
                 return []
             with self.lock:
-                return self._recover(self._fresh())
+                return self._recover(self._read_trials())
 
-        return self.patiently(work)
+        return self.retrying(work)
 
     def _recover(self, trials: Sequence[FrozenTrial]) -> list[int]:
         running = [trial for trial in trials if trial.state == TrialState.RUNNING]
         if not running:
             return []
         beats = self.study.user_attrs
-        dead = [trial for trial in running if not self._alive(trial, beats)]
+        dead = [trial for trial in running if not self._worker_lives(trial, beats)]
         for trial in dead:
-            self._give_back(trial, {t.user_attrs[RETRY_OF] for t in trials if RETRY_OF in t.user_attrs})
+            self._free_slot(trial, {t.user_attrs[RETRY_OF] for t in trials if RETRY_OF in t.user_attrs})
         return [trial.number for trial in dead]
 
-    def _alive(self, trial: FrozenTrial, beats: dict[str, Any]) -> bool:
+    def _worker_lives(self, trial: FrozenTrial, beats: dict[str, Any]) -> bool:
         worker = trial.user_attrs.get(WORKER)
         if worker is None:
             return False  # it is set under the lock that we hold now, so its maker died in between
-        beat = beats.get(beat_key(worker))
-        return beat is not None and self.beats_on(worker, beat)
+        beat = beats.get(heartbeat_key(worker))
+        return beat is not None and self.is_alive(worker, beat)
 
-    def beats_on(self, worker: str, beat: dict[str, Any]) -> bool:
+    def is_alive(self, worker: str, beat: dict[str, Any]) -> bool:
         if beat["machine"] == machine():
             return lives(beat) is True
-        if time.time() - beat["time"] > self.stale_after + SKEW:
+        if time.time() - beat["time"] > self.stale_after + CLOCK_SKEW:
             return False
         # Another machine's clock may be wrong: what counts is how long we have seen no new beat.
         known, since = self.seen.get(worker, (None, 0.0))
@@ -167,7 +167,7 @@ class Board:
             return True
         return time.monotonic() - since < self.stale_after
 
-    def _give_back(self, trial: FrozenTrial, retried: set[int]) -> None:
+    def _free_slot(self, trial: FrozenTrial, retried: set[int]) -> None:
         storage = storage_of(self.study)
         attempts = int(trial.user_attrs.get("attempts", 0)) + 1
         if trial.number not in retried and attempts <= self.retries:
@@ -186,17 +186,17 @@ class Board:
         storage.set_trial_user_attr(trial_id(trial), "error", f"its worker died (attempt {attempts})")
         storage.set_trial_state_values(trial_id(trial), TrialState.FAIL)
 
-    def _fresh(self) -> list[FrozenTrial]:
+    def _read_trials(self) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False)
 
 
-def counting(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+def slot_holders(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """Those that hold a slot of the total."""
     retried = {trial.user_attrs[RETRY_OF] for trial in trials if RETRY_OF in trial.user_attrs}
     return [t for t in trials if t.number not in retried and not t.user_attrs.get(GIVEN_BACK)]
 
 
-def beat_key(worker: str) -> str:
+def heartbeat_key(worker: str) -> str:
     return f"worker {worker}"
 
 
@@ -205,7 +205,7 @@ def stop_key(coordinator: str) -> str:
     return f"stop {coordinator}"
 
 
-class Heart:
+class Heartbeat:
     """Writes a worker's timestamped record while it lives, from a thread, because a training step may take long."""
 
     def __init__(self, storage: str | None, folder: Path, study: str, worker: str, every: float) -> None:
@@ -219,20 +219,20 @@ class Heart:
         self.study = optuna.load_study(study_name=study, storage=open_storage(storage, folder))
         self.thread = threading.Thread(target=self._beat, daemon=True)
 
-    def __enter__(self) -> Heart:
-        patiently(self.once, 120.0)
+    def __enter__(self) -> Heartbeat:
+        retrying(self.beat, 120.0)
         self.thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.ended.set()
 
-    def once(self) -> None:
-        self.study.set_user_attr(beat_key(self.worker), {**self.record, "time": time.time()})
+    def beat(self) -> None:
+        self.study.set_user_attr(heartbeat_key(self.worker), {**self.record, "time": time.time()})
 
     def _beat(self) -> None:
         while not self.ended.wait(self.every):
             try:
-                self.once()
+                self.beat()
             except Exception as error:  # the storage is away; the next beat may get through
                 print(f"worker {self.worker}: no heartbeat written ({type(error).__name__})", flush=True)

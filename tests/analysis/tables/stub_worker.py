@@ -17,7 +17,7 @@ from tests.analysis.tables.made import nested
 
 from exp.analysis.tables.compose import compose, resolved
 from exp.run.folder import read_record
-from exp.work.claims import beating
+from exp.work.claims import kept_alive
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
         if "check" in asked:
             answer = {"error": None}
         else:
-            with beating(Path(asked["claim"])):
+            with kept_alive(Path(asked["claim"])):
                 answer = {"code": train(asked["train"])}
         print(json.dumps(answer), flush=True)
 

@@ -16,11 +16,11 @@ from exp.analysis.tables.schema import (
     UNITS,
     USES,
     Cell,
-    Judging,
     PaperColumn,
     PaperRow,
     PaperTable,
     Published,
+    VerdictRules,
     label,
 )
 from exp.analysis.tables.search_points import read_search
@@ -108,7 +108,7 @@ def load(
         rows=rows,
         columns=columns,
         cells=_cells(raw, rows, columns, where),
-        judging=Judging(raw["tolerance"], int(raw["min_seeds"]), float(raw["widest"])),
+        judging=VerdictRules(raw["tolerance"], int(raw["min_seeds"]), float(raw["widest"])),
         notes=tuple(str(note) for note in raw["notes"]),
         added=given,
         config_dir=config_dir.resolve() if config_dir else None,

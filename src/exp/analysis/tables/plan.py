@@ -77,7 +77,7 @@ class TablePlan:
 
 
 @dataclass
-class Made:
+class ComposedCells:
     """What a plan has composed so far: config and hash by (row, column, point), jobs by what makes them one run."""
 
     configs: dict[tuple[str, str, int], tuple[compose.Flat, str]] = field(default_factory=dict)
@@ -94,7 +94,7 @@ def make(table: PaperTable, sources: Sequence[Path], only: Sequence[str], retry_
         plan.known[run.condition, compose.seeds_of(run.config)] = run  # a better status comes later and stays
     points = table.search.points if table.search else ((),)
     composer = _composer(table, wanted[0], points[0])
-    made = Made()
+    made = ComposedCells()
     for row, column in wanted:
         plan.cells[row.name, column.name] = [
             [_job(plan, composer, made, row, column, at, point, seeds) for seeds in table.seeds]
@@ -102,11 +102,11 @@ def make(table: PaperTable, sources: Sequence[Path], only: Sequence[str], retry_
         ]
     composer.save()
     for job in plan.jobs:
-        settle(plan, job, retry_failed)
+        find_run(plan, job, retry_failed)
     return plan
 
 
-def settle(plan: TablePlan, job: Job, retry_failed: bool) -> None:
+def find_run(plan: TablePlan, job: Job, retry_failed: bool) -> None:
     """Finds the run of a job and its state. Raises ExpError where a record was edited."""
     if job.condition is None:
         first = job.after
@@ -131,18 +131,20 @@ def start_from(job: Job, weights: Path) -> None:
     """The job's condition, now that the weights it starts from exist."""
     if "model.path" not in job.config:
         raise ExpError(f"cell {job.cell} starts from other weights, and its model has no path to load them from")
-    job.words = compose.joined(job.words, [f"model.path={quoted(weights)}"])
+    job.words = compose.merged_overrides(job.words, [f"model.path={quoted(weights)}"])
     job.config = {**job.config, "model.path": str(weights)}
     job.condition = compose.hash_of(job.config)
 
 
-def words_of(table: PaperTable, row: PaperRow, column: PaperColumn, point: Sequence[str]) -> list[tuple[str, ...]]:
+def override_parts(
+    table: PaperTable, row: PaperRow, column: PaperColumn, point: Sequence[str]
+) -> list[tuple[str, ...]]:
     """The parts of a cell's overrides, in the order in which later ones win."""
     return [
         row.overrides,
         column.overrides,
         tuple(point),
-        compose.joined(
+        compose.merged_overrides(
             table.cell(row.name, column.name).overrides,
             table.added.get("", ()),
             table.added.get(row.name, ()),
@@ -175,7 +177,7 @@ def seconds_left(plan: TablePlan) -> tuple[float, int]:
 
 def _composer(table: PaperTable, first: tuple[PaperRow, PaperColumn], point: Sequence[str]) -> compose.Composer:
     try:
-        return compose.Composer(table.overrides, words_of(table, *first, point), cache_dir(), table.config_dir)
+        return compose.Composer(table.overrides, override_parts(table, *first, point), cache_dir(), table.config_dir)
     except ExpError as error:
         raise ExpError(f"table {table.name}: cell {label(first[0].name, first[1].name)}: {error}") from None
 
@@ -183,7 +185,7 @@ def _composer(table: PaperTable, first: tuple[PaperRow, PaperColumn], point: Seq
 def _job(
     plan: TablePlan,
     composer: compose.Composer,
-    made: Made,
+    made: ComposedCells,
     row: PaperRow,
     column: PaperColumn,
     at: int,
@@ -192,7 +194,7 @@ def _job(
 ) -> Job:
     """The job of one cell, point and seed; the same for cells that read one run in different ways."""
     table = plan.table
-    parts = words_of(table, row, column, point)
+    parts = override_parts(table, row, column, point)
     where = (row.name, column.name, at)
     if where not in made.configs:
         try:
@@ -209,7 +211,7 @@ def _job(
         after = _job(plan, composer, made, row, first, at, point, seeds)
     key = (condition, compose.seeds_of(config), id(after) if after else None)
     if key not in made.jobs:
-        words = compose.joined(table.overrides, *parts, [f"{name}={value}" for name, value in seeds.items()])
+        words = compose.merged_overrides(table.overrides, *parts, [f"{name}={value}" for name, value in seeds.items()])
         made.jobs[key] = Job(row.name, column.name, at, seeds, words, config, None if after else condition, after)
         plan.jobs.append(made.jobs[key])
     return made.jobs[key]

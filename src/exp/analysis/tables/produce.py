@@ -17,7 +17,7 @@ from exp.run.files import write_atomic
 FORMS = ("md", "tex", "csv", "html")
 
 
-def planned(plan: TablePlan) -> str:
+def plan_summary(plan: TablePlan) -> str:
     """One line: what is there, what is missing, what it will cost."""
     told = ", ".join(
         f"{plan.count(state)} {state}"
@@ -42,7 +42,7 @@ def run_missing(plan: TablePlan, folder: Path, options: Mapping[str, Any]) -> bo
         return False
     run.check_configs(plan, folder)
     shown = picture.Picture(plan.table.name)
-    work = run.Work(plan, folder.absolute(), options["jobs"], options["retry_failed"], shown.say, shown.show)
+    work = run.TableRunner(plan, folder.absolute(), options["jobs"], options["retry_failed"], shown.say, shown.show)
     try:
         work.go(chosen)
     finally:

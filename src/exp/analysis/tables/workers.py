@@ -120,8 +120,8 @@ class CellProcesses:
 
 def check_all(overrides: Sequence[tuple[str, Sequence[str]]], logs: Path, config_dir: Path | None) -> None:
     """Raises ExpError for the first config that cannot work, by the name it comes with."""
-    crew = CellProcesses(logs, 1, (), config_dir)
-    worker = crew.start(0)
+    pool = CellProcesses(logs, 1, (), config_dir)
+    worker = pool.start(0)
     try:
         for name, words in overrides:
             worker.send({"check": list(words)}, name)
@@ -132,7 +132,7 @@ def check_all(overrides: Sequence[tuple[str, Sequence[str]]], logs: Path, config
             if error := json.loads(line)["error"]:
                 raise ExpError(f"cell {name}: {error}")
     finally:
-        crew.release()
+        pool.release()
         worker.process.wait()
 
 
