@@ -1,4 +1,4 @@
-"""From what the user names to runs: folders, globs, W&B. One bad run never hides the others."""
+"""Reads the runs of the sources that the user names: folders, globs, W&B. A bad run hides no other run."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from exp.metrics.best import directions_of, rises
 from exp.metrics.key import Key
 from exp.run.identity import ADDED, counts
 
-FEW = 3  # conditions among which nothing can be told from values that all differ
+FEW = 3  # conditions; among so few, values that all differ prove nothing
 
 
 def compare(
@@ -104,7 +104,7 @@ def differing_keys(runs: Iterable[RunData]) -> tuple[str, ...]:
 
 
 def distinguishing_keys(keys: Sequence[str], conditions: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A few of the keys that tell the conditions apart as well as all of them do; each time the one that helps most."""
+    """A few keys that distinguish the conditions as well as all keys do; each step takes the most useful key."""
     chosen: list[str] = []
     apart = 1
     while True:

@@ -62,7 +62,7 @@ def check_launcher(config: DictConfig) -> None:
 
 
 def engine_error(error: BaseException) -> ExpError | None:
-    """What an engine said no with, in one line; None for any other error."""
+    """The error of SLURM or Ray in one line; None for any other error."""
     engine = type(error).__module__.partition(".")[0]
     if engine not in ("submitit", "ray"):
         return None
@@ -70,14 +70,14 @@ def engine_error(error: BaseException) -> ExpError | None:
 
 
 def main_line(error: BaseException) -> str:
-    """The line that says most: a remote error's text ends with the error itself, after its traceback."""
+    """The most telling line of an error's text. A remote error's text ends with the error, after its traceback."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip(" -")]
     named = [line for line in lines if "rror" in line.partition(" ")[0]]
     return (named or lines or [type(error).__name__])[-1][:400]
 
 
 def _check_ray(option: str, settings: dict[str, Any]) -> None:
-    """A task that asks for more than any node has would wait for ever."""
+    """Refuses a task that asks for more than any node has; it would wait for ever."""
     asked = {name: settings["remote"].get(f"num_{name}s") or 0 for name in ("cpu", "gpu")}
     address = settings["init"].get("address") or os.environ.get("RAY_ADDRESS")
     if address == "local":

@@ -1,4 +1,4 @@
-"""The same rules while a run trains: each warning once."""
+"""The rules of learning curves while a run trains; each warning is given once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class CurveWarning:
 
 
 class LiveRules:
-    """Feed it every event in order; it returns what has just become true, a state at most once a run."""
+    """Takes every event in order. Returns the warnings that are new; each state warns once a run."""
 
     def __init__(self, facts: Facts, limits: Thresholds) -> None:
         self.facts = facts
@@ -28,7 +28,7 @@ class LiveRules:
         self.builder = CurveBuilder()
         self.warned: set[str] = set()
         self.events = 0
-        self.next_look = 0  # a look reads the whole curve, so between evaluations looks grow rarer
+        self.next_look = 0  # a look reads the whole curve, so looks between evaluations become rarer
 
     def update(self, event: Event) -> list[CurveWarning]:
         bad_before = len(self.builder.bad)

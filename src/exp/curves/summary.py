@@ -1,4 +1,4 @@
-"""One run folder read, judged and drawn."""
+"""Reads a run folder's learning curves, judges and draws them."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ POLL = 0.02  # seconds between two looks at the store
 
 
 class JoinedRanks:
-    """The store holds what is agreed on, how each process ended, and a beat of each that lives."""
+    """Ranks of several processes. The store holds what they agreed on, how each ended, and their heartbeats."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -58,14 +58,14 @@ class JoinedRanks:
             with suppress(RuntimeError):
                 self.store.set("told", "1")
             return True
-        end = time.monotonic() + TELL_SECONDS  # the first process tells; where it is gone already, somebody has to
+        end = time.monotonic() + TELL_SECONDS  # the first process tells the user; if it has ended, another one must
         try:
             while time.monotonic() < end:
                 if self._has("told"):
                     self.store.add("heard", 1)
                     return False
                 time.sleep(POLL)
-        except ExpError:  # the store was the first process's own, and is gone with it
+        except ExpError:  # the store belonged to the first process and ended with it
             return self.place.local_rank == 0
         return self.is_first_to("teller")
 
@@ -76,25 +76,25 @@ class JoinedRanks:
             yield
             self.store.set(key, "1")
         else:
-            # As long as it takes: the beats tell whether the other one lives.
+            # Wait without a limit: the heartbeats tell whether the other process lives.
             self._wait_for(key, 0, patient=True)
             yield
 
     def leave(self) -> None:
         end = time.monotonic() + TELL_SECONDS / 2
-        # The store may be this process's own: the others hear that all is told before it goes.
+        # The store may end with this process. So wait until the others know that the user was told.
         with suppress(RuntimeError):
             while self.user_told and time.monotonic() < end and self.store.add("heard", 0) < self.place.size - 1:
                 time.sleep(POLL)
         self.heartbeat.stop()
 
     def _key(self, kind: str, name: str) -> str:
-        """Another one each time, and the same in all processes, which ask in the same order."""
+        """A new key for each call. All processes call in the same order and get the same keys."""
         self.asked[kind, name] += 1
         return f"{kind}/{name}/{self.asked[kind, name]}"
 
     def _wait_for(self, key: str, rank: int, patient: bool = False) -> str:
-        """The value that process `rank` leaves under `key`; raises ExpError where it will not come."""
+        """The value that process `rank` writes under `key`. Raises ExpError if it does not come."""
         end = time.monotonic() + (math.inf if patient else self.join_seconds)
         while not self._has(key):
             failure = self.heartbeat.failure()
@@ -121,7 +121,7 @@ class JoinedRanks:
 
 
 def _store(place: Place, seconds: float) -> Store:
-    """Raises ExpError where nobody answers, or where the port is taken."""
+    """Raises ExpError if nobody answers, or if the port is taken."""
     from torch.distributed import DistError, PrefixStore, rendezvous
 
     address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"

@@ -1,4 +1,4 @@
-"""A model that FSDP2 cuts over the processes: its units, its whole tensors, and slices of whole ones."""
+"""A model that FSDP2 shards over the processes: its units, and whole tensors to and from shards."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger("exp")
 
 
 def natural_units(model: PreTrainedModel) -> list[str] | None:
-    """The classes that `model` does not want cut, but for those that cannot be units."""
+    """The classes that `model` does not want split, without those that cannot be units."""
     around = _around_embeddings(model)
     return [name for name in unsplit_classes(model) if name not in around] or None
 
@@ -57,7 +57,7 @@ def _around_embeddings(model: PreTrainedModel) -> set[str]:
 
 
 def can_offload() -> bool:
-    """Without a GPU the weights are in main memory anyway."""
+    """False without a GPU: the weights are in main memory then."""
     if not torch.accelerator.is_available():
         log.info("distributed.cpu_offload left out: there is no GPU, the weights are in main memory anyway")
         return False
@@ -76,14 +76,14 @@ def shard_on_cpu(accelerator: Accelerator, plugin: Any) -> None:
 
 
 def is_sharded(value: Any) -> bool:
-    """Whether it is a DTensor; importing the class takes a while, and one process has none."""
+    """Whether it is a DTensor. Importing that class is slow, and a run of one process does not need it."""
     return hasattr(value, "full_tensor")
 
 
 def gather_whole(value: Any, keep: bool = True) -> Any:
-    """`value` with every slice replaced by its whole tensor on the CPU; all processes have to call this.
+    """`value` with every shard replaced by its whole tensor on the CPU. All processes must call this.
 
-    `keep=False` takes part in it and throws the tensors away, one after the other.
+    With `keep=False` the process takes part and keeps no tensor.
     """
     if is_sharded(value):
         full = value.full_tensor()
@@ -96,17 +96,17 @@ def gather_whole(value: Any, keep: bool = True) -> Any:
 
 
 def cut_like(value: torch.Tensor, own: Any) -> torch.Tensor:
-    """The slice of a whole tensor that belongs where `own` is; `value` itself where nothing is cut."""
+    """This process's shard of a whole tensor, cut as `own` is; `value` itself if `own` is not sharded."""
     if not is_sharded(own):
         return value
     from torch.distributed.tensor import distribute_tensor
 
-    # Every process has read the whole tensor from the checkpoint, so nothing is sent.
+    # Every process has read the whole tensor from the checkpoint, so nothing has to be sent.
     return distribute_tensor(value.to(own.device), own.device_mesh, own.placements, src_data_rank=None)
 
 
 def cut_optimizer_state(state: dict[str, Any], optimizer: Any) -> dict[str, Any]:
-    """An optimizer's state dict, its tensors cut as the parameters that they belong to."""
+    """An optimizer's state dict whose tensors are sharded like their parameters."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     if not any(is_sharded(parameter) for parameter in parameters):
         return state
@@ -123,10 +123,10 @@ def cut_optimizer_state(state: dict[str, Any], optimizer: Any) -> dict[str, Any]
 
 
 def unshard(model: nn.Module) -> None:
-    """Makes `model` an ordinary one again, with whole weights on the CPU, to be saved and read; all have to call it."""
+    """Turns `model` into an ordinary one with whole weights on the CPU. All processes must call this."""
     cut = [module for module in model.modules() if hasattr(module, "reshard")]
     for module in cut:
-        module.reshard()  # what the last forward pass has left whole
+        module.reshard()  # the last forward pass may have left it whole
     made: dict[int, nn.Parameter] = {}  # a tied weight stays one
     for module in model.modules() if cut else ():
         for name, parameter in list(module.named_parameters(recurse=False)):

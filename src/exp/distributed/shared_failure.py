@@ -1,4 +1,4 @@
-"""What one process's end means for the others: each learns why, and the run's record tells the truth."""
+"""If one process of a run fails, the others learn why, and the run's record says so."""
 
 from __future__ import annotations
 
@@ -26,16 +26,19 @@ log = logging.getLogger("exp")
 # How torch says that another process is gone: gloo in plain RuntimeErrors, NCCL and the store in classes of their own.
 LOST = ("gloo/transport", "Connection closed by peer", "Connection reset by peer", "Broken pipe", "Socket closed")
 LOST_KINDS = ("DistBackendError", "DistNetworkError", "DistStoreError")
-SILENCE_SECONDS = 5.0  # until a dead process has missed its beats
+SILENCE_SECONDS = 5.0  # until a dead process has missed its heartbeats
 CAUSE_SECONDS = 3.0  # a process that failed has told why by then
 
 
 @contextmanager
 def failures_shared(run: Run, tracker: Tracker) -> Iterator[None]:
-    """Around the body of a run. Alone it is nothing.
+    """Around the body of a run; does nothing for one process.
 
-    An error that only says that a connection broke becomes what broke it: ExpError where another process failed,
-    Interrupted where one vanished. An error of this process is told to the others.
+    Tells the other processes of an error of this one.
+
+    Raises:
+        ExpError: a connection broke, because another process failed.
+        Interrupted: a connection broke, because another process vanished.
     """
     together = ranks.current.get()
     if not isinstance(together, JoinedRanks):
@@ -58,7 +61,7 @@ def failures_shared(run: Run, tracker: Tracker) -> Iterator[None]:
 
 
 def _ignore_signals() -> None:
-    """The launcher sends SIGTERM as soon as one process is gone; it must not cut off the record of why."""
+    """The launcher sends SIGTERM as soon as one process has ended. It must not stop us from writing the reason."""
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(number, signal.SIG_IGN)
@@ -84,7 +87,7 @@ def _cause_of(error: BaseException, together: JoinedRanks, run: Run) -> BaseExce
     named = f"process {together.place.rank} failed with {type(error).__name__}: {error} ({_log_of(together, run)})"
     if together.tells_user(named):
         return error
-    return SystemExit(1)  # the first process has told
+    return SystemExit(1)  # the first process has told the user
 
 
 def _failure(together: JoinedRanks, seconds: float) -> str | None:
@@ -95,7 +98,7 @@ def _failure(together: JoinedRanks, seconds: float) -> str | None:
 
 
 def _silent_ranks(together: JoinedRanks) -> list[int]:
-    """A broken connection is noticed at once, a missing beat some seconds later."""
+    """A broken connection is noticed at once, a missing heartbeat some seconds later."""
     end = time.monotonic() + SILENCE_SECONDS
     while not (silent := together.heartbeat.silent()) and time.monotonic() < end:
         time.sleep(0.05)
@@ -103,9 +106,9 @@ def _silent_ranks(together: JoinedRanks) -> list[int]:
 
 
 def _write(together: JoinedRanks, run: Run, status: str, reason: str) -> None:
-    """The record and one line on the screen, by the first process, or by one of the others where it is gone.
+    """Writes the record and one line on the screen: the first process does, or another one if the first has ended.
 
-    A host that is cut off from the others says it for itself, and leaves the record to those who can agree.
+    A host without a connection to the others prints its own line and leaves the record to them.
     """
     if together.place.first:
         run.finish(status, reason)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from exp.distributed.joined_ranks import JoinedRanks
     from exp.distributed.options import Ddp, Fsdp
 
-# What a process may be asked to stop by, in the order in which one of several is named.
+# Signals that stop a run; if several came, the first of these is named.
 STOPS = tuple(number.name for number in Interrupts.watched)
 
 
@@ -38,7 +38,7 @@ class World(Protocol):
         ...
 
     def own_examples(self, batch: list[int]) -> list[int]:
-        """This process's examples of a micro-batch; never none, because all have to take part."""
+        """This process's examples of a micro-batch. Never empty, because every process must take part."""
         ...
 
     def has_own_examples(self, batch: list[int]) -> bool:
@@ -63,7 +63,10 @@ class World(Protocol):
         ...
 
     def mean_loss(self, loss: torch.Tensor, stop: str | None) -> torch.Tensor:
-        """Of a step's losses over the processes. `stop`: the signal that this one got, told to all in passing."""
+        """The mean of a step's losses over the processes.
+
+        `stop` is the signal that this process got; the same call tells all other processes.
+        """
         ...
 
     def stop(self, own: str | None) -> str | None:
@@ -79,7 +82,7 @@ class World(Protocol):
         ...
 
     def leave(self) -> None:
-        """All have done their part of the training; what follows is the first one's alone."""
+        """Ends the process group. What follows is done by the first process alone."""
         ...
 
 
@@ -121,7 +124,7 @@ SINGLE_PROCESS = SingleProcessWorld()
 
 
 class ProcessGroupWorld:
-    """Meets the others in torch's process group: gloo between CPUs, NCCL between GPUs.
+    """Works with the others in torch's process group: gloo between CPUs, NCCL between GPUs.
 
     Raises ExpError for a GPU that is not there.
     """
@@ -167,7 +170,7 @@ class ProcessGroupWorld:
         return sums[0] / self.size
 
     def stop(self, own: str | None) -> str | None:
-        # A GPU computes ahead: what it was asked a step ago is known without waiting for it.
+        # A GPU computes ahead. The counts of the step before are there without waiting for it.
         counts = self.asked if self.device.type == "cpu" else self.asked_before
         return next((name for name, count in zip(STOPS, counts.tolist(), strict=True) if count), None)
 

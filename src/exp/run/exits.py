@@ -31,6 +31,6 @@ def plain_exits() -> Iterator[None]:
 
 
 def complain(error: ExpError) -> None:
-    """Once for all processes of a run."""
+    """Prints an error, once for all processes of a run."""
     if ranks.current.get().tells_user(str(error)):
         print(redacted(f"exp: {error}"), file=sys.stderr, flush=True)

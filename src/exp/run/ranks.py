@@ -1,6 +1,6 @@
-"""What the processes of a run can do together, its null object, and how they meet.
+"""What the processes of a run can agree on, and the null object for one process.
 
-Light until there are several: one process imports no torch for this, and `current` is then `SingleProcess`.
+Light: one process imports no torch for this. `current` is `SingleProcess` until exp.distributed.joined_ranks.joined.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class Ranks(Protocol):
     place: Place
 
     def decide(self, name: str, ask: Callable[[], Any]) -> Any:
-        """The first process's answer, for all; `ask` is called there only. The answer is JSON."""
+        """The first process's answer, on all processes. Only the first one calls `ask`. The answer is JSON."""
         ...
 
     def collect(self, name: str, value: Any) -> list[Any]:
@@ -25,11 +25,11 @@ class Ranks(Protocol):
         ...
 
     def tells_user(self, message: str) -> bool:
-        """Whether this process is the one that tells the user; all others learn that the run is over."""
+        """Whether this process has to tell the user. All others learn that the run is over."""
         ...
 
     def first_on_host(self, name: str) -> Any:
-        """A context: the first process of each host passes through before the others, who find its files."""
+        """A context that the first process of each host passes before the others, which then find its files."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Every config that a sweep can compose, composed and checked before its first trial."""
+"""Composes and checks the configs of a sweep before its first trial."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from exp.errors import ExpError, nearest
 from exp.run.identity import flatten
 from exp.study.space import Param, Space
 
-MAX_CONFIGS = 32  # a search with so few configs is checked whole; else so many combinations of group choices are
-RANDOM_CONFIGS = 12  # random configs that are checked besides; each takes about 0.1 s
+MAX_CONFIGS = 32  # all configs are checked up to this number; else this many combinations of group choices
+RANDOM_CONFIGS = 12  # checked in addition; each takes about 0.1 s
 
 
 def group_names(loader: ConfigLoader, config: DictConfig) -> set[str]:

@@ -30,7 +30,7 @@ INTERRUPTED = 130
 
 @dataclass
 class StopRequest:
-    """What the user asked for by signals."""
+    """Whether a signal has asked to finish the running trials, or to stop them now."""
 
     finish: bool = False
     stop: bool = False
@@ -44,7 +44,12 @@ def run_study(
     launched: Callable[[TrialQueue, Callable[[str], None]], Workers] | None,
     command: str,
 ) -> None:
-    """Raises ExpError where trials fail as they must not; exits with 130 after Ctrl-C."""
+    """Keeps workers running until the study has its total.
+
+    Raises:
+        ExpError: too many trials failed.
+        SystemExit: 130, after Ctrl-C.
+    """
     progress = make_progress(plan)
     request = StopRequest()
     problem: ExpError | None = None
@@ -71,22 +76,32 @@ def run_study(
 
 
 class Workers(Protocol):
-    """Processes of our own, or what a launcher runs elsewhere."""
+    """Worker processes: on this machine (LocalWorkers) or started by a launcher (LauncherWorkers)."""
 
     @property
     def busy(self) -> int:
-        """How many run, or wait in a queue."""
+        """How many workers run, or wait in a queue."""
         ...
 
-    def fill(self, wanted: int) -> None: ...
+    def fill(self, wanted: int) -> None:
+        """Starts workers until `wanted` run, or as many as are allowed."""
+        ...
 
-    def reap(self, trials_done: int, trials_done_before: int) -> bool: ...
+    def reap(self, trials_done: int, trials_done_before: int) -> bool:
+        """Forgets workers that ended. True if one of them died. Raises ExpError if they die without a result."""
+        ...
 
-    def release(self) -> None: ...
+    def release(self) -> None:
+        """Asks every worker to end after its trial."""
+        ...
 
-    def stop(self, seconds: float) -> None: ...
+    def stop(self, seconds: float) -> None:
+        """Ends every worker now; its run gets `seconds` to save."""
+        ...
 
-    def leave(self) -> None: ...
+    def leave(self) -> None:
+        """Waits for the workers to end by themselves."""
+        ...
 
 
 def _local_workers(plan: StudyPlan, settings: StudySettings, worker: TrialWorker, progress: Progress) -> LocalWorkers:
@@ -144,7 +159,7 @@ def is_complete(trials: Sequence[FrozenTrial], total: int) -> bool:
 
 
 def free_slots(trials: Sequence[FrozenTrial], total: int) -> int:
-    """Slots that a worker could take now."""
+    """How many trials a worker could claim now."""
     waiting = sum(trial.state == TrialState.WAITING for trial in trials)
     return waiting + max(0, total - len(slot_holders(trials)))
 

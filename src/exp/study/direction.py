@@ -1,4 +1,4 @@
-"""What a sweep looks for, and whether more of it is better. Light: also asked before the plain optuna sweeper runs."""
+"""The objectives of a sweep and their directions. Light: it also runs before the plain optuna sweeper."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def greater_is_better(name: str, config: Mapping[str, Any]) -> bool | None:
 
 
 def directions(given: Any, names: Sequence[str], config: Mapping[str, Any]) -> list[str]:
-    """`maximize` or `minimize` for each objective. Raises ExpError where what is given seeks the worst run."""
+    """`maximize` or `minimize` for each objective. Raises ExpError for a given direction that seeks the worst run."""
     words = _given_directions(given)
     if words and names and len(words) != len(names):
         raise ExpError(f"{len(words)} directions for {len(names)} objectives ({', '.join(names)}); leave direction out")

@@ -1,4 +1,4 @@
-"""When so many trials failed that a study should end."""
+"""When a study should stop, because too many trials failed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SAME_FAILURES = 3  # first trials that fail in the same way before the study, or
 
 
 def reason_to_stop(trials: Sequence[FrozenTrial], plan: StudyPlan) -> ExpError | None:
-    """Why no further trial should run, if so. Workers ask before each trial, so that the limit is exact."""
+    """The reason to run no further trial, else None. Workers ask before each trial, so that the limit is exact."""
     ended = [trial for trial in slot_holders(trials) if trial.state.is_finished()]
     failed = [trial for trial in ended if trial.state == TrialState.FAIL and not trial.user_attrs.get(GIVEN_BACK)]
     if not failed:

@@ -1,6 +1,6 @@
-"""The config files as they stood when the study began. They travel with the study, and trials are composed from them.
+"""The config files as they were when the study began. They are stored with the study; trials are composed from them.
 
-So an edit of conf/ while a sweep runs, or before it goes on, changes no trial, on no machine.
+So an edit of conf/ during a sweep, or before it is continued, changes no trial on any machine.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the user sees of a running study: a live table on a terminal, a line a finished trial elsewhere."""
+"""How a running study is shown: a live table on a terminal, else one line for each finished trial."""
 
 from __future__ import annotations
 

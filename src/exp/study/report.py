@@ -1,4 +1,4 @@
-"""What a study leaves in its folder: the best trial, tables, pictures."""
+"""Writes a study's results into its folder: the best trial, tables, pictures."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ WHITELIST = ("optuna.samplers.*", "optuna.pruners.*", "hydra_plugins.hydra_optun
 
 
 class NonStoppingGridSampler(optuna.samplers.GridSampler):
-    """After the last cell Optuna's own tells the study to stop, which raises outside of `study.optimize`."""
+    """Optuna's own grid sampler stops the study after the last cell; that raises outside of `study.optimize`."""
 
     def after_trial(self, *args: Any) -> None:
         pass
@@ -30,8 +30,8 @@ def make_sampler(
 ) -> optuna.samplers.BaseSampler:
     """The sampler of one trial, seeded by the study's seed and the trial's number.
 
-    So parallel workers and a study that goes on never draw the same numbers twice, and who runs a trial does not
-    matter. Grids and quasi-random sequences are one sequence for all, and keep one seed.
+    So no two trials draw the same numbers, and it does not matter which worker runs a trial. Grids and quasi-random
+    sequences are one sequence for all trials and keep one seed.
     """
     config = dict(config)
     target = str(config["_target_"])

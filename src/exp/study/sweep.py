@@ -1,7 +1,7 @@
-"""The coordinator of a study: makes or finds it, checks it, keeps workers running, shows and sums up.
+"""From a sweep's command to a running study: checks the command, makes or finds the study, starts the coordinator.
 
-It imports no torch, and it is not needed: workers take trials by themselves, and the same command started a second
-time, here or elsewhere, joins them.
+Nothing here imports torch. Workers claim trials by themselves, so the same command can be started a second time, here
+or on another machine, and joins the study.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def run(
 
 
 class StudyPreparation:
-    """The steps from a checked command to a study that exists; each raises ExpError before the next begins."""
+    """The steps from a checked command to an existing study. Each step may raise ExpError."""
 
     def __init__(
         self,
@@ -159,7 +159,7 @@ class StudyPreparation:
 
 
 def _check_sampler_and_pruner(settings: StudySettings, config: DictConfig) -> None:
-    """Makes pruner and sampler once, so that what they refuse is said before the first trial."""
+    """Makes pruner and sampler once, so that a value they refuse is reported before the first trial."""
     if settings.seeds and "seed" not in config:
         raise ExpError("hydra.sweeper.seeds: this config has no key seed")
     makers: dict[str, Callable[[], Any]] = {"pruner": lambda: make_pruner(settings.pruner)}

@@ -1,4 +1,4 @@
-"""A worker: takes a trial, composes its config, runs it, tells the result, until the total is reached.
+"""A worker claims a trial, composes its config, runs it and tells the result, until the study has its total.
 
 It is a task function: any Hydra launcher can run it (SLURM, Ray, joblib), and so can a process of our own.
 """
@@ -37,13 +37,13 @@ from exp.work.storage import ClaimLock, open_storage, quiet_optuna, retrying
 from exp.work.trial_queue import INTERRUPTED as INTERRUPTED_ATTR
 from exp.work.trial_queue import Heartbeat, TrialQueue, code_commit, stop_key
 
-RETRY_SECONDS = 300.0  # seconds that a storage may be away before a worker gives up
+RETRY_SECONDS = 300.0  # seconds without an answer of the storage until a worker gives up
 INTERRUPTED = 75  # the code that a run exits with when a signal asked it to end
 
 
 @dataclass
 class TrialWorker:
-    """Callable as Hydra's task function; the config that it gets as such is not used."""
+    """A task function of Hydra, so that launchers can run it. It ignores the config that a launcher passes."""
 
     plan: StudyPlan
     master: DictConfig
@@ -74,7 +74,7 @@ class TrialWorker:
         return len(errors)
 
     def _should_stop(self, queue: TrialQueue) -> bool:
-        """A coordinator beside us holds the other end of standard input, and closes it to stop us, or by dying."""
+        """A local coordinator holds the other end of our standard input. It closes it to stop us, or when it dies."""
         if self.coordinator is not None and stop_key(self.coordinator) in queue.retrying(
             lambda: queue.study.user_attrs
         ):
@@ -137,7 +137,7 @@ class TrialWorker:
         for index, seed in enumerate(plan.seeds):
             done = plan.folder / str(trial.number) / f"seed_{seed}"
             returned = None
-            # An interrupted trial goes on after the seeds that it had finished.
+            # An interrupted trial skips the seeds that it has finished.
             finished = INTERRUPTED_ATTR in trial.user_attrs and read_result(done / "result.json") is not None
             if not (finished and plan.objective.names):
                 job, seconds = self._run_job([*overrides, f"seed={seed}"], trial.number, seed, current_trial.NoTrial())
@@ -237,14 +237,14 @@ def _unused_sampler() -> optuna.samplers.BaseSampler:
 
 
 def _take_own_gpu() -> None:
-    """One of the node's GPUs, where SLURM starts several workers on a node and shows all of them to each."""
+    """Takes one of the node's GPUs, where SLURM starts several workers on a node and shows every GPU to each."""
     local_rank, seen = os.environ.get("SLURM_LOCALID"), os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
     if local_rank is not None and len(seen) > 1:
         os.environ["CUDA_VISIBLE_DEVICES"] = seen[int(local_rank) % len(seen)]
 
 
 def _free_memory() -> None:
-    """So that one trial's out-of-memory does not become the next one's."""
+    """Frees memory after a failed trial; else the next trial may run out of memory too."""
     gc.collect()
     if "torch" in sys.modules:
         import torch

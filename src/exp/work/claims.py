@@ -1,4 +1,4 @@
-"""Who is at which run: files in a folder that any number of machines may share.
+"""Which process works on which run: files in a folder that any number of machines may share.
 
 A claim is a file that only one can create. Its holder touches it every few seconds; one that nobody has touched for
 `STALE` seconds, or whose process on this machine is gone, is taken over.

@@ -1,8 +1,8 @@
 """Workers that one of Hydra's launchers runs: SLURM jobs, Ray tasks, joblib's processes.
 
-Each launch waits in a thread of its own, so that the coordinator goes on to show the study, to free dead workers'
-trials and to launch others in their place. What a worker has to know comes through the storage, the one thing that
-reaches every machine: also that it should stop.
+Each launch waits in a thread of its own. So the coordinator can go on to show the study, recover the trials of dead
+workers and launch new ones. A worker learns everything through the storage, because only that reaches every machine:
+also that it should stop.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ GIVE_UP = 3  # launches in a row, a worker, that end without a finished trial
 
 @dataclass
 class Launch:
-    """One launch: the workers in it, and what came of it."""
+    """One call of the launcher: its workers, and its error if it failed."""
 
     workers: int
     thread: threading.Thread | None = None
@@ -39,7 +39,7 @@ class Launch:
 
 @dataclass
 class LauncherWorkers:
-    """Keeps up to `size` workers running through a launcher. The same five methods as local.Crew."""
+    """Keeps up to `size` workers running through a launcher. See exp.study.coordinator.Workers."""
 
     config: DictConfig
     context: HydraContext
@@ -63,12 +63,12 @@ class LauncherWorkers:
         missing = min(wanted, self.size) - self.busy
         if missing <= 0:
             return
-        # SLURM's jobs come and go one by one; the others run a launch as a whole, and end with its last worker.
+        # SLURM's jobs start and end one by one. Other launchers run a launch as a whole, until its last worker ends.
         for count in [1] * missing if self._one_job_each else [missing]:
             self._launch(count)
 
     def reap(self, trials_done: int, trials_done_before: int) -> bool:
-        """Takes away launches that ended; True if one of them failed or its worker is gone."""
+        """Forgets launches that ended. True if one of them failed or lost its worker."""
         died = False
         beats: dict[str, Any] = {}
         if self._one_job_each and time.monotonic() - self.looked > self.beat_every:
@@ -84,7 +84,7 @@ class LauncherWorkers:
                 continue
             died = True
             self.deaths = 1 if trials_done > trials_done_before else self.deaths + 1
-            why = main_line(launch.error) if launch.error else "no sign of life, and its job is gone"
+            why = main_line(launch.error) if launch.error else "no heartbeat, and its job is gone"
             begun = bool(self._heartbeats())
             if isinstance(launch.error, ExpError) or not begun or self.deaths > GIVE_UP * self.size:
                 what = "workers die without finishing a trial" if begun else "no worker began"
@@ -97,7 +97,7 @@ class LauncherWorkers:
         self.queue.retrying(lambda: self.queue.study.set_user_attr(stop_key(self.coordinator), True))
 
     def stop(self, seconds: float) -> None:
-        """SLURM's jobs are ended, and their runs save; other launchers' workers end with this process or a trial."""
+        """Cancels SLURM's jobs, whose runs then save. Other workers end after their trial, or with this process."""
         self.release()
         jobs = sorted({beat["slurm"] for beat in self._heartbeats().values() if "slurm" in beat})
         if jobs and shutil.which("scancel"):
@@ -105,7 +105,7 @@ class LauncherWorkers:
             self._wait(seconds)
 
     def leave(self) -> None:
-        """The study has its total: workers end by themselves, those still in a queue as soon as they begin."""
+        """The study is complete: workers end by themselves, those still in a queue as soon as they start."""
         self._wait(END_SECONDS)
 
     def _wait(self, seconds: float) -> None:
@@ -140,21 +140,21 @@ class LauncherWorkers:
             except BaseException as error:  # told by `reap`, in the coordinator's thread
                 launch.error = error
 
-        # A daemon: a launcher that waits for a job for ever does not keep the coordinator.
+        # A daemon thread, because a launcher may wait for a job for ever.
         launch.thread = threading.Thread(target=work, daemon=True, name=f"launch {slot}")
         self.running[slot] = launch
         launch.thread.start()
 
     def _heartbeats(self) -> dict[str, Any]:
-        """The signs of life of this coordinator's workers."""
+        """The last heartbeats of this coordinator's workers."""
         attrs: Mapping[str, Any] = self.queue.retrying(lambda: self.queue.study.user_attrs)
         mine = heartbeat_key(f"{self.coordinator}-")
         return {key.removeprefix(heartbeat_key("")): beat for key, beat in attrs.items() if key.startswith(mine)}
 
     def _worker_is_lost(self, slot: int, beats: Mapping[str, Any]) -> bool:
-        """The slot's worker was alive and is not, and SLURM does not hold its job to start it again.
+        """Whether the slot's worker has died, and SLURM does not have its job in the queue to start it again.
 
-        submitit asks sacct, as rarely as every ten minutes, and for ever where there is no accounting.
+        submitit itself asks sacct only every ten minutes, and waits for ever where SLURM has no accounting.
         """
         own = {name: beat for name, beat in beats.items() if name.startswith(f"{self.coordinator}-{slot}-")}
         if not own:  # in the queue

@@ -1,4 +1,4 @@
-"""Worker processes on this machine: each warm, with its own threads and its own GPU, replaced when it dies."""
+"""Worker processes on this machine. Each keeps running for many trials, with its own threads and GPU."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class LocalWorkers:
                 self.running[slot] = self._start(slot)
 
     def reap(self, trials_done: int, trials_done_before: int) -> bool:
-        """Takes away workers that ended; True if one of them died."""
+        """Forgets workers that ended. True if one of them died."""
         died = False
         for slot, process in list(self.running.items()):
             code = process.poll()
@@ -73,7 +73,7 @@ class LocalWorkers:
                 process.stdin.close()
 
     def stop(self, seconds: float) -> None:
-        """Ends every worker now: asked first, killed after `seconds`."""
+        """Ends every worker now: asks first, and kills after `seconds`."""
         self.release()
         for process in self.running.values():
             process.terminate()
@@ -87,7 +87,7 @@ class LocalWorkers:
         self.running.clear()
 
     def leave(self) -> None:
-        """Nothing is left to do: every worker ends by itself."""
+        """Waits until every worker has ended by itself, because the study is complete."""
         self.release()
         for process in self.running.values():
             process.wait()
@@ -105,7 +105,7 @@ class LocalWorkers:
             "EXP_STUDY_WORKER": str(slot),
             "OMP_NUM_THREADS": str(self.threads),
             "MKL_NUM_THREADS": str(self.threads),
-            # Its workers are our workers' children: a tokenizer's threads and a fork do not go together.
+            # A data loader forks the worker, and a fork breaks the threads of a tokenizer.
             "TOKENIZERS_PARALLELISM": "false",
             "PYTHONUNBUFFERED": "1",
         }

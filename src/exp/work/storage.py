@@ -1,7 +1,7 @@
 """Where a study is kept, and the one lock that makes its total exact.
 
-A journal file, SQLite, PostgreSQL and MySQL each have their own way of saying "now only me". All of them are let go
-by the operating system or the server when the holder dies, so a killed worker never blocks the others.
+A journal file, SQLite, PostgreSQL and MySQL each have their own kind of lock. The operating system or the server
+releases every kind when its holder dies, so a killed worker never blocks the others.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 T = TypeVar("T")
-SQLITE_WAIT = 20.0  # seconds for another process to let go of the file
+SQLITE_WAIT = 20.0  # seconds until another process releases the file
 
 
 class FileLock:
@@ -52,7 +52,7 @@ class FileLock:
 
 
 class RepairedJournal(JournalFileBackend):
-    """Optuna's journal, which after a full disk never ends in half a line: that would break every later reader."""
+    """Optuna's journal, cut back to whole lines after a full disk. Half a line would break every later reader."""
 
     def __init__(self, path: Path) -> None:
         self.lock = FileLock(path.with_name(path.name + ".lock"))
@@ -156,7 +156,7 @@ def opening_errors(storage: str | None, folder: Path) -> Iterator[None]:
 
 
 class ClaimLock:
-    """Held while a trial's slot is taken or given back, by one process of all that work on the study."""
+    """The lock under which a slot is taken or freed. One process of all that work on the study holds it at a time."""
 
     def __init__(self, storage: str | None, folder: Path, study: str) -> None:
         self.url = storage
@@ -197,7 +197,7 @@ class ClaimLock:
                 self.connection.execute(sqlalchemy.text(f"SELECT {self._unlock_call}"))
                 self.connection.commit()
             except Exception:
-                # The lock belongs to the connection: closing it for real lets go, also where the server went away.
+                # The lock belongs to the connection. Closing it releases the lock, also if the server is gone.
                 with contextlib.suppress(Exception):
                     self.connection.invalidate()
             with contextlib.suppress(Exception):
@@ -208,12 +208,12 @@ class ClaimLock:
     def _unlock_call(self) -> str:
         if self.url is not None and self.url.startswith("mysql"):
             return f"RELEASE_LOCK('exp{self.number}')"
-        # A transaction number makes this commit one that is flushed, and with it all that were not: see open_storage.
+        # A transaction number makes the server flush this commit and all commits before it: see open_storage.
         return f"pg_advisory_unlock({self.number}), txid_current()"
 
 
 def retrying(work: Callable[[], T], seconds: float, say: Callable[[str], None] = lambda text: None) -> T:
-    """`work()`, tried again while the storage is away, up to `seconds`; `work` must bear being done twice."""
+    """`work()`, tried again for up to `seconds` while the storage does not answer; `work` may run twice."""
     end = time.monotonic() + seconds
     wait = 0.2
     while True:
@@ -240,7 +240,7 @@ def _is_storage_error(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def quiet_optuna() -> Iterator[None]:
-    """Optuna's own lines would stand between ours."""
+    """Silences Optuna's own log lines, which would mix with ours."""
     import optuna
 
     before = optuna.logging.get_verbosity()

@@ -1,9 +1,9 @@
-"""Who runs which trial: taking a slot of the total, telling what came of it, and what becomes of a dead worker's trial.
+"""A study's trials as a queue: workers claim a trial, tell its result, and recover the trials of dead workers.
 
-A slot is one of `n_trials`. A trial takes one when it is made and keeps it, whether it completes, is pruned or
-fails. Only a trial that a dead worker left gives its slot back: it is marked failed and its parameters wait to be run
-again under a new number. So the count of slots in use is exact whoever dies when. A worker that is only asked to end
-puts its trial back, to wait under the same number for whoever goes on with it.
+A slot is one of `n_trials`. A trial takes a slot when it is made and keeps it, whether it completes, is pruned or
+fails. Only the trial of a dead worker frees its slot: it is marked failed, and its parameters run again under a new
+number. So the number of slots in use stays exact, whichever worker dies. A worker that is asked to end puts its trial
+back; the next worker goes on with it under the same number.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def code_commit() -> str | None:
 
 @dataclass
 class TrialQueue:
-    """A study as its workers see it. Every method bears a storage that is away for `retry_seconds` seconds."""
+    """A study as its workers see it. Every method tries again for `retry_seconds` while the storage does not answer."""
 
     study: Study
     lock: ClaimLock
@@ -95,7 +95,7 @@ class TrialQueue:
     def tell(
         self, trial: optuna.Trial, worker: str, state: TrialState, values: Sequence[float] | None, **attrs: Any
     ) -> bool:
-        """False where the trial was taken away meanwhile, because this worker had seemed dead."""
+        """Writes a trial's result. False if another worker has taken the trial, because this one seemed dead."""
 
         def work() -> bool:
             with self.lock:
@@ -115,7 +115,7 @@ class TrialQueue:
         return self.retrying(work)
 
     def put_back(self, trial: FrozenTrial, worker: str) -> None:
-        """A trial whose run was interrupted and has saved: whoever takes it next goes on with it, under its number."""
+        """For a trial whose run was interrupted and has saved: the next worker goes on with it under its number."""
 
         def work() -> None:
             with self.lock:
@@ -128,7 +128,7 @@ class TrialQueue:
         self.retrying(work)
 
     def recover(self) -> list[int]:
-        """Gives back the slots of dead workers' trials; their numbers."""
+        """Frees the slots of dead workers' trials. Returns the trials' numbers."""
 
         def work() -> list[int]:
             if not any(trial.state == TrialState.RUNNING for trial in self._read_trials()):
@@ -151,7 +151,7 @@ class TrialQueue:
     def _worker_lives(self, trial: FrozenTrial, beats: dict[str, Any]) -> bool:
         worker = trial.user_attrs.get(WORKER)
         if worker is None:
-            return False  # it is set under the lock that we hold now, so its maker died in between
+            return False  # a worker sets it under the lock that we hold now, so it died in between
         beat = beats.get(heartbeat_key(worker))
         return beat is not None and self.is_alive(worker, beat)
 
@@ -160,7 +160,7 @@ class TrialQueue:
             return lives(beat) is True
         if time.time() - beat["time"] > self.stale_after + CLOCK_SKEW:
             return False
-        # Another machine's clock may be wrong: what counts is how long we have seen no new beat.
+        # Another machine's clock may be wrong. So measure by our own clock since we saw the last new heartbeat.
         known, since = self.seen.get(worker, (None, 0.0))
         if known != beat["time"]:
             self.seen[worker] = (beat["time"], time.monotonic())
@@ -191,7 +191,7 @@ class TrialQueue:
 
 
 def slot_holders(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Those that hold a slot of the total."""
+    """The trials that hold a slot of the total."""
     retried = {trial.user_attrs[RETRY_OF] for trial in trials if RETRY_OF in trial.user_attrs}
     return [t for t in trials if t.number not in retried and not t.user_attrs.get(GIVEN_BACK)]
 
@@ -206,7 +206,7 @@ def stop_key(coordinator: str) -> str:
 
 
 class Heartbeat:
-    """Writes a worker's timestamped record while it lives, from a thread, because a training step may take long."""
+    """Writes a worker's record with a time stamp from a thread, because a training step may take long."""
 
     def __init__(self, storage: str | None, folder: Path, study: str, worker: str, every: float) -> None:
         self.args = (storage, folder, study)
@@ -234,5 +234,5 @@ class Heartbeat:
         while not self.ended.wait(self.every):
             try:
                 self.beat()
-            except Exception as error:  # the storage is away; the next beat may get through
+            except Exception as error:  # the storage does not answer; the next heartbeat may succeed
                 print(f"worker {self.worker}: no heartbeat written ({type(error).__name__})", flush=True)

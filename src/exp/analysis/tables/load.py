@@ -1,4 +1,4 @@
-"""From a YAML file to a PaperTable; everything that is wrong with it is said here, naming the cell."""
+"""From a YAML file to a PaperTable. Every mistake in the file is reported here, with the cell's name."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def load(
 
 
 class _Strict(yaml.SafeLoader):
-    """Refuses a key that stands twice: YAML keeps the last one and says nothing."""
+    """Refuses a key that appears twice: plain YAML silently keeps the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()

@@ -1,4 +1,4 @@
-"""Which runs a table needs, which of them exist wherever they lie, and what the others will cost."""
+"""Which runs a table needs, which of them exist already, and what the others will cost."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class TablePlan:
 
 @dataclass
 class ComposedCells:
-    """What a plan has composed so far: config and hash by (row, column, point), jobs by what makes them one run."""
+    """What is composed so far: config and hash by (row, column, point), jobs by what identifies a run."""
 
     configs: dict[tuple[str, str, int], tuple[compose.Flat, str]] = field(default_factory=dict)
     jobs: dict[Any, Job] = field(default_factory=dict)
@@ -192,7 +192,7 @@ def _job(
     point: Sequence[str],
     seeds: Mapping[str, int],
 ) -> Job:
-    """The job of one cell, point and seed; the same for cells that read one run in different ways."""
+    """The job of one cell, point and seed. Cells that read the same run share a job."""
     table = plan.table
     parts = override_parts(table, row, column, point)
     where = (row.name, column.name, at)
@@ -245,7 +245,7 @@ def _collect(sources: Iterable[Path]) -> Collection:
 
 
 def _check_record(job: Job, run: RunData) -> None:
-    """A record whose config is not the one its condition hash was taken of."""
+    """Raises ExpError for a record whose config does not fit its condition hash."""
     told = [
         key for key in run.config.keys() | job.config.keys() if _counts(key) and _differs(key, run.config, job.config)
     ]

@@ -18,7 +18,7 @@ FORMS = ("md", "tex", "csv", "html")
 
 
 def plan_summary(plan: TablePlan) -> str:
-    """One line: what is there, what is missing, what it will cost."""
+    """One line: how many runs exist and are missing, and what the missing ones will cost."""
     told = ", ".join(
         f"{plan.count(state)} {state}"
         for state in ("found", "running", "missing", "waiting", "failed")

@@ -1,4 +1,4 @@
-"""What the runs of each cell say: the value, its spread, what failed, and the verdict."""
+"""The result of each cell from its runs: value, spread, failures and verdict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs what a table misses. Any number of these commands, on any machines that share the folder, work together."""
+"""Runs the missing runs of a table. Several such commands can share a folder, also on several machines."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BAD_INPUT, STOPPED = 2, (75, 130)
 
 @dataclass
 class TableRunner:
-    """One `exp.table` command at work on its plan."""
+    """Runs the jobs of one `exp.table` command."""
 
     plan: TablePlan
     folder: Path  # of the table: runs/, claims/, logs/
@@ -88,7 +88,7 @@ class TableRunner:
                 self._check_other_commands(pool, chosen)
 
     def _release_waiting(self, chosen: list[Job]) -> None:
-        """Jobs whose weights have come get their condition, and may turn out to be finished already."""
+        """Jobs whose initial weights now exist get their condition; their run may exist already."""
         for job in chosen:
             if job.state == "waiting" and job.after is not None and job.after.state in ("found", "failed"):
                 plan.find_run(self.plan, job, self.retry_failed)
@@ -143,7 +143,7 @@ class TableRunner:
             self.say(f"{job.cell} {_seeds_text(job)}: {ended}")
 
     def _start_overrides(self, job: Job) -> tuple[Path, list[str]]:
-        """Goes on with an interrupted run of ours; else a folder that does not exist yet."""
+        """The folder and overrides of a job: resumes its interrupted run, or names a new folder."""
         held = job.run
         if held is not None and held.folder is not None and held.status in ("interrupted", "died", "running"):
             ours = held.folder.is_relative_to(self.runs.resolve())
@@ -163,7 +163,7 @@ class TableRunner:
         return folder, words
 
     def _finished_meanwhile(self, job: Job) -> bool:
-        """Another command may have finished it between our plan and our claim, or left it half done."""
+        """Whether another command has finished the job since we planned; an unfinished run is noted in the job."""
         for folder in sorted(self.runs.glob(f"{job.tag}*")):
             run = _read(folder)
             if run is None:
@@ -222,7 +222,7 @@ def _read(folder: Path) -> RunData | None:
 
 
 def _open(chosen: Sequence[Job]) -> bool:
-    """Whether anything may still happen; what waits for a failed run never will."""
+    """Whether a job can still start or end. A job that waits for a failed run cannot."""
     return any(job.state in ("missing", "running") for job in chosen) or any(
         job.state == "waiting" and job.after is not None and job.after in chosen and job.after.state != "failed"
         for job in chosen

@@ -1,4 +1,4 @@
-"""Ours beside theirs, by stated rules; never by the mean alone.
+"""Compares our values with a published one by stated rules, never by the mean alone.
 
 In this order, with the difference d = ours - published in the table's unit:
 
