@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from exp.errors import ExpError
 from exp.options.confdir import conf_dir
-from exp.study.direction import check_objectives, directions, wanted
+from exp.study.direction import check_objectives, directions, objective_names
 from exp.task import metrics_of
 
 
@@ -57,7 +57,7 @@ def test_metrics_that_do_not_fit_are_refused_before_any_row_is_read(overrides, m
 
 def test_a_study_seeks_the_primary_metric():
     stsb = composed("data=stsb", "task.metrics=[rmse,pearson]")
-    assert wanted(None, stsb) == ["eval/rmse"]
+    assert objective_names(None, stsb) == ["eval/rmse"]
     assert directions(None, ["eval/rmse", "eval_pearson", "eval_mm/mae"], stsb) == ["minimize", "maximize", "minimize"]
     check_objectives(["rmse", "eval/loss", "cost/steps"], stsb)
     with pytest.raises(ExpError, match="no evaluation of this data computes it"):
