@@ -13,7 +13,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from exp import evaluate, predict, reproduce, share, train
-from exp.analysis.tables.compose import Composer
+from exp.analysis.tables.compose import CellComposer
 from exp.config.compose import compose, plain
 from exp.errors import ExpError
 from exp.options import trust
@@ -226,7 +226,7 @@ def test_a_table_trusts_nothing(mark: Path) -> None:
     write = "exp.run.files.write_atomic"
     for words in ([f"data._target_={write}"], [f"++tracker.evil={{_target_: {write}, path: {mark}, text: x}}"]):
         assert "is not trusted" in (cell_trainer.check(words, []) or "")
-        Composer(words, [], None)  # planning composes, and makes nothing
+        CellComposer(words, [], None)  # planning composes, and makes nothing
     assert not mark.exists()
 
 

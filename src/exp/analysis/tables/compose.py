@@ -55,7 +55,7 @@ class Change:
         return bool(self.touched & other.touched or self.touched & other.above or self.above & other.touched)
 
 
-class Composer:
+class CellComposer:
     """Compositions are kept in memory and, for as long as conf/ does not change, in `cache_dir`."""
 
     def __init__(

@@ -28,7 +28,7 @@ RunKey = tuple[str, tuple[Any, ...]]  # condition and the four seeds
 
 
 @dataclass
-class Job:
+class PlannedRun:
     """One run that cells need; several cells may share it. `condition` is None while `after` is not finished."""
 
     row: str
@@ -38,7 +38,7 @@ class Job:
     words: tuple[str, ...]
     config: Mapping[str, Any]  # resolved leaves, seeds filled in
     condition: str | None
-    after: Job | None
+    after: PlannedRun | None
     run: RunData | None = None
     state: str = "missing"
     why: str | None = None
@@ -64,12 +64,12 @@ class TablePlan:
     """`cells`: (row, column) -> a list of jobs for each point of the search (one point where there is none)."""
 
     table: PaperTable
-    cells: dict[tuple[str, str], list[list[Job]]] = field(default_factory=dict)
-    jobs: list[Job] = field(default_factory=list)
+    cells: dict[tuple[str, str], list[list[PlannedRun]]] = field(default_factory=dict)
+    jobs: list[PlannedRun] = field(default_factory=list)
     known: dict[RunKey, RunData] = field(default_factory=dict)
     problems: int = 0
 
-    def of_cell(self, row: str, column: str) -> list[Job]:
+    def of_cell(self, row: str, column: str) -> list[PlannedRun]:
         return [job for point in self.cells[row, column] for job in point]
 
     def count(self, state: str) -> int:
@@ -81,7 +81,7 @@ class ComposedCells:
     """What is composed so far: config and hash by (row, column, point), jobs by what identifies a run."""
 
     configs: dict[tuple[str, str, int], tuple[compose.Flat, str]] = field(default_factory=dict)
-    jobs: dict[Any, Job] = field(default_factory=dict)
+    jobs: dict[Any, PlannedRun] = field(default_factory=dict)
 
 
 def make(table: PaperTable, sources: Sequence[Path], only: Sequence[str], retry_failed: bool) -> TablePlan:
@@ -106,7 +106,7 @@ def make(table: PaperTable, sources: Sequence[Path], only: Sequence[str], retry_
     return plan
 
 
-def find_run(plan: TablePlan, job: Job, retry_failed: bool) -> None:
+def find_run(plan: TablePlan, job: PlannedRun, retry_failed: bool) -> None:
     """Finds the run of a job and its state. Raises ExpError where a record was edited."""
     if job.condition is None:
         first = job.after
@@ -127,7 +127,7 @@ def find_run(plan: TablePlan, job: Job, retry_failed: bool) -> None:
         job.state = "missing"
 
 
-def start_from(job: Job, weights: Path) -> None:
+def start_from(job: PlannedRun, weights: Path) -> None:
     """The job's condition, now that the weights it starts from exist."""
     if "model.path" not in job.config:
         raise ExpError(f"cell {job.cell} starts from other weights, and its model has no path to load them from")
@@ -175,23 +175,25 @@ def seconds_left(plan: TablePlan) -> tuple[float, int]:
     return total, unknown
 
 
-def _composer(table: PaperTable, first: tuple[PaperRow, PaperColumn], point: Sequence[str]) -> compose.Composer:
+def _composer(table: PaperTable, first: tuple[PaperRow, PaperColumn], point: Sequence[str]) -> compose.CellComposer:
     try:
-        return compose.Composer(table.overrides, override_parts(table, *first, point), cache_dir(), table.config_dir)
+        return compose.CellComposer(
+            table.overrides, override_parts(table, *first, point), cache_dir(), table.config_dir
+        )
     except ExpError as error:
         raise ExpError(f"table {table.name}: cell {label(first[0].name, first[1].name)}: {error}") from None
 
 
 def _job(
     plan: TablePlan,
-    composer: compose.Composer,
+    composer: compose.CellComposer,
     made: ComposedCells,
     row: PaperRow,
     column: PaperColumn,
     at: int,
     point: Sequence[str],
     seeds: Mapping[str, int],
-) -> Job:
+) -> PlannedRun:
     """The job of one cell, point and seed. Cells that read the same run share a job."""
     table = plan.table
     parts = override_parts(table, row, column, point)
@@ -212,7 +214,9 @@ def _job(
     key = (condition, compose.seeds_of(config), id(after) if after else None)
     if key not in made.jobs:
         words = compose.merged_overrides(table.overrides, *parts, [f"{name}={value}" for name, value in seeds.items()])
-        made.jobs[key] = Job(row.name, column.name, at, seeds, words, config, None if after else condition, after)
+        made.jobs[key] = PlannedRun(
+            row.name, column.name, at, seeds, words, config, None if after else condition, after
+        )
         plan.jobs.append(made.jobs[key])
     return made.jobs[key]
 
@@ -244,7 +248,7 @@ def _collect(sources: Iterable[Path]) -> Collection:
         return Collection()
 
 
-def _check_record(job: Job, run: RunData) -> None:
+def _check_record(job: PlannedRun, run: RunData) -> None:
     """Raises ExpError for a record whose config does not fit its condition hash."""
     told = [
         key for key in run.config.keys() | job.config.keys() if _counts(key) and _differs(key, run.config, job.config)

@@ -9,7 +9,7 @@ from typing import Any
 
 from exp.analysis.table import Table
 from exp.analysis.tables import footer, html, picture, render, run
-from exp.analysis.tables.plan import Job, TablePlan, seconds_left
+from exp.analysis.tables.plan import PlannedRun, TablePlan, seconds_left
 from exp.analysis.tables.results import CellResult, results
 from exp.errors import ExpError
 from exp.run.files import write_atomic
@@ -75,11 +75,11 @@ def write(
     print(f"wrote {folder}/table.{{{','.join(FORMS)}}}")
 
 
-def _chosen(plan: TablePlan, most: int | None) -> list[Job]:
+def _chosen(plan: TablePlan, most: int | None) -> list[PlannedRun]:
     """Jobs of the first `most` cells that miss any, with what they start from."""
     if most is None:
         return plan.jobs
-    chosen: list[Job] = []
+    chosen: list[PlannedRun] = []
     cells = 0
     for row, column in plan.cells:
         open_jobs = [job for job in plan.of_cell(row, column) if job.state in ("missing", "waiting", "running")]

@@ -14,7 +14,7 @@ from typing import Any
 
 from exp.analysis.run_data import RunData, read_run
 from exp.analysis.tables import plan
-from exp.analysis.tables.plan import Job, TablePlan
+from exp.analysis.tables.plan import PlannedRun, TablePlan
 from exp.analysis.tables.workers import CellProcess, CellProcesses, check_all, threads
 from exp.config.command_line import quoted
 from exp.errors import ExpError
@@ -49,7 +49,7 @@ class TableRunner:
     def claims(self) -> Path:
         return self.folder / "claims"
 
-    def go(self, chosen: Sequence[Job]) -> None:
+    def go(self, chosen: Sequence[PlannedRun]) -> None:
         """Until every chosen job is done here or elsewhere. Raises ExpError for a run that cannot start."""
         pool = CellProcesses(self.folder / "logs", threads(self.size), gpus(), self.plan.table.config_dir)
         try:
@@ -65,13 +65,13 @@ class TableRunner:
                     claims.release(worker.busy[1])
                     self._read_stopped(*worker.busy)
 
-    def _read_stopped(self, job: Job, claim: Path, folder: Path) -> None:
+    def _read_stopped(self, job: PlannedRun, claim: Path, folder: Path) -> None:
         run = _read(folder)
         if run is not None:
             self.plan.known[job.key] = run
         plan.find_run(self.plan, job, False)
 
-    def _loop(self, pool: CellProcesses, chosen: list[Job]) -> None:
+    def _loop(self, pool: CellProcesses, chosen: list[PlannedRun]) -> None:
         while True:
             self._release_waiting(chosen)
             if not self.stop:
@@ -87,13 +87,13 @@ class TableRunner:
             if time.monotonic() - self.looked > LOOK:
                 self._check_other_commands(pool, chosen)
 
-    def _release_waiting(self, chosen: list[Job]) -> None:
+    def _release_waiting(self, chosen: list[PlannedRun]) -> None:
         """Jobs whose initial weights now exist get their condition; their run may exist already."""
         for job in chosen:
             if job.state == "waiting" and job.after is not None and job.after.state in ("found", "failed"):
                 plan.find_run(self.plan, job, self.retry_failed)
 
-    def _start_jobs(self, pool: CellProcesses, chosen: list[Job]) -> None:
+    def _start_jobs(self, pool: CellProcesses, chosen: list[PlannedRun]) -> None:
         missing = [job for job in chosen if job.state == "missing"]
         for slot in range(self.size):
             worker = pool.workers.get(slot)
@@ -142,7 +142,7 @@ class TableRunner:
             ended = f"{run.status}{f' ({run.reason})' if run.reason else ''}"
             self.say(f"{job.cell} {_seeds_text(job)}: {ended}")
 
-    def _start_overrides(self, job: Job) -> tuple[Path, list[str]]:
+    def _start_overrides(self, job: PlannedRun) -> tuple[Path, list[str]]:
         """The folder and overrides of a job: resumes its interrupted run, or names a new folder."""
         held = job.run
         if held is not None and held.folder is not None and held.status in ("interrupted", "died", "running"):
@@ -162,7 +162,7 @@ class TableRunner:
                 words.append(f"tracker.{tracker}.group='{self.plan.table.name}'")
         return folder, words
 
-    def _finished_meanwhile(self, job: Job) -> bool:
+    def _finished_meanwhile(self, job: PlannedRun) -> bool:
         """Whether another command has finished the job since we planned; an unfinished run is noted in the job."""
         for folder in sorted(self.runs.glob(f"{job.tag}*")):
             run = _read(folder)
@@ -176,7 +176,7 @@ class TableRunner:
                 job.run = run
         return False
 
-    def _check_other_commands(self, pool: CellProcesses, chosen: Sequence[Job]) -> None:
+    def _check_other_commands(self, pool: CellProcesses, chosen: Sequence[PlannedRun]) -> None:
         self.looked = time.monotonic()
         ours = {id(worker.busy[0]) for worker in pool.workers.values() if worker.busy is not None}
         for job in chosen:
@@ -221,7 +221,7 @@ def _read(folder: Path) -> RunData | None:
         return None
 
 
-def _open(chosen: Sequence[Job]) -> bool:
+def _open(chosen: Sequence[PlannedRun]) -> bool:
     """Whether a job can still start or end. A job that waits for a failed run cannot."""
     return any(job.state in ("missing", "running") for job in chosen) or any(
         job.state == "waiting" and job.after is not None and job.after in chosen and job.after.state != "failed"
@@ -229,7 +229,7 @@ def _open(chosen: Sequence[Job]) -> bool:
     )
 
 
-def _seeds_text(job: Job) -> str:
+def _seeds_text(job: PlannedRun) -> str:
     return " ".join(f"{name}={value}" for name, value in job.seeds.items())
 
 
