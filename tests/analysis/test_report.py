@@ -12,13 +12,13 @@ from tests.analysis.synthetic import grid, write
 
 from exp.analysis import report
 from exp.analysis.collect import collect
-from exp.analysis.grouping import compare, independent, telling
+from exp.analysis.grouping import compare, distinguishing_keys, independent_keys
 from exp.analysis.report.confusion import confusion
 from exp.analysis.report.page import page
 from exp.analysis.report.payload import payload
 from exp.analysis.report.series import LONGEST, thinned
 from exp.analysis.table import short_keys
-from exp.config.confdir import conf_dir
+from exp.options.confdir import conf_dir
 from exp.curves.curve import Series
 from exp.curves.verdict import Thresholds
 from exp.errors import ExpError
@@ -110,8 +110,8 @@ def test_short_names_stay_apart():
 
 def test_labels_name_as_few_options_as_tell_conditions_apart():
     conditions = [{"opt": o, "betas": f"b{o}", "lr": lr} for o in "ab" for lr in (1, 2, 3)]
-    assert telling(["opt", "betas", "lr"], conditions) == ["opt", "lr"]
-    assert telling(["opt"], conditions[:1]) == []
+    assert distinguishing_keys(["opt", "betas", "lr"], conditions) == ["opt", "lr"]
+    assert distinguishing_keys(["opt"], conditions[:1]) == []
 
 
 def test_confusion_counts_rows_of_labels(tmp_path):
@@ -172,5 +172,5 @@ def test_options_that_change_together_are_one_and_drawn_numbers_are_not():
         {"lr": lr, "warmup": warmup, "optimizer": name, "betas": betas}
         for (lr, warmup), (name, betas) in zip(drawn, [("adamw", [0.9]), ("sgd", None)] * 2, strict=True)
     ]
-    assert independent(["lr", "warmup", "optimizer", "betas"], conditions) == ["lr", "warmup", "optimizer"]
-    assert independent(["lr", "warmup"], conditions[:2]) == ["lr"]
+    assert independent_keys(["lr", "warmup", "optimizer", "betas"], conditions) == ["lr", "warmup", "optimizer"]
+    assert independent_keys(["lr", "warmup"], conditions[:2]) == ["lr"]

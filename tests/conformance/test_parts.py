@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from exp.config.confdir import conf_dir
+from exp.options.confdir import conf_dir
 from tests.conformance.runs import run_loop
 from tests.conformance.test_loop_parity import same
 from tests.tiny_models import KINDS, make_tiny

@@ -10,7 +10,7 @@ import pytest
 
 from exp.curves.__main__ import main
 from exp.curves.curve import Facts, facts_of
-from exp.curves.summary import finish
+from exp.curves.summary import draw_and_judge
 from exp.curves.verdict import Thresholds
 from exp.run.events import EventLog
 from exp.run.folder import create
@@ -76,7 +76,7 @@ def test_a_sweep_folder_means_all_its_runs_and_a_bad_one_hides_none(tmp_path, ca
 def test_finish_returns_the_verdict_and_survives_a_read_only_picture(tmp_path):
     run = write_run(tmp_path / "r")
     (run.folder / "curves.png").mkdir()  # cannot be written
-    assert finish(run.folder, Thresholds()).startswith("verdict: overfitting")
+    assert draw_and_judge(run.folder, Thresholds()).startswith("verdict: overfitting")
 
 
 def test_an_empty_run_draws_without_error(tmp_path):

@@ -16,10 +16,11 @@ import torch
 from hydra.utils import execution_whitelist
 from omegaconf import OmegaConf
 
-from exp.config.trust import whitelist
-from exp.distributed import ranks
+from exp.distributed.joined_ranks import joined
+from exp.loop.trial import NoTrial
+from exp.options.trust import whitelist
+from exp.run import ranks
 from exp.run.result import Result
-from exp.study.trial import NoTrial
 from exp.training.build import build, build_loop
 from exp.training.lifecycle import opened
 from tests.conformance.runs import Recorder, config_of
@@ -93,7 +94,7 @@ class PruneAt:
 
 
 def main(folder: Path) -> None:
-    with ranks.joined() as together:
+    with joined() as together:
         rank = together.place.rank
 
         def leave(name: str, found: dict[str, Any]) -> None:

@@ -336,9 +336,9 @@ def test_nobody_to_meet_and_a_port_that_is_taken(entry, tmp_path):
 def test_gpus_that_are_not_there(monkeypatch):
     import torch
 
-    from exp.distributed.place import Place
     from exp.distributed.world import _device
     from exp.errors import ExpError
+    from exp.run.place import Place
 
     class Met:
         place = Place(3, 4, 3)

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Gt, Len, Lt
 
+from exp.data.examples import Examples, TaskData
 from exp.data.rows import Rows, shortened
 from exp.errors import ExpError, nearest
 from exp.metrics import names as metric_names
 from exp.task import labels, pictures
 from exp.task.assemble import assemble, ids_of
-from exp.task.base import Answers, Examples, Floors, Head, TaskData, named_inputs
+from exp.task.base import Answers, Floors, Head, named_inputs
 from exp.task.text_classification import MAX_LENGTH, RESERVED, TEXT_COLUMNS, TextClassification
 
 if TYPE_CHECKING:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from annotated_types import Ge, Len
 
 from exp.data.collate import Collator
+from exp.data.examples import Examples, TaskData
 from exp.data.rows import Rows
 from exp.errors import ExpError
 from exp.metrics import names as metric_names
 from exp.task import labels, pictures, tokens
 from exp.task.assemble import assemble, ids_of
-from exp.task.base import Answers, EvaluatedBatch, Examples, Floors, Head, TaskData, Untuned, named_inputs
+from exp.task.base import Answers, EvaluatedBatch, Floors, Head, Untuned, named_inputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -136,14 +137,14 @@ class TextClassification:
 
     def encode(self, data: TaskData, processor: Any, cache_dir: Path) -> Encoded:
         """Raises ExpError where special tokens alone fill `task.max_length`."""
-        from exp.data.features import Made, encode_splits
+        from exp.data.features import EncodedRows, encode_splits
 
         allowed = tokens.longest(processor, data.max_length, pair=len(data.train.inputs) == 2)
         tokens.without_length_options(processor)
         key = {"task": "text_classification", "max_length": allowed, **tokens.tokenizer_key(processor)}
 
-        def make(split: Examples) -> Made:
-            return Made(tokens.tokenized(processor, list(split.inputs.values()), allowed), kept={})
+        def make(split: Examples) -> EncodedRows:
+            return EncodedRows(tokens.tokenized(processor, list(split.inputs.values()), allowed), kept={})
 
         return encode_splits(data, key, cache_dir, make, lambda split: split.targets)
 

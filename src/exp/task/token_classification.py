@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from annotated_types import Ge
 
 from exp.data.collate import IGNORED, Collator
+from exp.data.examples import Examples, TaskData
 from exp.data.rows import Rows, shortened
 from exp.errors import ExpError, nearest
 from exp.metrics import names as metric_names
 from exp.task import labels, pictures, tokens
 from exp.task.assemble import assemble, ids_of
-from exp.task.base import Answers, EvaluatedBatch, Examples, Floors, Head, TaskData, Untuned, named_inputs
+from exp.task.base import Answers, EvaluatedBatch, Floors, Head, Untuned, named_inputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import torch
 
     from exp.data.base import RawData
-    from exp.data.features import Encoded, FeatureSet, Made
+    from exp.data.features import Encoded, EncodedRows, FeatureSet
 
 TOKENS_COLUMN, TAGS_COLUMN, MAX_LENGTH = "tokens", "tags", 128
 METRICS = {"iob2": ("entity_f1", "entity_precision", "entity_recall", "accuracy"), "plain": ("accuracy",)}
@@ -161,7 +162,7 @@ class TokenClassification:
         inside = _inside(data.labels or ()) if self.label_all_tokens else None
         (words,) = data.train.inputs
 
-        def make(split: Examples) -> Made:
+        def make(split: Examples) -> EncodedRows:
             return _windows(processor, split.inputs[words], split.targets, allowed, self.stride, inside)
 
         return encode_splits(data, key, cache_dir, make, lambda split: None)
@@ -284,10 +285,10 @@ def _windows(
     max_length: int,
     stride: int,
     inside: list[int] | None,
-) -> Made:
+) -> EncodedRows:
     import numpy as np
 
-    from exp.data.features import Made, Ragged
+    from exp.data.features import EncodedRows, Ragged
 
     columns: dict[str, list[Any]] = {"input_ids": [], "token_type_ids": [], "labels": [], "at": [], "word": []}
     example: list[int] = []
@@ -324,7 +325,7 @@ def _windows(
     if targets is not None:
         fields["labels"] = Ragged.of(columns["labels"], np.int32)
     kept = {"at": Ragged.of(columns["at"], np.int32), "word": Ragged.of(columns["word"], np.int32)}
-    return Made(fields, kept, np.asarray(example, np.int64))
+    return EncodedRows(fields, kept, np.asarray(example, np.int64))
 
 
 def _owned(words: Sequence[Sequence[int | None]], owners: Sequence[int]) -> list[list[int]]:

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from exp.analysis.tables import load, plan
-from exp.analysis.tables.plan import Job, TablePlan
+from exp.analysis.tables.plan import PlannedRun, TablePlan
 from exp.run import folder as run_folder
 from exp.run.events import EventLog
 from exp.run.result import Result, write_result
@@ -56,7 +56,12 @@ def nested(flat: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_run(
-    folder: Path, job: Job, accuracy: float = 0.9, status: str = "completed", metric: str = "accuracy", **cost: float
+    folder: Path,
+    job: PlannedRun,
+    accuracy: float = 0.9,
+    status: str = "completed",
+    metric: str = "accuracy",
+    **cost: float,
 ) -> run_folder.Run:
     """A run of `job` as training would have left it, with evaluations of two epochs."""
     folder.mkdir(parents=True)

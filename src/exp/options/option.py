@@ -17,8 +17,8 @@ from typing import Any, get_args
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
-from exp.config.other_names import known_as
 from exp.errors import ExpError, nearest
+from exp.options.other_names import known_as
 
 TYPES = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "a text"}
 TYPES |= {"null": "null", "object": "a mapping"}

@@ -1,6 +1,6 @@
 """A warm process that trains what a table misses, one run after the other: started by exp.table, one a worker.
 
-    python -m exp.work.cell_trainer [--config-dir DIR]
+    python -m exp.training.cell_trainer exp.train [--config-dir DIR]
 
 One JSON line in, one out: {"train": overrides, "claim": file} -> {"code": exit code}, and
 {"check": overrides} -> {"error": text or null}. It ends when its input does, after the run that it is at.
@@ -8,6 +8,7 @@ One JSON line in, one out: {"train": overrides, "claim": file} -> {"code": exit 
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -20,13 +21,13 @@ from exp.errors import ExpError
 STOPPED = (75, 130)  # exit codes of a run that a signal ended
 
 
-def main(flags: list[str]) -> int:
+def main(command: str, flags: list[str]) -> int:
     # What a run prints goes to the log; the real standard output is for answers alone.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     while line := sys.stdin.readline():
         asked = json.loads(line)
-        code = 0 if "check" in asked else train(asked, flags)
+        code = 0 if "check" in asked else train(asked, command, flags)
         answer = {"error": check(asked["check"], flags)} if "check" in asked else {"code": code}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
@@ -35,14 +36,14 @@ def main(flags: list[str]) -> int:
     return 0
 
 
-def train(asked: dict[str, Any], flags: list[str]) -> int:
-    """The exit code that `python -m exp.train` would have had."""
-    from exp.analysis.tables.claims import beating
-    from exp.train import main as run
+def train(asked: dict[str, Any], command: str, flags: list[str]) -> int:
+    """The exit code that `python -m <command>` would have had."""
+    from exp.work.claims import kept_alive
 
+    run = importlib.import_module(command).main
     words = list(asked["train"])
     print(f"== {' '.join(words)}", flush=True)
-    with beating(Path(asked["claim"])):
+    with kept_alive(Path(asked["claim"])):
         before, sys.argv = sys.argv, ["train.py", *flags, *words]
         try:
             run()
@@ -73,4 +74,4 @@ def check(words: list[str], flags: list[str]) -> str | None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    raise SystemExit(main(sys.argv[1], sys.argv[2:]))

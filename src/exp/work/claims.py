@@ -1,4 +1,4 @@
-"""Who is at which run: files in a folder that any number of machines may share.
+"""Which process works on which run: files in a folder that any number of machines may share.
 
 A claim is a file that only one can create. Its holder touches it every few seconds; one that nobody has touched for
 `STALE` seconds, or whose process on this machine is gone, is taken over.
@@ -22,7 +22,7 @@ def take(folder: Path, name: str) -> Path | None:
     """The claim, or None while another holds it."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
-    with _alone(folder):
+    with _locked(folder):
         if path.exists() and not _stale(path):
             return None
         path.unlink(missing_ok=True)
@@ -34,7 +34,7 @@ def take(folder: Path, name: str) -> Path | None:
     return path
 
 
-def held(folder: Path, name: str) -> bool:
+def is_held(folder: Path, name: str) -> bool:
     path = folder / name
     return path.exists() and not _stale(path)
 
@@ -44,7 +44,7 @@ def release(path: Path) -> None:
 
 
 @contextmanager
-def beating(path: Path) -> Iterator[None]:
+def kept_alive(path: Path) -> Iterator[None]:
     """The claim becomes this process's, and is touched until the end."""
     path.write_text(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}), encoding="utf-8")
     done = threading.Event()
@@ -101,7 +101,7 @@ def _now(folder: Path) -> float:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
     """One process at a time looks at a claim and replaces it. Without locks the file's creation alone decides."""
     with (folder / ".lock").open("a") as file:
         with suppress(OSError):

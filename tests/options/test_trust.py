@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from exp.config import project, trust
 from exp.config.compose import compose, plain
-from exp.config.trusted_code import record_packages, warn_of_changes
 from exp.errors import ExpError
+from exp.options import project, trust
+from exp.options.trusted_code import record_packages, warn_of_changes
 
 WAYS = ("[tool.exp] trust", "EXP_TRUST=my_pkg", "group exp.parts")
 

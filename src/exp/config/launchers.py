@@ -23,7 +23,7 @@ PACKAGES = {
     "joblib": ("hydra-joblib-launcher", "joblib"),
 }
 
-PATIENCE = 10.0  # seconds for the head of a Ray cluster to take a connection
+CONNECT_SECONDS = 10.0  # seconds for the head of a Ray cluster to take a connection
 
 
 def package_missing(option: str) -> ExpError | None:
@@ -61,29 +61,31 @@ def check_launcher(config: DictConfig) -> None:
             os.environ.setdefault("RAY_ADDRESS", "local")
 
 
-def told(error: BaseException) -> ExpError | None:
-    """What an engine said no with, in one line; None for any other error."""
+def engine_error(error: BaseException) -> ExpError | None:
+    """The error of SLURM or Ray in one line; None for any other error."""
     engine = type(error).__module__.partition(".")[0]
     if engine not in ("submitit", "ray"):
         return None
-    return ExpError(f"hydra/launcher: {engine} says: {gist(error)}")
+    return ExpError(f"hydra/launcher: {engine} says: {main_line(error)}")
 
 
-def gist(error: BaseException) -> str:
-    """The line that says most: a remote error's text ends with the error itself, after its traceback."""
+def main_line(error: BaseException) -> str:
+    """The most telling line of an error's text. A remote error's text ends with the error, after its traceback."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip(" -")]
     named = [line for line in lines if "rror" in line.partition(" ")[0]]
     return (named or lines or [type(error).__name__])[-1][:400]
 
 
 def _check_ray(option: str, settings: dict[str, Any]) -> None:
-    """A task that asks for more than any node has would wait for ever."""
+    """Refuses a task that asks for more than any node has; it would wait for ever."""
     asked = {name: settings["remote"].get(f"num_{name}s") or 0 for name in ("cpu", "gpu")}
     address = settings["init"].get("address") or os.environ.get("RAY_ADDRESS")
     if address == "local":
         address = None  # one that starts with the sweep
     where = f"the Ray cluster at {address}" if address else "this machine"
-    nodes = _nodes(option, settings["init"], where) if address else [_here(settings["init"], asked)]
+    nodes = (
+        _cluster_resources(option, settings["init"], where) if address else [_local_resources(settings["init"], asked)]
+    )
     if not any(all(node[name] >= asked[name] for name in asked) for node in nodes):
         most = {name: max((node[name] for node in nodes), default=0) for name in asked}
         raise ExpError(
@@ -93,7 +95,7 @@ def _check_ray(option: str, settings: dict[str, Any]) -> None:
         )
 
 
-def _here(init: dict[str, Any], asked: dict[str, float]) -> dict[str, float]:
+def _local_resources(init: dict[str, Any], asked: dict[str, float]) -> dict[str, float]:
     cpus, given = init.get("num_cpus"), init.get("num_gpus")
     return {
         "cpu": (os.cpu_count() or 1) if cpus is None else cpus,
@@ -101,7 +103,7 @@ def _here(init: dict[str, Any], asked: dict[str, float]) -> dict[str, float]:
     }
 
 
-def _knock(address: str) -> None:
+def _check_reachable(address: str) -> None:
     """Raises OSError where nobody listens. Ray itself goes on trying for minutes."""
     if address == "auto":
         noted = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"  # as Ray finds it
@@ -109,20 +111,20 @@ def _knock(address: str) -> None:
         address = os.environ.get("RAY_ADDRESS", default)
     host, _, port = address.rpartition("//")[2].rpartition(":")
     if port.isdecimal():
-        socket.create_connection((host, int(port)), PATIENCE).close()
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
 
 
-def _nodes(option: str, init: dict[str, Any], where: str) -> list[dict[str, float]]:
+def _cluster_resources(option: str, init: dict[str, Any], where: str) -> list[dict[str, float]]:
     import ray
 
     try:
-        _knock(str(init.get("address") or os.environ["RAY_ADDRESS"]))
+        _check_reachable(str(init.get("address") or os.environ["RAY_ADDRESS"]))
         if not ray.is_initialized():  # the launcher takes this connection
             ray.init(**init)
     except Exception as error:
         raise ExpError(
-            f"hydra/launcher={option}: cannot reach {where} ({gist(error)}). Set hydra.launcher.ray.init.address to "
-            f"its head, or take hydra/launcher=ray for a Ray on this machine"
+            f"hydra/launcher={option}: cannot reach {where} ({main_line(error)}). Set hydra.launcher.ray.init.address "
+            f"to its head, or take hydra/launcher=ray for a Ray on this machine"
         ) from error
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     return [{"cpu": node.get("CPU", 0), "gpu": node.get("GPU", 0)} for node in alive]

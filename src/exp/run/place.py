@@ -1,4 +1,4 @@
-"""Where this process stands among those that train one run: read from what torchrun and accelerate launch set."""
+"""This process's rank among the processes of a run, from the variables that torchrun and accelerate launch set."""
 
 from __future__ import annotations
 

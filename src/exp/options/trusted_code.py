@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from exp.config.project import Package, packages
+from exp.options.project import Package, packages
 from exp.run.environment import git
 
 log = logging.getLogger(__name__)

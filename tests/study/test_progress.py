@@ -10,7 +10,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 from rich.console import Console
 
-from exp.study.live_table import LiveTable, folded, last_words
+from exp.study.progress import ProgressTable, short_names, wrapped
 
 SPACE = {
     "optimizer.lr": FloatDistribution(1e-6, 1),
@@ -44,7 +44,7 @@ def trials():
 def drawn(trials, width, height):
     objective = SimpleNamespace(names=("eval/accuracy",), directions=("maximize",))
     plan = SimpleNamespace(objective=objective, n_trials=40, study_name="lr-mrpc")
-    show = LiveTable.__new__(LiveTable)
+    show = ProgressTable.__new__(ProgressTable)
     show.plan, show.console = plan, Console(width=width, height=height, file=io.StringIO(), color_system=None)
     show.console.print(show._table(trials, 2))
     return show.console.file.getvalue().splitlines()
@@ -69,9 +69,9 @@ def test_a_narrow_terminal_keeps_one_line_a_trial(trials):
 
 
 def test_names_are_short_where_that_is_clear():
-    assert last_words(["optimizer.lr", "head.lr", "scheduler.warmup_ratio"]) == {
+    assert short_names(["optimizer.lr", "head.lr", "scheduler.warmup_ratio"]) == {
         "optimizer.lr": "optimizer.lr",
         "head.lr": "head.lr",
         "scheduler.warmup_ratio": "warmup_ratio",
     }
-    assert folded("per_device_train_batch_size").split("\n") == ["per_device_", "train_", "batch_size"]
+    assert wrapped("per_device_train_batch_size").split("\n") == ["per_device_", "train_", "batch_size"]

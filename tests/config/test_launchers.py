@@ -10,9 +10,9 @@ import signal
 import pytest
 from omegaconf import OmegaConf
 
+from exp.config.launchers import check_launcher
 from exp.errors import ExpError
 from exp.run.interrupts import Interrupts, pass_on
-from exp.work.launchers import check_launcher
 
 SWEEP = ["--multirun", "experiment=debug", "max_steps=2", "seed=1,2", "optimizer.lr=1e-3,2e-3", "hydra.sweep.dir=sweep"]
 

@@ -1,4 +1,4 @@
-"""Every config that a sweep can compose, composed and checked before its first trial."""
+"""Composes and checks the configs of a sweep before its first trial."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from exp.errors import ExpError, nearest
 from exp.run.identity import flatten
 from exp.study.space import Param, Space
 
-PRODUCTS = 32  # a search with so few configs is checked whole; else so many combinations of group choices are
-DRAWS = 12  # random configs that are checked besides; each takes about 0.1 s
+MAX_CONFIGS = 32  # all configs are checked up to this number; else this many combinations of group choices
+RANDOM_CONFIGS = 12  # checked in addition; each takes about 0.1 s
 
 
 def group_names(loader: ConfigLoader, config: DictConfig) -> set[str]:
@@ -26,7 +26,7 @@ def group_names(loader: ConfigLoader, config: DictConfig) -> set[str]:
     return chosen | {name for name in loader.list_groups("") if name != "hydra"}
 
 
-def check_ahead(
+def check_configs(
     loader: ConfigLoader,
     master: DictConfig,
     space: Space,
@@ -44,7 +44,7 @@ def check_ahead(
             if key.lstrip("+") in groups and not isinstance(param.distribution, CategoricalDistribution):
                 options = ", ".join(loader.get_group_options(key.lstrip("+"), ObjectType.CONFIG))
                 raise ExpError(f"{key} is a choice of options ({options}), not a number: use {key}=choice(...)")
-    for chosen in space.probes(groups, PRODUCTS, DRAWS):
+    for chosen in space.probes(groups, MAX_CONFIGS, RANDOM_CONFIGS):
         config = compose(loader, master, space, chosen, groups, bases)
         if check is not None:
             _check_config(check, config, space.swept(chosen))
@@ -71,20 +71,20 @@ def compose(
             bases[branch] = loader.load_sweep_config(master, [*fixed, *of_groups, *space.deleted])
         base = bases[branch]
     except MissingConfigException as error:
-        raise ExpError(f"a trial with {', '.join(of_groups) or 'no choices'}: {_first(error)}") from error
+        raise ExpError(f"a trial with {', '.join(of_groups) or 'no choices'}: {_first_line(error)}") from error
     except (HydraException, OmegaConfBaseException) as error:
-        raise ExpError(f"a trial cannot be composed ({' '.join(of_groups)}): {_first(error)}") from error
+        raise ExpError(f"a trial cannot be composed ({' '.join(of_groups)}): {_first_line(error)}") from error
     for param in active:
         for key in param.keys:
-            _fits(param, key, base, groups, of_groups)
+            _check_param(param, key, base, groups, of_groups)
     try:
         return loader.load_sweep_config(master, space.overrides(chosen))
     except (HydraException, OmegaConfBaseException) as error:
         words = " ".join(f"{key}={value}" for key, value in swept.items())
-        raise ExpError(f"a trial with {words} cannot be composed: {_first(error)}") from error
+        raise ExpError(f"a trial with {words} cannot be composed: {_first_line(error)}") from error
 
 
-def _fits(param: Param, key: str, base: DictConfig, groups: set[str], of_groups: list[str]) -> None:
+def _check_param(param: Param, key: str, base: DictConfig, groups: set[str], of_groups: list[str]) -> None:
     numeric = not isinstance(param.distribution, CategoricalDistribution)
     bare = key.lstrip("+")
     if bare in groups or key.startswith("+"):
@@ -114,5 +114,5 @@ def _check_config(check: Callable[[DictConfig], None], config: DictConfig, swept
         HydraConfig.instance().cfg = before
 
 
-def _first(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -2,7 +2,7 @@
 
 A target is permitted where it stands, one by one: what an option's YAML of exp (or of a trusted package) names at that
 place of the config, torch's optimizers and schedules and Optuna's samplers and pruners, and whatever a trusted package
-holds (exp.config.project). No config, --config-dir, run folder, table, study or archive adds to it.
+holds (exp.options.project). No config, --config-dir, run folder, table, study or archive adds to it.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from typing import Any
 
 import yaml
 
-from exp.config import project
-from exp.config.confdir import conf_dir
-from exp.config.project import Package
 from exp.errors import ExpError, nearest
+from exp.options import project
+from exp.options.confdir import conf_dir
+from exp.options.project import Package
 
 # Library -> where in a config its classes may stand, and the file whose __all__ lists them.
 LIBRARIES = {

@@ -1,4 +1,4 @@
-"""Worker processes on this machine: each warm, with its own threads and its own GPU, replaced when it dies."""
+"""Worker processes on this machine. Each keeps running for many trials, with its own threads and GPU."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from exp.errors import ExpError
-from exp.study.worker import TrialWorker
 from exp.work.worker_process import NO_ROOM
 
-STILLBORN = 3  # workers that die one after the other before they take a trial
+MAX_DEATHS = 3  # workers that die one after the other before they take a trial
 
 
 @dataclass
@@ -44,7 +43,7 @@ class LocalWorkers:
                 self.running[slot] = self._start(slot)
 
     def reap(self, trials_done: int, trials_done_before: int) -> bool:
-        """Takes away workers that ended; True if one of them died."""
+        """Forgets workers that ended. True if one of them died."""
         died = False
         for slot, process in list(self.running.items()):
             code = process.poll()
@@ -60,7 +59,7 @@ class LocalWorkers:
                 self.deaths = 1 if trials_done > trials_done_before else self.deaths + 1
                 why = f"signal {-code}" if code < 0 else f"exit code {code}"
                 self.say(f"worker {slot} died ({why}); see {self._log(slot)}")
-                if self.deaths > STILLBORN * self.size:
+                if self.deaths > MAX_DEATHS * self.size:
                     raise ExpError(
                         f"workers die without finishing a trial ({why} the last time). "
                         f"The end of {self._log(slot)}:\n{self.tail(slot)}"
@@ -74,7 +73,7 @@ class LocalWorkers:
                 process.stdin.close()
 
     def stop(self, seconds: float) -> None:
-        """Ends every worker now: asked first, killed after `seconds`."""
+        """Ends every worker now: asks first, and kills after `seconds`."""
         self.release()
         for process in self.running.values():
             process.terminate()
@@ -88,7 +87,7 @@ class LocalWorkers:
         self.running.clear()
 
     def leave(self) -> None:
-        """Nothing is left to do: every worker ends by itself."""
+        """Waits until every worker has ended by itself, because the study is complete."""
         self.release()
         for process in self.running.values():
             process.wait()
@@ -102,11 +101,11 @@ class LocalWorkers:
     def _start(self, slot: int) -> subprocess.Popen[bytes]:
         environment = {
             **os.environ,
-            "EXP_STUDY_LEASH": "stdin",
+            "EXP_STUDY_COORDINATOR": "stdin",
             "EXP_STUDY_WORKER": str(slot),
             "OMP_NUM_THREADS": str(self.threads),
             "MKL_NUM_THREADS": str(self.threads),
-            # Its workers are our workers' children: a tokenizer's threads and a fork do not go together.
+            # A data loader forks the worker, and a fork breaks the threads of a tokenizer.
             "TOKENIZERS_PARALLELISM": "false",
             "PYTHONUNBUFFERED": "1",
         }
@@ -129,7 +128,7 @@ class LocalWorkers:
         return process
 
 
-def pack_worker(worker: TrialWorker) -> bytes:
+def pack_worker(worker: Callable[[], Any]) -> bytes:
     """What exp.work.worker_process takes. Raises ExpError for a task that cannot be sent to another process."""
     import cloudpickle
     from hydra.core.singleton import Singleton
@@ -143,5 +142,5 @@ def pack_worker(worker: TrialWorker) -> bytes:
     return pickle.dumps([item or str(Path.cwd()) for item in sys.path]) + payload
 
 
-def cores() -> int:
+def cpu_count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""What the user sees of a running study: a live table on a terminal, a line a finished trial elsewhere."""
+"""How a running study is shown: a live table on a terminal, else one line for each finished trial."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any, Protocol
 
 from optuna.trial import FrozenTrial, TrialState
 
-from exp.study.worker import StudyPlan
-from exp.work.board import GIVEN_BACK, RETRY_OF, counting
+from exp.study.plan import StudyPlan
+from exp.work.trial_queue import GIVEN_BACK, RETRY_OF, slot_holders
 
 ROWS = 20  # trials in the live table, where the terminal is high enough
-BESIDE = 38  # columns that number, state, value and time of a trial take
+OTHER_COLUMNS = 38  # columns that number, state, value and time of a trial take
 
 
-class Show(Protocol):
+class Progress(Protocol):
     def update(self, trials: Sequence[FrozenTrial], workers: int) -> None: ...
 
     def say(self, text: str) -> None: ...
@@ -26,39 +26,39 @@ class Show(Protocol):
     def close(self) -> None: ...
 
 
-def make_show(plan: StudyPlan) -> Show:
-    return LiveTable(plan) if sys.stdout.isatty() else Lines(plan)
+def make_progress(plan: StudyPlan) -> Progress:
+    return ProgressTable(plan) if sys.stdout.isatty() else ProgressLines(plan)
 
 
-class Lines:
+class ProgressLines:
     """One line a trial that ended."""
 
     def __init__(self, plan: StudyPlan) -> None:
         self.plan = plan
-        self.told: set[int] | None = None
+        self.printed: set[int] | None = None
 
     def update(self, trials: Sequence[FrozenTrial], workers: int) -> None:
         ended = [trial for trial in trials if trial.state.is_finished()]
-        if self.told is None:  # a study that goes on
-            self.told = {trial.number for trial in ended}
+        if self.printed is None:  # a study that goes on
+            self.printed = {trial.number for trial in ended}
             if ended:
-                print(f"goes on after {len(counting(ended))} of {self.plan.n_trials} trials", flush=True)
+                print(f"goes on after {len(slot_holders(ended))} of {self.plan.n_trials} trials", flush=True)
         for trial in ended:
-            if trial.number not in self.told:
-                self.told.add(trial.number)
+            if trial.number not in self.printed:
+                self.printed.add(trial.number)
                 print(self._line(trial, trials, workers), flush=True)
 
     def _line(self, trial: FrozenTrial, trials: Sequence[FrozenTrial], workers: int) -> str:
-        words = [f"trial {trial.number}", state_word(trial), value_text(trial.values)]
-        words += [f"{name}={short(value)}" for name, value in trial.params.items()]
+        words = [f"trial {trial.number}", state_name(trial), value_text(trial.values)]
+        words += [f"{name}={format_value(value)}" for name, value in trial.params.items()]
         if trial.state == TrialState.FAIL:
             words.append(f"({trial.user_attrs.get('error', 'no reason known')})")
         best = best_of(trials, self.plan)
         if best is not None:
             words.append(f"| best {value_text(best.values)} by trial {best.number}")
-        words.append(f"| {len(counting([t for t in trials if t.state.is_finished()]))}/{self.plan.n_trials}")
-        if (eta := remaining(trials, self.plan.n_trials, workers)) is not None:
-            words.append(f"ETA {clock(eta)}")
+        words.append(f"| {len(slot_holders([t for t in trials if t.state.is_finished()]))}/{self.plan.n_trials}")
+        if (eta := seconds_left(trials, self.plan.n_trials, workers)) is not None:
+            words.append(f"ETA {format_duration(eta)}")
         return " ".join(word for word in words if word)
 
     def say(self, text: str) -> None:
@@ -68,7 +68,7 @@ class Lines:
         pass
 
 
-class LiveTable:
+class ProgressTable:
     """Running, best and newest trials, with counts, best value and ETA above them."""
 
     def __init__(self, plan: StudyPlan) -> None:
@@ -126,25 +126,25 @@ class LiveTable:
         )
         table.add_column("trial", justify="right", no_wrap=True)
         table.add_column("state", no_wrap=True)
-        table.add_column(Text("\n".join(folded(name) for name in self.plan.objective.names) or "value"), no_wrap=True)
-        titles = last_words(names or ())
+        table.add_column(Text("\n".join(wrapped(name) for name in self.plan.objective.names) or "value"), no_wrap=True)
+        titles = short_names(names or ())
         for name in names or ():
-            table.add_column(Text(folded(titles[name])), justify="right")
+            table.add_column(Text(wrapped(titles[name])), justify="right")
         if names is None:
-            rest = max(10, self.console.width - BESIDE)
+            rest = max(10, self.console.width - OTHER_COLUMNS)
             table.add_column("parameters", no_wrap=True, overflow="ellipsis", max_width=rest)
         table.add_column("time", justify="right", no_wrap=True)
         colours = {"complete": "green", "pruned": "yellow", "failed": "red", "running": "cyan"}
-        every = last_words(list(dict.fromkeys(name for trial in rows for name in trial.params)))
+        every = short_names(list(dict.fromkeys(name for trial in rows for name in trial.params)))
         for trial in rows:
-            word = state_word(trial)
+            word = state_name(trial)
             if names is None:
-                told = [", ".join(f"{every[name]}={short(value)}" for name, value in trial.params.items())]
+                printed = [", ".join(f"{every[name]}={format_value(value)}" for name, value in trial.params.items())]
             else:
-                told = [short(trial.params[name]) if name in trial.params else "" for name in names]
-            value = value_text(trial.values) or reported(trial)
+                printed = [format_value(trial.params[name]) if name in trial.params else "" for name in names]
+            value = value_text(trial.values) or last_report(trial)
             state = Text(word, colours.get(word, ""))
-            end = [*told, clock(seconds(trial))]
+            end = [*printed, format_duration(trial_seconds(trial))]
             table.add_row(
                 str(trial.number),
                 state,
@@ -155,13 +155,15 @@ class LiveTable:
         return table
 
     def _title(self, trials: Sequence[FrozenTrial], workers: int, best: FrozenTrial | None) -> str:
-        counts = Counter(state_word(trial) for trial in trials)
-        done = len(counting([t for t in trials if t.state.is_finished()]))
-        told = ", ".join(f"{counts[word]} {word}" for word in ("complete", "pruned", "failed", "lost") if counts[word])
-        words = [f"{done}/{self.plan.n_trials} trials" + (f" ({told})" if told else "")]
+        counts = Counter(state_name(trial) for trial in trials)
+        done = len(slot_holders([t for t in trials if t.state.is_finished()]))
+        printed = ", ".join(
+            f"{counts[word]} {word}" for word in ("complete", "pruned", "failed", "lost") if counts[word]
+        )
+        words = [f"{done}/{self.plan.n_trials} trials" + (f" ({printed})" if printed else "")]
         words.append(f"{workers} worker{'s' * (workers != 1)}")
-        if (eta := remaining(trials, self.plan.n_trials, workers)) is not None:
-            words.append(f"ETA {clock(eta)}")
+        if (eta := seconds_left(trials, self.plan.n_trials, workers)) is not None:
+            words.append(f"ETA {format_duration(eta)}")
         title = f"{self.plan.study_name}\n{'   '.join(words)}"
         if best is not None:
             title += f"\nbest {value_text(best.values)} by trial {best.number}"
@@ -174,7 +176,7 @@ class LiveTable:
         self.live.stop()
 
 
-def state_word(trial: FrozenTrial) -> str:
+def state_name(trial: FrozenTrial) -> str:
     if trial.state == TrialState.FAIL and trial.user_attrs.get(GIVEN_BACK):
         return "lost"  # its worker died; it runs again under another number
     if trial.state == TrialState.WAITING:
@@ -197,27 +199,27 @@ def best_of(trials: Sequence[FrozenTrial], plan: StudyPlan) -> FrozenTrial | Non
     return max(feasible, key=lambda trial: sign * trial.values[0])
 
 
-def remaining(trials: Sequence[FrozenTrial], total: int, workers: int) -> float | None:
+def seconds_left(trials: Sequence[FrozenTrial], total: int, workers: int) -> float | None:
     """Seconds until the last trial ends, if the rest take as long as those before."""
-    ended = [seconds(trial) for trial in trials if trial.state.is_finished() and trial.datetime_start]
-    left = total - len(counting([trial for trial in trials if trial.state.is_finished()]))
+    ended = [trial_seconds(trial) for trial in trials if trial.state.is_finished() and trial.datetime_start]
+    left = total - len(slot_holders([trial for trial in trials if trial.state.is_finished()]))
     return sum(ended) / len(ended) * left / max(workers, 1) if ended and left > 0 else None
 
 
-def seconds(trial: FrozenTrial) -> float:
+def trial_seconds(trial: FrozenTrial) -> float:
     if trial.datetime_start is None:
         return 0.0
     end = trial.datetime_complete.timestamp() if trial.datetime_complete else time.time()
     return max(0.0, end - trial.datetime_start.timestamp())
 
 
-def last_words(names: Sequence[str]) -> dict[str, str]:
+def short_names(names: Sequence[str]) -> dict[str, str]:
     """optimizer.lr is shown as lr, unless another name ends in lr too."""
     ends = Counter(name.rpartition(".")[2] for name in names)
     return {name: end if ends[end := name.rpartition(".")[2]] == 1 else name for name in names}
 
 
-def folded(name: str, width: int = 11) -> str:
+def wrapped(name: str, width: int = 11) -> str:
     """per_device_train_batch_size over several lines, broken after its words."""
     lines = [""]
     for part in re.findall(r"[^_./]+[_./]?", name):
@@ -227,7 +229,7 @@ def folded(name: str, width: int = 11) -> str:
     return "\n".join(lines)
 
 
-def reported(trial: FrozenTrial) -> str:
+def last_report(trial: FrozenTrial) -> str:
     if not trial.intermediate_values:
         return ""
     step = max(trial.intermediate_values)
@@ -238,11 +240,11 @@ def value_text(values: Sequence[float] | None) -> str:
     return ", ".join(f"{value:.4g}" for value in values) if values else ""
 
 
-def short(value: Any) -> str:
+def format_value(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def clock(duration: float) -> str:
+def format_duration(duration: float) -> str:
     minutes, rest = divmod(round(duration), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
