@@ -7,7 +7,7 @@ that table into numbers; it needs neither torch nor transformers. Nothing outsid
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -62,9 +62,13 @@ class TaskData:
         return named | {split_name("test", suffix): split for suffix, split in self.tests.items()}
 
 
+def _as_it_is(model: Any, processor: Any) -> None:
+    """For heads that ask no more of a model."""
+
+
 @dataclass(frozen=True)
 class Head:
-    """What the task asks of a model."""
+    """What the task asks of a model. Without labels and problem_type the checkpoint's own head is kept."""
 
     auto_class: str  # of transformers: AutoModelForSequenceClassification
     labels: tuple[str, ...] | None  # names by index of the output; None: no classes
@@ -72,6 +76,15 @@ class Head:
     peft_task: str  # peft's TaskType: SEQ_CLS
     pipeline: str  # of transformers, for the card: text-classification
     max_length: int  # tokens of the longest input
+    length_key: str = "task.max_length"  # what the user sets it by, for messages
+    # Called with the built or loaded model and its processor, before an adapter wraps it: generation settings, and
+    # ExpError where the model cannot do what the task asks.
+    prepare: Callable[[Any, Any], None] = _as_it_is
+
+    @property
+    def keeps_own(self) -> bool:
+        """Whether the checkpoint's head is kept: a language model's output layer."""
+        return self.labels is None and self.problem_type is None
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,9 @@ def build(config: Mapping[str, Any]) -> Parts:
 
     source, adapter = _make(config["model"]), _make(config["adapter"])
     set_seed(settings.init_seed)  # before the head is drawn
-    model = source.model(task.head(data), processor, **adapter.load_kwargs())
+    head = task.head(data)
+    model = source.model(head, processor, **adapter.load_kwargs())
+    head.prepare(model, processor)
     model = adapter.apply(model, steps.total_steps)
     if settings.gradient_checkpointing:
         model.activation_checkpointing_enable()
