@@ -62,29 +62,33 @@ class TaskData:
         return named | {split_name("test", suffix): split for suffix, split in self.tests.items()}
 
 
+@dataclass(frozen=True)
+class Generation:
+    """How a model generates, in evaluation and for everybody who loads it: it stands in generation_config.json."""
+
+    settings: Mapping[str, Any]  # keys of transformers' GenerationConfig; None: as the checkpoint has it
+
+
 def _as_it_is(model: Any, processor: Any) -> None:
-    """For heads that ask no more of a model."""
+    """For tasks that ask no more of a model than its head."""
 
 
 @dataclass(frozen=True)
 class Head:
-    """What the task asks of a model. Without labels and problem_type the checkpoint's own head is kept."""
+    """What the task asks of a model."""
 
     auto_class: str  # of transformers: AutoModelForSequenceClassification
     labels: tuple[str, ...] | None  # names by index of the output; None: no classes
     problem_type: str | None  # for the config: regression | single_label_classification | multi_label_classification
     peft_task: str  # peft's TaskType: SEQ_CLS
-    pipeline: str  # of transformers, for the card: text-classification
+    pipeline: str  # the Hub's name of the task, for the card: text-classification
     max_length: int  # tokens of the longest input
-    length_key: str = "task.max_length"  # what the user sets it by, for messages
-    # Called with the built or loaded model and its processor, before an adapter wraps it: generation settings, and
-    # ExpError where the model cannot do what the task asks.
+    drawn: bool = True  # a linear output layer of the task's own; False: the checkpoint brings all weights
+    lengths: Mapping[str, int] = field(default_factory=dict)  # key of the task -> tokens; empty: {"max_length": ...}
+    generation: Generation | None = None  # None: the model generates nothing
+    # Called with the built or loaded model and its processor, before an adapter wraps it. Raises ExpError where the
+    # model cannot do what the task asks.
     prepare: Callable[[Any, Any], None] = _as_it_is
-
-    @property
-    def keeps_own(self) -> bool:
-        """Whether the checkpoint's head is kept: a language model's output layer."""
-        return self.labels is None and self.problem_type is None
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,8 @@ class EvaluatedBatch:
     output: Any  # of the model: `loss`, `logits`
     features: FeatureSet
     rows: Sequence[int]  # of `features`, in the order of the batch
+    processor: Any = None  # the run's tokenizer
+    final: bool = True  # False: in the middle of a training, where an answer may be too dear
 
 
 # What evaluation keeps: name -> one small value for each row of a FeatureSet, in its order.
@@ -147,8 +153,8 @@ class Task(Protocol):
         """What the loss of `batch` is a mean over: examples, or labelled tokens."""
         ...
 
-    def answer(self, batch: EvaluatedBatch) -> Answers:
-        """What is kept of a batch: never the logits of all tokens."""
+    def answer(self, batch: EvaluatedBatch) -> Answers | None:
+        """What is kept of a batch: never the logits of all tokens. None: this evaluation is of the loss alone."""
         ...
 
     def typed(self, texts: Sequence[str], columns: Sequence[str]) -> Rows:
@@ -165,7 +171,7 @@ class Reading(Protocol):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What `score` is sure to return; the first is the primary metric."""
+        """What every evaluation is sure to return; the first is the primary metric."""
         ...
 
     def decode(self, answers: Answers, features: FeatureSet, examples: Examples) -> pa.Table:

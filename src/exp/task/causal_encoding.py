@@ -1,4 +1,4 @@
-"""Documents and chats as token rows for a causal model, and the features that can be continued."""
+"""Documents and chats as token rows for a causal model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from exp.data.collate import IGNORED
-from exp.data.features import FeatureSet, Made, Ragged
+from exp.data.features import Made, Ragged
 from exp.errors import ExpError
 from exp.task import blocks, chat_template
 from exp.task.blocks import TokenSequence
@@ -19,25 +19,6 @@ from exp.task.documents import Between, between_text
 from exp.task.tokens import BATCH
 
 log = logging.getLogger(__name__)
-
-
-class ContinuedFeatures(FeatureSet):
-    """Rows with a tokenizer, so that evaluation can show what the model writes."""
-
-    def __init__(self, plain: FeatureSet, tokenizer: Any) -> None:
-        super().__init__(plain._fields, plain.targets, plain.kept, plain.example)
-        self.tokenizer = tokenizer
-
-    def written(self, model: Any, row: int, max_new_tokens: int, seed: int) -> tuple[str, str] | None:
-        """The prompt that comes with the row, and how the model goes on; None where there is none."""
-        from exp.task.continuation import go_on
-
-        prompt = self.kept["prompt"][row]
-        if not len(prompt):
-            return None
-        new = go_on(model, prompt.tolist(), max_new_tokens, seed + int(self.kept["prompt_of"][row][0]))
-        shown, out = (self.tokenizer.decode(ids, skip_special_tokens=True) for ids in (prompt.tolist(), new))
-        return shown, out
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from exp.errors import ExpError
 from exp.metrics import names as metric_names
 from exp.task import chat_template, documents, tokens
 from exp.task.assemble import assemble, ids_of
-from exp.task.base import Answers, EvaluatedBatch, Examples, Head, TaskData
+from exp.task.base import Answers, EvaluatedBatch, Examples, Generation, Head, TaskData
 from exp.task.chats import answers, chats_of, paired
 from exp.task.likelihood import LikelihoodReading, token_sums
 
@@ -130,14 +130,16 @@ class CausalLm:
             peft_task="CAUSAL_LM",
             pipeline="text-generation",
             max_length=data.max_length,
-            length_key="task.block_size",
+            drawn=False,
+            lengths={"block_size": data.max_length},
+            generation=Generation(self._generation()),
             prepare=self._prepare,
         )
 
     def encode(self, data: TaskData, processor: Any, cache_dir: Path) -> Encoded:
         """Raises ExpError for chats longer than a block, where `task.truncation` says so, naming split and row."""
         from exp.data.features import Made, encode_splits
-        from exp.task.causal_encoding import ContinuedFeatures, Encoding
+        from exp.task.causal_encoding import Encoding
 
         tokens.longest(processor, data.max_length, pair=False)
         tokens.without_length_options(processor)
@@ -167,13 +169,7 @@ class CausalLm:
                 cells = paired(cells, split.targets)
             return encoding.chats(cells, split.ids, labelled=split.targets is not None)
 
-        encoded = encode_splits(data, key, cache_dir, make, lambda split: None)
-        return replace(
-            encoded,
-            train=ContinuedFeatures(encoded.train, processor),
-            evals={suffix: ContinuedFeatures(one, processor) for suffix, one in encoded.evals.items()},
-            tests={suffix: ContinuedFeatures(one, processor) for suffix, one in encoded.tests.items()},
-        )
+        return encode_splits(data, key, cache_dir, make, lambda split: None)
 
     def collate(self, processor: Any, pad_to_multiple_of: int | None, labels: Sequence[str] | None) -> Collator:
         """Padding comes last, whatever the tokenizer says: positions are counted from the row's beginning. A packed row
@@ -188,10 +184,9 @@ class CausalLm:
 
     def answer(self, batch: EvaluatedBatch) -> Answers:
         """Sums over each segment's tokens, and what the model wrote where the row is one to go on with."""
-        from exp.task.causal_encoding import ContinuedFeatures
+        from exp.task.continuation import written
 
         features = batch.features
-        assert isinstance(features, ContinuedFeatures)
         found: dict[str, list[Any]] = {"nll": [], "tokens": [], "correct": []} if "labels" in batch.inputs else {}
         for number, row in enumerate(batch.rows if found else ()):
             size = features.lengths[row]
@@ -201,8 +196,8 @@ class CausalLm:
             ends[-1:] = size
             for name, sums in token_sums(batch.output.logits[number, :size], labels, ends).items():
                 found[name].append(sums)
-        written = [features.written(batch.model, row, self.max_new_tokens, self.sample_seed) for row in batch.rows]
-        return {**found, "generated": written}
+        shown = [written(batch, row, self.max_new_tokens, self.sample_seed) for row in batch.rows]
+        return {**found, "generated": shown}
 
     def typed(self, texts: Sequence[str], columns: Sequence[str]) -> Rows:
         """A text to go on with, or a user's turn to answer."""
@@ -234,13 +229,15 @@ class CausalLm:
         told = {role: roles[f"{role}_column"] for role in names if roles.get(f"{role}_column")}
         return own or told or {"text": documents.TEXT_COLUMN}
 
+    def _generation(self) -> dict[str, Any]:
+        """Settings of sampling are left out where nothing is drawn: transformers would warn of them."""
+        names = ("max_new_tokens", "do_sample", "temperature", "top_k", "top_p")
+        return {name: getattr(self, name) for name in (names if self.do_sample else names[:2])}
+
     def _prepare(self, model: Any, processor: Any) -> None:
-        """Of a model that was built or loaded: no cache in training, our generation settings, and the two checks."""
-        from exp.task import causal_check, continuation
+        from exp.task import causal_check
 
         model.config.use_cache = False  # keys and values of a whole pass would be kept for nothing
-        settings = {name: getattr(self, name) for name in continuation.SETTINGS}
-        continuation.set_generation(model, processor, settings)
         causal_check.check_causal(model)
         if self.packing:
             causal_check.check_packing(model)

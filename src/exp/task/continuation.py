@@ -1,4 +1,4 @@
-"""How a causal model goes on with a text: one set of settings for evaluation, prediction and the saved model."""
+"""How a causal model goes on with a text, by the generation settings that it carries."""
 
 from __future__ import annotations
 
@@ -6,32 +6,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from exp.task.base import EvaluatedBatch
 
-# Names of transformers.GenerationConfig, and of task keys.
-SETTINGS = ("max_new_tokens", "do_sample", "temperature", "top_k", "top_p")
-
-
-def set_generation(model: PreTrainedModel, tokenizer: Any, settings: dict[str, Any]) -> None:
-    """Writes the settings into the model's generation config, which is saved with it."""
-    config = model.generation_config
-    if config is None:  # a model that cannot generate
-        return
-    sampled = settings["do_sample"]
-    config.update(**{name: value for name, value in settings.items() if sampled or name in SETTINGS[:2]})
-    if not sampled:  # transformers warns of settings that greedy search does not read
-        config.temperature = config.top_p = config.top_k = None
-    config.use_cache = True  # the model's own default is for training
-    config.pad_token_id = tokenizer.pad_token_id
-    if config.eos_token_id is None:
-        config.eos_token_id = tokenizer.eos_token_id
-    if config.bos_token_id is None:
-        config.bos_token_id = tokenizer.bos_token_id
-
-
-def longest_input(config: Any) -> int | None:
-    """Tokens that fit the model's positions; None where they have no end."""
-    return getattr(config, "max_position_embeddings", None)
+def written(batch: EvaluatedBatch, row: int, max_new_tokens: int, seed: int) -> tuple[str, str] | None:
+    """The prompt that comes with a row, and how the model goes on; None where there is none."""
+    prompt = batch.features.kept["prompt"][row]
+    if not len(prompt):
+        return None
+    example = int(batch.features.kept["prompt_of"][row][0])
+    new = go_on(batch.model, prompt.tolist(), max_new_tokens, seed + example)
+    shown, out = (batch.processor.decode(ids, skip_special_tokens=True) for ids in (prompt.tolist(), new))
+    return shown, out
 
 
 def go_on(model: Any, prompt: Sequence[int], max_new_tokens: int, seed: int) -> list[int]:
@@ -46,7 +31,7 @@ def go_on(model: Any, prompt: Sequence[int], max_new_tokens: int, seed: int) -> 
     model = getattr(model, "module", model)  # of DistributedDataParallel
     if any(hasattr(parameter, "full_tensor") for parameter in model.parameters()):
         return []  # a sharded model computes in step with all processes, and each has other texts
-    limit = longest_input(model.config)
+    limit = getattr(model.config, "max_position_embeddings", None)  # None: positions have no end
     new = max_new_tokens if limit is None else min(max_new_tokens, limit - 1)
     kept = list(prompt)[-(limit - new) :] if limit is not None else list(prompt)
     device = next(model.parameters()).device
