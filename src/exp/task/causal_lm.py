@@ -237,6 +237,8 @@ class CausalLm:
     def _prepare(self, model: Any, processor: Any) -> None:
         from exp.task import causal_check
 
+        if model.loss_type is None:  # GPT2LMHeadModel, whose name does not say it: transformers would warn
+            model.loss_type = "ForCausalLM"
         model.config.use_cache = False  # keys and values of a whole pass would be kept for nothing
         causal_check.check_causal(model)
         if self.packing:
