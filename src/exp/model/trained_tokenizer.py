@@ -1,6 +1,6 @@
 """A tokenizer from the train split for decoders with random weights: byte-level BPE, or characters. No download.
 
-Neither has an unknown token: what training did not have is spelt in bytes, so that bits per byte mean the same for both.
+Neither has an unknown token: what training did not have is spelt in bytes, so that bits per byte mean the same for all.
 """
 
 from __future__ import annotations

@@ -44,7 +44,9 @@ class Row:
 
 def separate(sequences: Sequence[TokenSequence]) -> list[Row]:
     """A row each."""
-    return [Row(one.ids, one.labels, None, [one.example], [len(one.ids)], [one.words], [one.bytes]) for one in sequences]
+    return [
+        Row(one.ids, one.labels, None, [one.example], [len(one.ids)], [one.words], [one.bytes]) for one in sequences
+    ]
 
 
 def concatenated(sequences: Sequence[TokenSequence], block_size: int, begin: Sequence[int], overlap: int) -> list[Row]:

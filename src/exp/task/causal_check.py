@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from exp.errors import ExpError
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel
 
 TOLERANCE = 1e-5  # of the largest logit, in fp32
@@ -23,8 +24,8 @@ def check_causal(model: PreTrainedModel) -> None:
     first, second = (_logits(model, ids)[:, :-1] for ids in (one, other))
     if not torch.allclose(first, second, rtol=0, atol=_allowed(first)):
         raise ExpError(
-            f"task=causal_lm: {model.config.model_type} sees the tokens that it should predict; take a model that reads "
-            f"from left to right ({FAMILIES}), or task=masked_lm"
+            f"task=causal_lm: {model.config.model_type} sees the tokens that it should predict; take a model that "
+            f"reads from left to right ({FAMILIES}), or task=masked_lm"
         )
 
 

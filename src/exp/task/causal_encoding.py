@@ -82,7 +82,9 @@ class Encoding:
                 raise ExpError(f"{first}, and no other is left: {mend}")
             log.warning("%s and are left out, the first is row %d (id %s); %s", first, cut[0] + 1, ids[cut[0]], mend)
         pack = self.packing and labelled
-        return self._made(blocks.packed(sequences, self.block_size) if pack else blocks.separate(sequences), prompts, labelled)
+        return self._made(
+            blocks.packed(sequences, self.block_size) if pack else blocks.separate(sequences), prompts, labelled
+        )
 
     def _chat(self, example: int, chat: Chat, where: str) -> TokenSequence:
         ids: list[int] = []

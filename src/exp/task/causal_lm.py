@@ -77,8 +77,8 @@ class CausalLm:
         if "text" in columns:
             if self.packing and between != "end_token":
                 raise ExpError(
-                    f"task.packing=true keeps rows apart, and here they are parts of one text (between_rows={between}); "
-                    f"set task.packing=false, or task.between_rows=end_token if each row is a document"
+                    f"task.packing=true keeps rows apart, and here they are parts of one text "
+                    f"(between_rows={between}); set task.packing=false, or task.between_rows=end_token if each row is a document"
                 )
             facts = {"columns": columns, "between_rows": between}
             return documents.read_documents(raw, columns["text"], between, metrics, block_size, facts)

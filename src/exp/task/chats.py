@@ -22,7 +22,9 @@ def chats_of(rows: Rows, column: str, labelled: bool) -> list[Chat]:
         ExpError: a cell that is no list of messages, roles out of order, an empty message; and, where `labelled`, a
             chat without an assistant turn.
     """
-    return [_chat(cell, f"{rows.where(row)}: column {column!r}", labelled) for row, cell in enumerate(rows.column(column))]
+    return [
+        _chat(cell, f"{rows.where(row)}: column {column!r}", labelled) for row, cell in enumerate(rows.column(column))
+    ]
 
 
 def paired(prompts: Sequence[Any], completions: Sequence[str] | None) -> list[Chat]:
@@ -55,7 +57,9 @@ def _chat(cell: Any, where: str, labelled: bool) -> Chat:
 
 def _message(one: Any, where: str) -> dict[str, str]:
     if not isinstance(one, Mapping) or "role" not in one or "content" not in one:
-        hint = "; rename from/value to role/content" if isinstance(one, Mapping) and {"from", "value"} <= set(one) else ""
+        hint = (
+            "; rename from/value to role/content" if isinstance(one, Mapping) and {"from", "value"} <= set(one) else ""
+        )
         raise ExpError(f"{where} is {shortened(one, 40)}; it needs a role and a content{hint}")
     role, content = one["role"], one["content"]
     if role not in ROLES:

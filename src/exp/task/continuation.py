@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from exp.task.base import EvaluatedBatch
 
+
 def written(batch: EvaluatedBatch, row: int, max_new_tokens: int, seed: int) -> tuple[str, str] | None:
     """The prompt that comes with a row, and how the model goes on; None where there is none."""
     prompt = batch.features.kept["prompt"][row]
@@ -23,7 +24,7 @@ def go_on(model: Any, prompt: Sequence[int], max_new_tokens: int, seed: int) -> 
     """The new tokens, without the prompt.
 
     Each text is continued alone, so that what comes out does not depend on what else is evaluated. The prompt loses
-    tokens from its beginning where it and the new ones do not fit. `seed` is for sampling; the generator of the training
+    tokens from its beginning where it and the new ones do not fit. `seed` is for sampling; the training's own generator
     is left as it was.
     """
     import torch

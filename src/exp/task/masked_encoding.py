@@ -36,7 +36,9 @@ def encoded_texts(tokenizer: Any, texts: Sequence[str], block_size: int, togethe
     for example, (own, word) in enumerate(zip(ids, words, strict=True)):
         between = [separator] if together and own and separator is not None and example < len(texts) - 1 else []
         array = np.asarray(own + between, np.int32)
-        sequences.append(TokenSequence(example, array, array, len(texts[example].split()), len(texts[example].encode())))
+        sequences.append(
+            TokenSequence(example, array, array, len(texts[example].split()), len(texts[example].encode()))
+        )
         stream += word + [SPECIAL] * len(between)
     if together:
         rows = blocks.concatenated(sequences, room, [], overlap=0)
@@ -44,10 +46,10 @@ def encoded_texts(tokenizer: Any, texts: Sequence[str], block_size: int, togethe
         rows = [row for one in sequences if len(one.ids) for row in blocks.concatenated([one], room, [], overlap=0)]
     at, framed, row_words = 0, [], []
     for row in rows:
-        own = np.asarray(stream[at : at + len(row.ids)], np.int32)
+        spelt = stream[at : at + len(row.ids)]
         at += len(row.ids)
         framed.append(_framed(row, before, behind))
-        row_words.append(_spread(own, len(before), len(framed[-1].ids)))
+        row_words.append(_spread(spelt, len(before), len(framed[-1].ids)))
     made = blocks.made(framed, labelled=False)  # labels are drawn when a row is asked for
     empty = Ragged.of([np.zeros(0, np.int32)] * len(framed), np.int32)
     kept = {**made.kept, "word": Ragged.of(row_words, np.int32), "prompt_of": empty}
@@ -89,7 +91,8 @@ def _framed(row: Row, before: list[int], behind: list[int]) -> Row:
     return Row(ids, ids, None, row.of, ends, row.words, row.bytes)
 
 
-def _spread(words: Any, before: int, size: int) -> Any:
+def _spread(words: Sequence[int], before: int, size: int) -> Any:
+    """The words of a framed row's tokens."""
     found = np.full(size, SPECIAL, np.int32)
     found[before : before + len(words)] = words
     return found

@@ -81,8 +81,8 @@ class MaskedLm:
 
         if processor.mask_token_id is None:
             raise ExpError(
-                f"task=masked_lm: the tokenizer {processor.name_or_path or type(processor).__name__} has no mask token; "
-                f"take an encoder (bert, roberta, modernbert), or task=causal_lm"
+                f"task=masked_lm: the tokenizer {processor.name_or_path or type(processor).__name__} has no mask "
+                f"token; take an encoder (bert, roberta, modernbert), or task=causal_lm"
             )
         tokens.longest(processor, data.max_length, pair=False)
         tokens.without_length_options(processor)
@@ -119,7 +119,7 @@ class MaskedLm:
         return int((batch["labels"] != IGNORED).sum())
 
     def answer(self, batch: EvaluatedBatch) -> Answers:
-        """Sums over the masked tokens of each segment; or, of texts that were typed, the best guesses for their gaps."""
+        """Sums over the masked tokens of each segment; or of typed texts the best guesses for their gaps."""
         found: dict[str, list[Any]] = {"generated": []}
         for number, row in enumerate(batch.rows):
             real = batch.inputs["attention_mask"][number].bool()

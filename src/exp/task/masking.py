@@ -33,7 +33,8 @@ class Masker:
         # A word's tokens stand together; in a block of several texts neighbours may have the same number.
         begins = np.flatnonzero(np.diff(words[places], prepend=-1) != 0)
         groups = np.split(places, begins[1:]) if len(begins) else []
-        wanted, found = self._count(len(places)), []
+        wanted = self._count(len(places))
+        found: list[int] = []
         for number in dice.permutation(len(groups)):
             if len(found) + len(groups[number]) <= wanted or not found:
                 found += groups[number].tolist()
