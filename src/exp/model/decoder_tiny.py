@@ -115,8 +115,8 @@ class LlamaTiny(_DecoderTiny):
             )
         if self.hidden_size // self.num_attention_heads % 2:
             raise ExpError(
-                f"model.hidden_size={self.hidden_size} model.num_attention_heads={self.num_attention_heads}: heads of an "
-                f"odd width cannot have rotary positions; take an even one"
+                f"model.hidden_size={self.hidden_size} gives each of {self.num_attention_heads} heads an odd width, "
+                f"which rotary positions cannot turn; take an even one"
             )
 
     @property

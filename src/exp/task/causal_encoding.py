@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Encoding:
     tokenizer: Any
+    name: str  # of the data, for messages
     block_size: int
     packing: bool
     between: Between
@@ -63,7 +64,7 @@ class Encoding:
         prompts: list[list[int]] = []
         cut: list[int] = []
         for example, chat in enumerate(chats):
-            where = f"row {example + 1} (id {ids[example]})"
+            where = f"{self.name}, row {example + 1} (id {ids[example]})"
             if example < self.samples or not labelled:
                 text = chat_template.prompt_text(self.tokenizer, chat, where)
                 prompts.append(self._plain_ids(text))

@@ -78,7 +78,8 @@ class CausalLm:
             if self.packing and between != "end_token":
                 raise ExpError(
                     f"task.packing=true keeps rows apart, and here they are parts of one text "
-                    f"(between_rows={between}); set task.packing=false, or task.between_rows=end_token if each row is a document"
+                    f"(between_rows={between}); set task.packing=false, or, if each row is a document, "
+                    f"task.between_rows=end_token"
                 )
             facts = {"columns": columns, "between_rows": between}
             return documents.read_documents(raw, columns["text"], between, metrics, block_size, facts)
@@ -148,6 +149,7 @@ class CausalLm:
             chat_template.fit_template(processor, self.chat_template)
         encoding = Encoding(
             processor,
+            data.name,
             block_size=data.max_length,
             packing=self.packing,
             between=data.facts.get("between_rows", "end_token"),

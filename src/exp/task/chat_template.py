@@ -73,8 +73,8 @@ def fit_template(tokenizer: Any, given: str | None) -> None:
         tokenizer.chat_template = template_text(given)
     if not tokenizer.chat_template:
         raise ExpError(
-            f"{tokenizer.name_or_path or type(tokenizer).__name__}: the tokenizer has no chat template; set "
-            f"task.chat_template to one of {', '.join(TEMPLATES)}, or to a Jinja file"
+            f"the tokenizer of {tokenizer.name_or_path or 'the model'} has no chat template; set task.chat_template to "
+            f"one of {', '.join(TEMPLATES)}, or to a Jinja file"
         )
 
 

@@ -65,8 +65,8 @@ class LikelihoodReading(Untuned):
         """One row an example, although a block holds several and a long example lies in several blocks.
 
         nll: sum over the example's tokens, in nats; tokens, correct: how many were predicted, and rightly; words,
-        bytes: of the text that they spell; prompt, generated: how the model went on, where it was asked to. Null where there
-        is nothing to measure.
+        bytes: of the text that they spell; prompt, generated: how the model went on, where it was asked to. Null
+        where there is nothing to measure.
         """
         import numpy as np
         import pyarrow as pa

@@ -81,8 +81,8 @@ class MaskedLm:
 
         if processor.mask_token_id is None:
             raise ExpError(
-                f"task=masked_lm: the tokenizer {processor.name_or_path or type(processor).__name__} has no mask "
-                f"token; take an encoder (bert, roberta, modernbert), or task=causal_lm"
+                f"task=masked_lm: the tokenizer of {processor.name_or_path or 'the model'} has no mask token; "
+                f" take an encoder (bert, roberta, modernbert), or task=causal_lm"
             )
         tokens.longest(processor, data.max_length, pair=False)
         tokens.without_length_options(processor)
