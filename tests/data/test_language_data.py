@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 
@@ -24,7 +25,7 @@ def test_every_word_of_the_embedded_text_has_four_successors():
     for sentence in raw.train.columns["text"]:
         words = [STOP, *sentence.split()]
         assert words[-1] == STOP and STOP not in words[1:-1]
-        seen.update(zip(words, words[1:], strict=False))
+        seen.update(pairwise(words))
     assert set(seen) <= {(word, after) for word, chosen in follows.items() for after in chosen}
     assert raw.train.columns["text"] == MarkovText(None, None, 300, 20, 20, 7).read().train.columns["text"]
 

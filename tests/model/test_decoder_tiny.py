@@ -59,7 +59,7 @@ def test_a_head_that_the_family_lacks_is_refused(option):
     made = option(tokenizer="bpe", vocab_size=300, **(LLAMA if option is LlamaTiny else SHAPE))
     head = Head("AutoModelForMaskedLM", None, None, "FEATURE_EXTRACTION", "fill-mask", 16, drawn=False)
     data = TaskData("texts", examples(), {}, {}, None, ("perplexity",), 16, "")
-    with pytest.raises(ExpError, match="has no head for fill-mask; families that have one: .*bert"):
+    with pytest.raises(ExpError, match=r"has no head for fill-mask; families that have one: .*bert"):
         made.processor(data, head)
 
 
@@ -71,7 +71,12 @@ def test_they_classify_too(option):
     labels = ("no", "yes")
     data = TaskData("texts", examples(), {}, {}, labels, ("accuracy",), 16, "")
     head = Head(
-        "AutoModelForSequenceClassification", labels, "single_label_classification", "SEQ_CLS", "text-classification", 16
+        "AutoModelForSequenceClassification",
+        labels,
+        "single_label_classification",
+        "SEQ_CLS",
+        "text-classification",
+        16,
     )
     tokenizer = made.processor(data, head)
     model = made.model(head, tokenizer)
@@ -84,7 +89,7 @@ def test_sizes_that_cannot_work():
         Gpt2Tiny(tokenizer="bpe", vocab_size=100, **SHAPE)
     with pytest.raises(ExpError, match=r"model.hidden_size=32 must be a multiple of model.num_attention_heads=3"):
         Gpt2Tiny(tokenizer="bpe", vocab_size=300, **{**SHAPE, "num_attention_heads": 3})
-    with pytest.raises(ExpError, match="multiple of model.num_key_value_heads=2"):
+    with pytest.raises(ExpError, match=r"multiple of model.num_key_value_heads=2"):
         LlamaTiny(tokenizer="bpe", vocab_size=300, **{**LLAMA, "num_attention_heads": 1, "num_key_value_heads": 2})
-    with pytest.raises(ExpError, match="odd width"):
+    with pytest.raises(ExpError, match=r"odd width"):
         LlamaTiny(tokenizer="bpe", vocab_size=300, **{**LLAMA, "hidden_size": 6})

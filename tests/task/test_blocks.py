@@ -43,7 +43,7 @@ def test_segments_belong_to_their_examples():
 
 def test_counts_of_a_text_stand_in_one_segment():
     rows = concatenated(sequences(5, 13, 30), block_size=8, begin=[999], overlap=1)
-    size = {example: 0 for example in range(3)}
+    size = dict.fromkeys(range(3), 0)
     for row in rows:
         for example, words, count in zip(row.of, row.words, row.bytes, strict=True):
             assert (words, count) in ((2, 10), (0, 0))

@@ -52,10 +52,10 @@ def test_the_template_may_be_a_file_or_stand_there(tokenizer, tmp_path):
 
 
 def test_a_name_that_is_none_and_a_tokenizer_without_template(tokenizer):
-    with pytest.raises(ExpError, match="task.chat_template=chatlm.*did you mean 'chatml'"):
+    with pytest.raises(ExpError, match=r"task.chat_template=chatlm.*did you mean 'chatml'"):
         check_template("chatlm")
     tokenizer.chat_template = None
-    with pytest.raises(ExpError, match="has no chat template; set task.chat_template to one of plain, chatml, none"):
+    with pytest.raises(ExpError, match=r"has no chat template; set task.chat_template to one of plain, chatml, none"):
         fit_template(tokenizer, None)
 
 
@@ -66,11 +66,11 @@ def test_a_template_that_rewrites_earlier_turns_is_refused(tokenizer):
         "{% for m in messages %}{% if m.role == 'assistant' and not loop.last %}(left out){% else %}{{ m.content }}"
         "{% endif %}|{% endfor %}{% if add_generation_prompt %}A:{% endif %}",
     )
-    with pytest.raises(ExpError, match="row 1: the chat template writes turn 3 differently"):
+    with pytest.raises(ExpError, match=r"row 1: the chat template writes turn 3 differently"):
         pieces(tokenizer, CHAT, "row 1")
 
 
 def test_a_template_that_refuses_a_chat_is_told_with_the_row(tokenizer):
     fit_template(tokenizer, "{{ raise_exception('no system messages') }}")
-    with pytest.raises(ExpError, match="row 7: the chat template refuses this chat: no system messages"):
+    with pytest.raises(ExpError, match=r"row 7: the chat template refuses this chat: no system messages"):
         pieces(tokenizer, CHAT, "row 7")

@@ -131,12 +131,15 @@ class Encoding:
         return self.tokenizer(text, add_special_tokens=False, return_attention_mask=False)["input_ids"]
 
     def _end(self) -> int:
-        if self.tokenizer.eos_token_id is None:
+        end = self.tokenizer.eos_token_id
+        if end is None:
+            end = self.tokenizer.sep_token_id
+        if end is None:
             raise ExpError(
                 f"{self.tokenizer.name_or_path or 'the tokenizer'} has no end token to put between two texts; set "
                 f"task.between_rows=line_break, or take another model"
             )
-        return self.tokenizer.eos_token_id
+        return end
 
     def _context(self) -> int:
         """What the first token of a text is predicted from."""

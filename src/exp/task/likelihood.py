@@ -128,7 +128,7 @@ class LikelihoodReading(Untuned):
         return f"perplexity {np.exp(sum(table['nll'].to_pylist()) / tokens):.4f} over {tokens:,} tokens"
 
     def said(self, row: Mapping[str, Any]) -> str:
-        return row["generated"] or "(nothing)"
+        return row["generated"].strip() or "(nothing)"
 
     def flat(self, table: pa.Table) -> tuple[list[str], list[list[Any]]]:
         """Chats become JSON; every row has its perplexity besides."""

@@ -65,7 +65,7 @@ def _tokenized(tokenizer: Any, texts: Sequence[str]) -> tuple[list[list[int]], l
     """Ids and words, without special tokens around them; a special token in the text has the word SPECIAL."""
     ids: list[list[int]] = []
     words: list[list[int]] = []
-    special = set(tokenizer.all_special_ids)
+    special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}  # an unknown word is a word
     for start in range(0, len(texts), BATCH):
         chunk = list(texts[start : start + BATCH])
         batch = tokenizer(chunk, add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False)

@@ -82,7 +82,7 @@ class MaskedLm:
         if processor.mask_token_id is None:
             raise ExpError(
                 f"task=masked_lm: the tokenizer of {processor.name_or_path or 'the model'} has no mask token; "
-                f" take an encoder (bert, roberta, modernbert), or task=causal_lm"
+                f"take an encoder (bert, roberta, modernbert), or task=causal_lm"
             )
         tokens.longest(processor, data.max_length, pair=False)
         tokens.without_length_options(processor)
