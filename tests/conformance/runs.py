@@ -126,7 +126,8 @@ def plain_evaluation(parts: Parts) -> dict[str, float]:
                 units = parts.task.units(batch)
                 losses.append(output.loss.item() * units if units else 0.0)
                 counts.append(units)
-                answers.append(parts.task.answer(EvaluatedBatch(parts.model, batch, output, features, [row])))
+                one = EvaluatedBatch(parts.model, batch, output, features, [row], parts.processor)
+                answers.append(parts.task.answer(one))
         together = {name: [one[name][0] for one in answers] for name in answers[0]}
         table = parts.reading.decode(together, features, examples)
         if reading is None:

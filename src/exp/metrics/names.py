@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from exp.errors import ExpError, nearest
 
-# What a task's answers are: a class a row, a number a row, any number of labels a row, a tag for each word.
-KINDS = ("single_label", "regression", "multi_label", "tags")
+# What a task's answers are: a class a row, a number a row, any number of labels a row, a tag for each word, a text.
+KINDS = ("single_label", "regression", "multi_label", "tags", "text")
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class MetricSpec:
     needs_scores: bool = False
 
 
-SINGLE, REGRESSION, MULTI, TAGS = ((kind,) for kind in KINDS)
+SINGLE, REGRESSION, MULTI, TAGS, TEXT = ((kind,) for kind in KINDS)
 
 METRICS = {
     "accuracy": MetricSpec(SINGLE + TAGS),  # of rows; of words with tags
@@ -62,6 +62,18 @@ METRICS = {
     "entity_f1": MetricSpec(TAGS),
     "entity_precision": MetricSpec(TAGS),
     "entity_recall": MetricSpec(TAGS),
+    # From 0 to 100, as papers and sacrebleu report them; see exp.metrics.text.
+    "rouge1": MetricSpec(TEXT, highest=100.0),
+    "rouge2": MetricSpec(TEXT, highest=100.0),
+    "rougeL": MetricSpec(TEXT, highest=100.0),
+    "rougeLsum": MetricSpec(TEXT, highest=100.0),
+    "bleu": MetricSpec(TEXT, highest=100.0),  # what follows the _ is sacrebleu's tokenizer; without one: 13a
+    "bleu_intl": MetricSpec(TEXT, highest=100.0),
+    "bleu_zh": MetricSpec(TEXT, highest=100.0),
+    "bleu_char": MetricSpec(TEXT, highest=100.0),
+    "bleu_none": MetricSpec(TEXT, highest=100.0),
+    "chrf": MetricSpec(TEXT, highest=100.0),
+    "chrf_pp": MetricSpec(TEXT, highest=100.0),  # chrF++: words count too
 }
 FOR_TWO_CLASSES = ("f1", "precision", "recall")
 

@@ -129,6 +129,7 @@ def load_model(run: Finished) -> Model:
     evaluator = Evaluator(
         task=task,
         reading=task.reading(run.facts),
+        processor=processor,
         collator=task.collate(processor, multiple, run.facts["label_names"]),
         batch_size=run.config["per_device_eval_batch_size"],
         device=accelerator.device,
