@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -30,7 +28,9 @@ class Collator:
         self.target_dtype = target_dtype
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
-        """int64 tensors [rows, longest of the field]; `labels` likewise where they have a fill, else [rows, ...] of target_dtype."""
+        """int64 tensors [rows, longest of the field]. `labels` likewise where they have a fill, else [rows, ...] of
+        target_dtype."""
+        import numpy as np
         import torch
 
         batch: dict[str, Tensor] = {}
