@@ -20,10 +20,10 @@ from exp.loop.evaluation import Evaluation, Evaluator
 from exp.loop.plan import epoch_of, eval_key
 from exp.loop.saving import Saving
 from exp.loop.stopping import Stopping
-from exp.metrics.key import Key
-from exp.metrics.names import LOSS
 from exp.loop.train_loss import TrainLoss
 from exp.metrics.best import Extremes
+from exp.metrics.key import Key
+from exp.metrics.names import LOSS
 from exp.run.interrupts import Interrupts
 from exp.run.result import Result
 from exp.task.base import split_name

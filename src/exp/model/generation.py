@@ -35,6 +35,7 @@ def set_generation(model: PreTrainedModel, head: Head, processor: Any) -> None:
         config.decoder_start_token_id = model.config.decoder_start_token_id
         if config.decoder_start_token_id is None:
             config.decoder_start_token_id = processor.pad_token_id
+    config._from_model_config = False  # else generate() may make it anew from config.json
     _set_language(config, processor)
     try:
         config.validate(strict=True)

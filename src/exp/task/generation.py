@@ -28,6 +28,13 @@ if TYPE_CHECKING:
     from exp.data.features import Encoded, Made
 
 log = logging.getLogger("exp")
+# transformers 5 has no pipeline for these tasks; for the model's card.
+USAGE = """from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("PLACE")
+model = AutoModelForSeq2SeqLM.from_pretrained("PLACE")
+made = model.generate(**tokenizer("PREFIX...", return_tensors="pt"))
+print(tokenizer.batch_decode(made, skip_special_tokens=True))"""
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,7 @@ class TextToText:
 
     # What a subclass is, where neither key nor data option say it.
     pipeline: ClassVar[str]
+    predicts: ClassVar[str]
     default_columns: ClassVar[tuple[str, str]]
     default_metrics: ClassVar[tuple[str, ...]]
     default_lengths: ClassVar[tuple[int, int]]
@@ -88,7 +96,8 @@ class TextToText:
         facts = {
             "inputs": [source],
             "label_column": target,
-            "predicts": self.pipeline,
+            "predicts": self.predicts,
+            "usage": USAGE.replace("PREFIX", self.source_prefix or ""),
             "max_target_length": target_length,
         }
 

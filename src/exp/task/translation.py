@@ -18,6 +18,7 @@ class Translation(TextToText):
     """See conf/task/translation.yaml for the keys."""
 
     pipeline: ClassVar[str] = "translation"
+    predicts: ClassVar[str] = "a translation"
     default_columns: ClassVar[tuple[str, str]] = ("source", "target")
     default_metrics: ClassVar[tuple[str, ...]] = ("bleu", "chrf")
     default_lengths: ClassVar[tuple[int, int]] = (128, 128)
