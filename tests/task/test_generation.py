@@ -164,3 +164,58 @@ def test_a_run_that_stops_early_generates_at_its_end(place, tmp_path):
     recorder, result, _, _ = run_loop(tmp_path / "run", *words(place, "t5", *more))
     assert result.stopped_early
     assert [step for step, _ in recorder.of("eval/bleu")] == [result.last["train/loss"]["step"]]
+
+
+@pytest.mark.parametrize("kind", ["t5", "bart"])
+def test_lora_is_trained_and_merged(kind, place, tmp_path):
+    """peft's wrapper generates as the merged model does."""
+    _, result, parts, run = run_loop(tmp_path / "run", *words(place, kind, "adapter=lora", "optimizer.lr=1e-2"))
+    outputs.save_model(parts, run, result)
+    model = transformers.AutoModelForSeq2SeqLM.from_pretrained(run.model_folder)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(run.model_folder)
+    for row in pq.read_table(run.predictions / "eval.parquet").to_pylist()[:3]:
+        made = model.generate(**tokenizer(row["source"], return_tensors="pt"))
+        assert tokenizer.decode(made[0], skip_special_tokens=True).strip() == row["prediction"]
+    assert sum(p.requires_grad for p in parts.model.parameters()) < len(list(parts.model.parameters())) / 2
+
+
+def test_an_unlabelled_file_gets_the_same_predictions(place, tmp_path):
+    """Its decoder is run on an end token alone, which no prediction depends on."""
+    from exp.data.rows import Rows
+    from exp.loop.evaluation import Evaluator
+    from exp.saved.finished import as_data
+
+    _, _, parts, run = run_loop(tmp_path / "run", *words(place, "t5", "optimizer.lr=1e-2"))
+    sources = parts.data.evals[""].inputs["source"]
+    facts = outputs.data_facts(parts)
+    rows = Rows(Path("new.jsonl"), {"source": sources}, list(range(1, 11)))
+    examples = parts.task.examples(rows, facts, labelled=False)
+
+    class Run:
+        pass
+
+    Run.facts = facts
+    data = as_data(Run, examples, "new")
+    encoded = parts.task.encode(data, parts.processor, tmp_path / "cache")
+    evaluator = Evaluator(parts.task, parts.reading, parts.processor, parts.collator, 3, torch.device("cpu"))
+    found, _ = evaluator.sets(parts.model, {"new": (encoded.train, examples)}, tune=False)
+    assert found["new"].metrics == {}
+    expected = pq.read_table(run.predictions / "eval.parquet")["prediction"].to_pylist()
+    assert found["new"].table["prediction"].to_pylist() == expected
+
+
+@pytest.mark.parametrize("speed", ["exact", "fast"])
+def test_gradients_are_the_plain_models(speed, place):
+    """Embeddings that encoder, decoder and output share keep one table for their gradient."""
+    more = ["speed=" + speed, "precision=fp32", "speed.pooled_dropout=false"]
+    parts = parts_of(config_of(*words(place, "t5", *more)))
+    plain = transformers.AutoModelForSeq2SeqLM.from_pretrained(place / "t5", dtype=torch.float32)
+    for model in (parts.model, plain):
+        model.eval()
+    for rows in ([0, 1, 2], [3, 4], [5, 6, 7, 8, 9]):
+        batch = parts.collator([parts.encoded.train[row] for row in rows])
+        for model in (parts.model, plain):
+            model.zero_grad()
+            model(**batch).loss.backward()
+        for (name, one), other in zip(parts.model.named_parameters(), plain.parameters(), strict=True):
+            assert torch.allclose(one.grad, other.grad, rtol=1e-4, atol=1e-6), name
