@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from exp.config.command_line import quoted
+from exp.config.grammar import quoted
 from exp.errors import ExpError
 from exp.run.folder import create
 from exp.training import launch
@@ -395,6 +395,17 @@ def test_resume_auto_with_a_folder_of_options(launched: Launch, tmp_path: Path) 
     create(folder, OmegaConf.to_container(cfg, resolve=True)).finish("interrupted")
     [(again, found)] = launched(*words, "resume=auto")
     assert found == folder and again.max_steps == 7
+
+
+def test_the_config_of_a_run_that_goes_on_is_shown(
+    launched: Launch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    [(cfg, folder)] = launched("hydra.run.dir=first", "seed=9", "optimizer=sgd")
+    create(folder, OmegaConf.to_container(cfg, resolve=True)).finish("interrupted")
+    capsys.readouterr()
+    assert launched("resume=first", "--cfg", "job") == []
+    shown = OmegaConf.create(capsys.readouterr().out)
+    assert (shown.seed, shown.optimizer, shown.resume) == (9, cfg.optimizer, str(folder))
 
 
 def test_repeat_takes_the_config_and_a_new_folder(launched: Launch, tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from exp.task.tokens import texts_of
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from exp.task.base import Head, TaskData
+    from exp.data.examples import TaskData
+    from exp.task.base import Head
 
 SPECIAL = ("<pad>", "</s>", "<unk>")  # ids 0 to 2, as in T5
 SPACE = "▁"  # begins a word, as in SentencePiece

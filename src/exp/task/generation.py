@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from annotated_types import Ge, Gt
 
 from exp.data.collate import IGNORED, Collator
+from exp.data.examples import Examples, TaskData
 from exp.data.rows import Rows
 from exp.errors import ExpError
 from exp.metrics import names as metric_names
 from exp.task import text_pairs, tokens
 from exp.task.assemble import assemble, ids_of
-from exp.task.base import Answers, EvaluatedBatch, Examples, Generation, Head, TaskData
+from exp.task.base import Answers, EvaluatedBatch, Generation, Head
 from exp.task.generated import GeneratedReading, signatures
 from exp.task.languages import set_languages
 

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
@@ -21,7 +22,14 @@ from exp.run.links import check_inside
 from exp.run.secrets import redacted
 
 OVERRIDES = "overrides.yaml"
+TIME = "${now:"  # in the name of an output folder: the folder is ours to number
 SWEEP_MARK = "multirun.yaml"  # every sweeper of Hydra writes it
+
+
+def written_dir(config: DictConfig, kind: str) -> str:
+    """The folder's name as the YAML has it, before the time is filled in."""
+    node: Any = OmegaConf.to_container(config.hydra[kind], resolve=False)
+    return node["dir"]
 
 
 def claim_run(folder: Path, movable: bool) -> Path:
