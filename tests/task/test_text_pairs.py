@@ -69,7 +69,7 @@ def test_both_sides_of_a_pair_are_read_by_their_languages() -> None:
     found = task.examples(rows(translation=[{"en": "come"}]), data.facts, labelled=False)
     assert (found.inputs, found.targets) == ({"translation.en": ["come"]}, None)
     assert task.typed(["hello"], ["translation.en"]).column("translation.en") == ["hello"]
-    with pytest.raises(ExpError, match="no column 'translation.de'"):
+    with pytest.raises(ExpError, match=r"no column 'translation\.de'"):
         translations(translation_column="translation", source_lang="de", target_lang="ro").read(raw(train))
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class Dice:
@@ -11,7 +14,7 @@ class Dice:
     def __init__(self, seed: int) -> None:
         self._next = random.Random(seed).random
 
-    def pick(self, choices: tuple[str, ...]) -> str:
+    def pick(self, choices: tuple[T, ...]) -> T:
         return choices[int(self._next() * len(choices))]
 
     def chance(self, probability: float) -> bool:

@@ -2,7 +2,7 @@
 
 The invented language has another order (the verb comes last, an adjective behind its noun), plurals by an ending, and
 three genders that articles and adjectives follow. So a word cannot be put for a word: `the old dog sees two red boats`
-is `lo kano vetu du barkis ruda vidas`. Every sentence has exactly one translation: a model that has learnt the rules
+is `lo kano vetu du barkis rudu vidas`. Every sentence has exactly one translation: a model that has learnt the rules
 gets a BLEU of 100.
 """
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import torch
 
     from exp.data.base import RawData
-    from exp.data.features import Encoded, Made
+    from exp.data.features import Encoded, EncodedRows
 
 log = logging.getLogger("exp")
 # transformers 5 has no pipeline for these tasks; for the model's card.
@@ -167,7 +167,7 @@ class TextToText:
 
         Raises ExpError for a language that the tokenizer does not know, and for a target without a single token.
         """
-        from exp.data.features import Made, Ragged, encode_splits
+        from exp.data.features import EncodedRows, Ragged, encode_splits
 
         set_languages(processor, self.source_lang, self.target_lang)
         tokens.without_length_options(processor)
@@ -184,13 +184,13 @@ class TextToText:
         (source,) = data.train.inputs
         full: Counter[str] = Counter()
 
-        def make(split: Examples) -> Made:
+        def make(split: Examples) -> EncodedRows:
             texts = [prefix + text for text in split.inputs[source]]
             ids = tokens.tokenized(processor, [texts], length)["input_ids"]
             labels = _target_ids(processor, split, target_length, data.name)
             for name, rows, most in (("source", ids, length), ("target", labels, target_length)):
                 full[name] += sum(len(rows[row]) >= most for row in range(len(rows)))
-            return Made({"input_ids": ids, "labels": Ragged.of(labels, "int32")}, kept={})
+            return EncodedRows({"input_ids": ids, "labels": Ragged.of(labels, "int32")}, kept={})
 
         encoded = encode_splits(data, key, cache_dir, make, lambda split: None)
         for name, count in full.items():

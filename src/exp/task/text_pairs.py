@@ -11,7 +11,7 @@ from exp.errors import ExpError
 from exp.task import labels
 
 log = logging.getLogger("exp")
-EMPTY = (None, "", [])
+EMPTY: tuple[Any, ...] = (None, "", [])
 
 
 def sources(rows: Rows, column: str) -> list[str]:
