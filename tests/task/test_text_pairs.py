@@ -129,6 +129,8 @@ def test_metrics_follow_the_language() -> None:
     assert translations(target_lang="zh_CN").check_metrics({}) == ("bleu_zh", "chrf")
     assert translations(target_lang="jpn_Jpan").check_metrics({}) == ("bleu_char", "chrf")
     assert translations(target_lang="zh_CN", metrics=["chrf"]).check_metrics({}) == ("chrf",)
+    with pytest.raises(ExpError, match=r"column 'both' holds a text for each language: set task.source_lang"):
+        translations().check_metrics({"translation_column": "both"})
     with pytest.raises(ExpError, match="'accuracy' is for single_label or tags"):
         summaries(metrics=["accuracy"]).check_metrics({})
 

@@ -41,6 +41,7 @@ class Translation(TextToText):
         return [pair] if pair else super().columns_of(roles)
 
     def check_metrics(self, roles: Mapping[str, Any]) -> tuple[str, ...]:
+        self._columns(roles)  # a pair of languages is needed before rows are read
         metrics = super().check_metrics(roles)
         if self.metrics or roles.get("metrics"):
             return metrics
