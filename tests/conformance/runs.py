@@ -87,6 +87,7 @@ def plain_loop(*overrides: str) -> tuple[Recorder, Parts]:
     torch.manual_seed(settings.dropout_seed)
     for epoch in range(int(settings.num_train_epochs)):
         generator = torch.Generator().manual_seed(settings.data_seed + epoch)
+        train.begin_epoch(epoch, settings.data_seed)
         order = torch.randperm(len(train), generator=generator).tolist()
         size = settings.per_device_train_batch_size
         chunks = [order[i : i + size] for i in range(0, len(order), size)]

@@ -38,7 +38,7 @@ def test_no_source_occurs_twice_and_the_sizes_are_as_asked(toy) -> None:
     sources = [source for part in parts for source, _ in part]
     assert len(set(sources)) == len(sources)
     assert made(toy, generator_seed=8) != parts
-    with pytest.raises(ExpError, match="data.train_size=100000: the three sizes together can be at most 100,000"):
+    with pytest.raises(ExpError, match=r"data\.train_size=100000: the three sizes together can be at most 100,000"):
         toy(**SIZES | SAMPLES | {"train_size": 100_000})
 
 

@@ -76,9 +76,9 @@ def test_it_serves_other_tasks_as_well(auto, pipeline) -> None:
 
 
 def test_what_cannot_work_is_refused() -> None:
-    with pytest.raises(ExpError, match="model.d_model=17 must be a multiple of model.num_heads=2"):
+    with pytest.raises(ExpError, match=r"model.d_model=17 must be a multiple of model.num_heads=2"):
         T5Tiny(**SHAPE | {"d_model": 17})
-    with pytest.raises(ExpError, match="model=t5_tiny is a t5, which has no head for fill-mask; .* bert"):
+    with pytest.raises(ExpError, match=r"model=t5_tiny is a t5, which has no head for fill-mask; .* bert"):
         T5Tiny(**SHAPE).processor(data(), head("AutoModelForMaskedLM", pipeline="fill-mask"))
     option = T5Tiny(**SHAPE)
     with pytest.raises(ExpError, match="adapter=qlora"):

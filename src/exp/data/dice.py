@@ -1,8 +1,9 @@
-"""Draws for generated data: the same on every machine and under every version of Python."""
+"""Draws for generated data, the same on every machine."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -14,7 +15,7 @@ class Dice:
     def __init__(self, seed: int) -> None:
         self._next = random.Random(seed).random
 
-    def pick(self, choices: tuple[T, ...]) -> T:
+    def pick(self, choices: Sequence[T]) -> T:
         return choices[int(self._next() * len(choices))]
 
     def chance(self, probability: float) -> bool:

@@ -15,6 +15,7 @@ import evaluate
 from datasets import Features, Value
 from datasets import Sequence as ListOf
 
+from exp.metrics import likelihood
 from exp.metrics.names import METRICS, check, produced
 from exp.metrics.scores import compute
 
@@ -24,6 +25,7 @@ ANSWERS = {
     "multi_label": ListOf(Value("int64")),
     "tags": ListOf(Value("string")),
     "text": Value("string"),
+    **{kind: ListOf(Value("float64")) for kind in likelihood.KINDS},
 }
 REFERENCES = {**ANSWERS, "text": ListOf(Value("string"))}  # a text may have several
 

@@ -11,11 +11,12 @@ if TYPE_CHECKING:
 
     from exp.task.base import Head
 
+_GREEDY = {"do_sample": False, **dict.fromkeys(("temperature", "top_k", "top_p", "typical_p", "max_length"))}
 _OF_BEAMS = {"length_penalty": 1.0, "early_stopping": False}  # -> their value where there are none
 
 
 def set_generation(model: PreTrainedModel, head: Head, processor: Any) -> None:
-    """What the task says over what the checkpoint says. Nothing is drawn: the same weights give the same texts.
+    """What the task says over what the checkpoint says. Nothing is drawn where the task does not ask for it.
 
     Raises ExpError for settings that exclude each other.
     """
@@ -23,7 +24,8 @@ def set_generation(model: PreTrainedModel, head: Head, processor: Any) -> None:
         return
     config = model.generation_config
     given = {key: value for key, value in head.generation.settings.items() if value is not None}
-    config.update(**given, do_sample=False, temperature=None, top_k=None, top_p=None, typical_p=None, max_length=None)
+    config.update(**{**_GREEDY, **given})
+    config.use_cache = True  # whatever the model does while it trains
     if (config.num_beams or 1) == 1:
         for key, value in _OF_BEAMS.items():
             if key in given and given[key] != value:
@@ -31,7 +33,10 @@ def set_generation(model: PreTrainedModel, head: Head, processor: Any) -> None:
             setattr(config, key, value)
     if config.pad_token_id is None:
         config.pad_token_id = processor.pad_token_id
-    if config.decoder_start_token_id is None:  # T5 begins with its padding token, the others name theirs
+    if config.eos_token_id is None:
+        config.eos_token_id = processor.eos_token_id
+    if model.config.is_encoder_decoder and config.decoder_start_token_id is None:
+        # T5 begins with its padding token, the others name theirs.
         config.decoder_start_token_id = model.config.decoder_start_token_id
         if config.decoder_start_token_id is None:
             config.decoder_start_token_id = processor.pad_token_id

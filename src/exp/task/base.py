@@ -7,7 +7,7 @@ that table into numbers; it needs neither torch nor transformers. Nothing outsid
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -32,6 +32,10 @@ class Generation:
     settings: Mapping[str, Any]  # keys of transformers' GenerationConfig; None: as the checkpoint has it
 
 
+def _as_it_is(model: Any, processor: Any) -> None:
+    """For tasks that ask no more of a model than its head."""
+
+
 @dataclass(frozen=True)
 class Head:
     """What the task asks of a model."""
@@ -45,6 +49,9 @@ class Head:
     drawn: bool = True  # a linear output layer of the task's own; False: the checkpoint brings all weights
     lengths: Mapping[str, int] = field(default_factory=dict)  # key of the task -> tokens; empty: {"max_length": ...}
     generation: Generation | None = None  # None: the model generates nothing
+    # Called with the built or loaded model and its processor, before an adapter wraps it. Raises ExpError where the
+    # model cannot do what the task asks.
+    prepare: Callable[[Any, Any], None] = _as_it_is
 
 
 @dataclass(frozen=True)
