@@ -60,6 +60,27 @@ def token_classification(folder: Path) -> list[str]:
     return [*_write(folder, row), "task=token_classification", "task.max_length=8", "task.stride=2"]
 
 
+def summarization(folder: Path) -> list[str]:
+    """Two beams, several references in the evaluation set, and targets of unequal length."""
+
+    def row(dice: random.Random) -> dict[str, Any]:
+        words = _sentence(dice)
+        short = " ".join(words[::3])
+        return {"document": [" ".join(words[:4]), " ".join([*words[4:], "."])], "summary": [short, words[0]]}
+
+    beams = ["task.num_beams=2", "task.no_repeat_ngram_size=3", "task.length_penalty=0.6"]
+    return [*_write(folder, row), "task=summarization", "task.max_target_length=8", *beams]
+
+
+def translation(folder: Path) -> list[str]:
+    def row(dice: random.Random) -> dict[str, Any]:
+        words = _sentence(dice)
+        return {"translation": {"en": " ".join(words), "xx": " ".join(word[::-1] for word in reversed(words))}}
+
+    columns = ["task.translation_column=translation", "task.source_lang=en", "task.target_lang=xx"]
+    return [*_write(folder, row), "task=translation", "task.max_target_length=16", *columns]
+
+
 def causal_lm(folder: Path) -> list[str]:
     """Documents that run on in blocks, with a block that is shorter than the others."""
 
@@ -104,6 +125,8 @@ TASKS: dict[str, Callable[[Path], list[str]]] = {
     "text_classification": text_classification,
     "multi_label": multi_label,
     "token_classification": token_classification,
+    "summarization": summarization,
+    "translation": translation,
     "causal_lm": causal_lm,
     "causal_lm-packed": causal_lm_packed,
     "causal_lm-chats": causal_lm_chats,

@@ -45,15 +45,29 @@ class Rows:
 
     def __contains__(self, name: str) -> bool:
         """Whether the file has the column, be it one that `column` refuses."""
-        return name in self.columns or name in self.refused
+        return name in self.columns or name in self.refused or self._nested(name) is not None
 
     def column(self, name: str) -> list[Any]:
-        """Raises ExpError for a column that is not there, occurs twice, or holds broken text."""
+        """`a.b` is the key b of the objects in column a, where no column has that name.
+
+        Raises ExpError for a column that is not there, occurs twice, or holds broken text.
+        """
         if name in self.refused:
             raise ExpError(self.refused[name])
         if name not in self.columns:
+            nested = self._nested(name)
+            if nested is not None:
+                return nested
             raise ExpError(f"{self.path} has no column {name!r}{nearest(name, map(shortened_name, self.columns))}")
         return self.columns[name]
+
+    def _nested(self, name: str) -> list[Any] | None:
+        """None where no object has the key."""
+        column, dot, key = name.partition(".")
+        cells = self.columns.get(column, []) if dot else []
+        if not any(isinstance(cell, dict) and key in cell for cell in cells):
+            return None
+        return [cell.get(key) if isinstance(cell, dict) else None for cell in cells]
 
     def where(self, row: int) -> str:
         """`a.csv, line 12`, or `a.parquet, row 3`."""

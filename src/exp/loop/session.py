@@ -23,6 +23,8 @@ from exp.loop.saving import Saving
 from exp.loop.stopping import Stopping
 from exp.loop.train_loss import TrainLoss
 from exp.metrics.best import Extremes
+from exp.metrics.key import Key
+from exp.metrics.names import LOSS
 from exp.run.interrupts import Interrupts
 from exp.run.result import Result
 
@@ -241,8 +243,10 @@ class Session:
         found = self.evaluations
         if not found or not all(one.answered for one in found.values()):
             found = self._pass_over_evals(final=True)
-            if self.evaluations:  # the loss alone was measured when the run stopped early
-                self._publish(_keyed(found))
+            if self.parts.reading.names == (LOSS,) and weights_step < self.plan.total_steps:
+                # The evaluation of these weights was of the loss alone.
+                more = {key: value for key, value in _keyed(found).items() if Key.of(key).name != LOSS}
+                self._publish(more, weights_step)
         for suffix, evaluation in found.items():
             self._write(split_name("eval", suffix), evaluation)
         if self.settings.do_predict:

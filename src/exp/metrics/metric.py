@@ -24,8 +24,10 @@ ANSWERS = {
     "regression": Value("float64"),
     "multi_label": ListOf(Value("int64")),
     "tags": ListOf(Value("string")),
+    "text": Value("string"),
     **{kind: ListOf(Value("float64")) for kind in likelihood.KINDS},
 }
+REFERENCES = {**ANSWERS, "text": ListOf(Value("string"))}  # a text may have several
 
 
 class Scores(evaluate.Metric):
@@ -42,7 +44,7 @@ class Scores(evaluate.Metric):
         super().__init__(keep_in_memory=True, cache_dir=str(folder))
 
     def _info(self) -> evaluate.MetricInfo:
-        features = {"predictions": ANSWERS[self.kind], "references": ANSWERS[self.kind]}
+        features = {"predictions": ANSWERS[self.kind], "references": REFERENCES[self.kind]}
         if self.needs_scores:
             features["scores"] = ListOf(Value("float64"))
         return evaluate.MetricInfo(

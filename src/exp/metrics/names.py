@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from exp.errors import ExpError, nearest
 
 # What a task's answers are: a class a row, a number a row, any number of labels a row, a tag for each word, the
-# likelihood of a row's tokens, one after the other or where they were masked.
-KINDS = ("single_label", "regression", "multi_label", "tags", "next_tokens", "masked_tokens")
+# likelihood of a row's tokens, one after the other or where they were masked, a text.
+KINDS = ("single_label", "regression", "multi_label", "tags", "next_tokens", "masked_tokens", "text")
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class MetricSpec:
     needs_scores: bool = False
 
 
-SINGLE, REGRESSION, MULTI, TAGS, NEXT, MASKED = ((kind,) for kind in KINDS)
+SINGLE, REGRESSION, MULTI, TAGS, NEXT, MASKED, TEXT = ((kind,) for kind in KINDS)
 
 METRICS = {
     "accuracy": MetricSpec(SINGLE + TAGS),  # of rows; of words with tags
@@ -67,6 +67,18 @@ METRICS = {
     "perplexity_word": MetricSpec(NEXT, lowest=1.0, highest=math.inf, greater_is_better=False),
     "bits_per_byte": MetricSpec(NEXT, highest=math.inf, greater_is_better=False),
     "token_accuracy": MetricSpec(NEXT + MASKED),
+    # From 0 to 100, as papers and sacrebleu report them; see exp.metrics.text.
+    "rouge1": MetricSpec(TEXT, highest=100.0),
+    "rouge2": MetricSpec(TEXT, highest=100.0),
+    "rougeL": MetricSpec(TEXT, highest=100.0),
+    "rougeLsum": MetricSpec(TEXT, highest=100.0),
+    "bleu": MetricSpec(TEXT, highest=100.0),  # what follows the _ is sacrebleu's tokenizer; without one: 13a
+    "bleu_intl": MetricSpec(TEXT, highest=100.0),
+    "bleu_zh": MetricSpec(TEXT, highest=100.0),
+    "bleu_char": MetricSpec(TEXT, highest=100.0),
+    "bleu_none": MetricSpec(TEXT, highest=100.0),
+    "chrf": MetricSpec(TEXT, highest=100.0),
+    "chrf_pp": MetricSpec(TEXT, highest=100.0),  # chrF++: words count too
 }
 FOR_TWO_CLASSES = ("f1", "precision", "recall")
 

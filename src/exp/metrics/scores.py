@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from exp.errors import ExpError
-from exp.metrics import likelihood, outside
+from exp.metrics import likelihood, outside, text
 from exp.metrics.functions import of_each_class, of_each_type, value
 from exp.metrics.names import COMBINED, KINDS, LOSS, produced
 
@@ -29,8 +29,8 @@ def compute(
         metrics: entries of `task.metrics` that `exp.metrics.names.check` let pass.
         kind: what the answers are, one of `exp.metrics.names.KINDS`.
         predictions: [n] class indices or names (single_label), [n] numbers (regression), [n, labels] of 0 and 1
-            (multi_label), a list of n lists of tags (tags), or sums over tokens (exp.metrics.likelihood).
-        references: the right answers, in the same form.
+            (multi_label), a list of n lists of tags (tags), sums over tokens (exp.metrics.likelihood), or n texts.
+        references: the right answers, in the same form; of a text a list of one or more.
         scores: [n, classes] probabilities, each row summing to 1 (single_label), or [n, labels] (multi_label);
             needed where `exp.metrics.names.METRICS[name].needs_scores`.
         labels: the names of the classes or labels, in the order of their indices.
@@ -45,8 +45,10 @@ def compute(
         raise ExpError("there are no rows to score")
     predictions, references = (_in_form(rows, kind, labels) for rows in (predictions, references))
     scores = None if scores is None else np.asarray(scores, dtype=np.float64)
-    values: dict[str, float] = {}
+    values: dict[str, float] = text.compute(metrics, predictions, references) if kind == "text" else {}
     for name in metrics:
+        if name in values:
+            continue
         if outside.is_outside(name):
             _add_outside(values, name, predictions, references)
         else:
@@ -58,11 +60,11 @@ def compute(
 
 
 def details(kind: str, predictions: Any, references: Any, labels: Sequence[str] | None = None) -> dict[str, float]:
-    """F1 of every class, label or type of entity, as `f1_<name>`; empty for numbers and for plain tags.
+    """F1 of every class, label or type of entity, as `f1_<name>`; empty for numbers, plain tags and texts.
 
     Args: as for `compute`. Without `labels` the names are indices, and only classes that occur are told.
     """
-    if kind in NUMBERS:
+    if kind == "text" or kind in NUMBERS:
         return {}
     predictions, references = (_in_form(rows, kind, labels) for rows in (predictions, references))
     if kind == "tags":
@@ -73,6 +75,8 @@ def details(kind: str, predictions: Any, references: Any, labels: Sequence[str] 
 def _in_form(rows: Any, kind: str, labels: Sequence[str] | None) -> Any:
     if kind == "tags":
         return [[str(tag) for tag in row] for row in rows]
+    if kind == "text":
+        return list(rows)
     if kind in NUMBERS:
         return np.asarray(rows, dtype=np.float64)
     found = np.asarray(rows)

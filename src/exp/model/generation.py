@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from exp.compat.transformers import keep_generation_config
 from exp.errors import ExpError
 
 if TYPE_CHECKING:
@@ -35,12 +36,12 @@ def set_generation(model: PreTrainedModel, head: Head, processor: Any) -> None:
         config.pad_token_id = processor.pad_token_id
     if config.eos_token_id is None:
         config.eos_token_id = processor.eos_token_id
-    if (
-        model.config.is_encoder_decoder and config.decoder_start_token_id is None
-    ):  # T5 begins with its padding token, the others name theirs
+    if model.config.is_encoder_decoder and config.decoder_start_token_id is None:
+        # T5 begins with its padding token, the others name theirs.
         config.decoder_start_token_id = model.config.decoder_start_token_id
         if config.decoder_start_token_id is None:
             config.decoder_start_token_id = processor.pad_token_id
+    keep_generation_config(config)
     _set_language(config, processor)
     try:
         config.validate(strict=True)
