@@ -40,13 +40,8 @@ def test_the_metrics_of_glue_fit_their_task(name: str) -> None:
 
 def test_options_import_nothing_heavy() -> None:
     """Nothing of a heavy library until rows are read."""
-    rooms = [
-        f"exp.{room}.{file.stem}"
-        for room in ("data", "task")
-        for file in sorted((CONF.parent / "src" / "exp" / room).glob("*.py"))
-        # These hold numbers, and are imported when rows are encoded.
-        if (room, file.stem) not in {("data", "features"), ("data", "collate")}
-    ]
+    names = [OmegaConf.load(CONF / group / f"{name}.yaml").get("_target_") for group, name in OPTIONS]
+    rooms = sorted({name.rpartition(".")[0] for name in names if name} | {"exp.data.readers", "exp.task"})
     heavy = ("torch", "transformers", "tokenizers", "datasets", "numpy", "pandas", "pyarrow", "evaluate", "sklearn")
     code = (
         f"import sys, importlib; [importlib.import_module(room) for room in {rooms}];"
