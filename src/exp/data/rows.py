@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from exp.errors import ExpError, nearest
 
-Unit = Literal["line", "row"]
+Unit = Literal["line", "row", "question"]
 
 
 class Source(NamedTuple):
@@ -45,15 +45,36 @@ class Rows:
 
     def __contains__(self, name: str) -> bool:
         """Whether the file has the column, be it one that `column` refuses."""
-        return name in self.columns or name in self.refused
+        return name in self.columns or name in self.refused or self._outer(name) is not None
 
     def column(self, name: str) -> list[Any]:
-        """Raises ExpError for a column that is not there, occurs twice, or holds broken text."""
+        """`question.stem` is the key `stem` of the objects in the column `question`.
+
+        Raises ExpError for a column that is not there, occurs twice, or holds broken text.
+        """
         if name in self.refused:
             raise ExpError(self.refused[name])
+        if name not in self.columns and (outer := self._outer(name)) is not None:
+            return self._inner(outer, name.removeprefix(f"{outer}."))
         if name not in self.columns:
             raise ExpError(f"{self.path} has no column {name!r}{nearest(name, map(shortened_name, self.columns))}")
         return self.columns[name]
+
+    def _outer(self, name: str) -> str | None:
+        """The column of objects that a dotted name begins with."""
+        outer = name.partition(".")[0]
+        cells = self.columns.get(outer, ()) if outer != name else ()
+        return outer if any(isinstance(cell, dict) for cell in cells) else None
+
+    def _inner(self, outer: str, keys: str) -> list[Any]:
+        found = []
+        for row, cell in enumerate(self.columns[outer]):
+            for key in keys.split("."):
+                if not isinstance(cell, dict):
+                    raise ExpError(f"{self.where(row)}: {shortened(cell)} where an object with the key {key!r} should be")
+                cell = cell.get(key)
+            found.append(cell)
+        return found
 
     def where(self, row: int) -> str:
         """`a.csv, line 12`, or `a.parquet, row 3`."""

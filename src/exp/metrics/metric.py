@@ -23,7 +23,10 @@ ANSWERS = {
     "regression": Value("float64"),
     "multi_label": ListOf(Value("int64")),
     "tags": ListOf(Value("string")),
+    "spans": Value("string"),
+    "choices": Value("int64"),
 }
+REFERENCES = {**ANSWERS, "spans": ListOf(Value("string"))}
 
 
 class Scores(evaluate.Metric):
@@ -40,7 +43,7 @@ class Scores(evaluate.Metric):
         super().__init__(keep_in_memory=True, cache_dir=str(folder))
 
     def _info(self) -> evaluate.MetricInfo:
-        features = {"predictions": ANSWERS[self.kind], "references": ANSWERS[self.kind]}
+        features = {"predictions": ANSWERS[self.kind], "references": REFERENCES[self.kind]}
         if self.needs_scores:
             features["scores"] = ListOf(Value("float64"))
         return evaluate.MetricInfo(

@@ -27,8 +27,8 @@ def compute(
         metrics: entries of `task.metrics` that `exp.metrics.names.check` let pass.
         kind: what the answers are, one of `exp.metrics.names.KINDS`.
         predictions: [n] class indices or names (single_label), [n] numbers (regression), [n, labels] of 0 and 1
-            (multi_label), or a list of n lists of tags (tags).
-        references: the right answers, in the same form.
+            (multi_label), a list of n lists of tags (tags), n texts (spans), or [n] indices of choices (choices).
+        references: the right answers, in the same form; for spans n lists of texts, each of them right.
         scores: [n, classes] probabilities, each row summing to 1 (single_label), or [n, labels] (multi_label);
             needed where `exp.metrics.names.METRICS[name].needs_scores`.
         labels: the names of the classes or labels, in the order of their indices.
@@ -60,7 +60,7 @@ def details(kind: str, predictions: Any, references: Any, labels: Sequence[str] 
 
     Args: as for `compute`. Without `labels` the names are indices, and only classes that occur are told.
     """
-    if kind == "regression":
+    if kind in ("regression", "spans", "choices"):
         return {}
     predictions, references = (_in_form(rows, kind, labels) for rows in (predictions, references))
     if kind == "tags":
@@ -71,6 +71,8 @@ def details(kind: str, predictions: Any, references: Any, labels: Sequence[str] 
 def _in_form(rows: Any, kind: str, labels: Sequence[str] | None) -> Any:
     if kind == "tags":
         return [[str(tag) for tag in row] for row in rows]
+    if kind == "spans":
+        return list(rows)
     if kind == "regression":
         return np.asarray(rows, dtype=np.float64)
     found = np.asarray(rows)

@@ -82,7 +82,7 @@ class Pretrained:
         path = locate(self.path)
         config = self._config()
         old_names = named_labels(config)
-        old_count = config.num_labels
+        old_count, old_classes = config.num_labels, config.architectures or []
         rows = rows_by_name(old_names, head.labels)
         set_labels(config, head)
         if config.pad_token_id is None:
@@ -104,6 +104,7 @@ class Pretrained:
                 **load,
             )
         name, layer = output_layer(model)
+        same_class = type(model).__name__ in old_classes
         missing = set(info["missing_keys"]) | {key[0] for key in info["mismatched_keys"]}
         self._check_fit(model, name, set(info["missing_keys"]), {key[0] for key in info["mismatched_keys"]})
         mark_drawn(model, missing & {key for key, _ in model.named_parameters()})
@@ -115,8 +116,8 @@ class Pretrained:
                 if layer.bias is not None:
                     layer.bias.copy_(layer.bias[rows].clone())
             log.info("head kept: the checkpoint's labels are %s", ", ".join(old_names or ()))
-        elif head.labels is None and old_count == 1:
-            log.info("head kept: the checkpoint has one output, as this regression")
+        elif head.labels is None and (same_class if old_classes else old_count == head.outputs):
+            log.info("head kept: the checkpoint's outputs are those of this task")
         else:
             redraw(model, {key for key, _ in model.named_parameters() if key.startswith(f"{name}.")})
             log.info(

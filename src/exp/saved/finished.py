@@ -103,7 +103,8 @@ def load_model(run: Finished) -> Model:
     place = run.folder / "model"
     with whitelisted():
         task = build_task(run.config)
-    auto_class = getattr(transformers, task.head(_labels_of(run)).auto_class)
+    head = task.head(_labels_of(run))
+    auto_class = getattr(transformers, head.auto_class)
     # Two kernels for the same attention differ in their last bits, and config.json does not name the one used.
     attention = run.config["model"].get("attn_implementation")
     hf_logging.disable_progress_bar()
@@ -122,6 +123,8 @@ def load_model(run: Finished) -> Model:
         raise ExpError(f"{place} cannot be loaded: {str(error).strip().splitlines()[0]}") from error
     if absent := sorted(info["missing_keys"]):
         raise ExpError(f"{place / WEIGHTS} is not whole: {absent[0]} is missing")
+    if head.forward_hook is not None:
+        module.register_forward_hook(head.forward_hook, with_kwargs=True)
     AcceleratorState._reset_state()  # another run of this process may have had another precision
     with whitelisted():
         multiple = as_trained(run.config, module)

@@ -7,7 +7,7 @@ that table into numbers; it needs neither torch nor transformers. Nothing outsid
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -72,6 +72,10 @@ class Head:
     peft_task: str  # peft's TaskType: SEQ_CLS
     pipeline: str  # of transformers, for the card: text-classification
     max_length: int  # tokens of the longest input
+    outputs: int = 1  # where there are no labels: numbers that the last layer gives
+    # torch's forward hook with keywords for the finished model, where its own loss or logits are not the task's:
+    # (model, arguments, keywords, output) -> output.
+    forward_hook: Callable[[Any, Any, Mapping[str, Any], Any], Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -147,8 +147,11 @@ def build(config: Mapping[str, Any]) -> Parts:
 
     source, adapter = _make(config["model"]), _make(config["adapter"])
     set_seed(settings.init_seed)  # before the head is drawn
-    model = source.model(task.head(data), processor, **adapter.load_kwargs())
+    head = task.head(data)
+    model = source.model(head, processor, **adapter.load_kwargs())
     model = adapter.apply(model, steps.total_steps)
+    if head.forward_hook is not None:
+        model.register_forward_hook(head.forward_hook, with_kwargs=True)
     if settings.gradient_checkpointing:
         model.activation_checkpointing_enable()
     speed = _make(config["speed"])
