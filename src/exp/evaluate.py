@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from exp.config import arguments
 from exp.errors import ExpError
+from exp.metrics.key import Key
 from exp.run.exits import plain_exits
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def evaluate(given: Mapping[str, str]) -> int:
     model = finished.load_model(run)
     evals = [split_name("eval", suffix) for suffix in data.evals]
     sets = {name: finished.encoded(run, model, data, name) for name in evals}
-    if any(key.startswith("test") for key in recorded):
+    if any(Key.of(key).kind == "test" for key in recorded):
         named = {split_name("test", suffix): split for suffix, split in data.tests.items()}
         tests = [name for name, split in named.items() if split.targets is not None]
         sets |= {name: finished.encoded(run, model, data, name) for name in tests}
@@ -73,13 +74,13 @@ def evaluate(given: Mapping[str, str]) -> int:
     now = {f"{name}/{key}": value for name, found in measured.items() for key, value in found.metrics.items()}
     rows = [Remeasured(key, recorded[key]["value"], value) for key, value in now.items() if key in recorded]
     lost = sorted(recorded.keys() - now.keys())
-    if not any(row.key.startswith("eval") for row in rows):
+    if not any(Key.of(row.key).kind == "eval" for row in rows):
         for key, value in now.items():
             print(f"{key:<28}{value!r}")
         print(f"{run.folder} recorded no evaluation (eval_strategy=no): there is nothing to compare with")
         return 0
     print(table(rows))
-    step = next(int(found["step"]) for key, found in recorded.items() if key.startswith("eval"))
+    step = next(int(found["step"]) for key, found in recorded.items() if Key.of(key).kind == "eval")
     return _verdict(run, rows, lost, step)
 
 

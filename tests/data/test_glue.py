@@ -6,12 +6,10 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from exp.data.glue import TASKS, check
+from exp.data.glue import METRICS, TASKS, check
 from exp.data.glue import glue as load
 from exp.errors import ExpError
-from exp.metrics.names import GLUE
 
-METRICS = {task: list(metrics) for task, metrics in GLUE.items()}
 CONF = Path(__file__).resolve().parents[2] / "conf" / "data"
 
 

@@ -19,6 +19,7 @@ from typing import Any
 from exp.analysis.collect import Problem
 from exp.analysis.run_data import RunData
 from exp.analysis.stats import Paired, Summary
+from exp.metrics.best import rises
 
 SCHEMA = 1
 COUNTED = ("completed",)  # a mean over runs that ended otherwise would compare different lengths
@@ -61,7 +62,10 @@ class Condition:
 
 @dataclass(frozen=True)
 class TaskComparison:
-    """`metric` ranks its conditions and is the one that is tested; `baseline` is a condition's id."""
+    """`metric` ranks its conditions and is the one that is tested; `baseline` is a condition's id.
+
+    `directions` is what the runs said of which way their metrics get better, as in `exp.metrics.best.rises`.
+    """
 
     name: str
     metric: str | None
@@ -70,6 +74,10 @@ class TaskComparison:
     conditions: tuple[Condition, ...]
     baseline: str | None
     notes: tuple[str, ...]
+    directions: Mapping[str, bool]
+
+    def rises(self, key: str) -> bool:
+        return rises(key, self.directions)
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ from exp.analysis.comparison import ABSENT, COUNTED, Comparison, Condition, Meas
 from exp.analysis.filters import MISSING, keep, plain, short_target, value_of
 from exp.analysis.run_data import RunData, full_name
 from exp.analysis.stats import summarize
-from exp.curves.curve import lower_is_better
 from exp.errors import ExpError, nearest
+from exp.metrics.best import directions_of, rises
+from exp.metrics.key import Key
 from exp.run.identity import ADDED, counts
 
 FEW = 3  # conditions among which nothing can be told from values that all differ
-NOT_QUALITY = ("runtime", "seconds", "per_second", "examples", "steps")
 
 
 def compare(
@@ -65,7 +65,8 @@ def _task(name: str, runs: list[RunData], asked: str | None, use: str) -> TaskCo
     by_condition: dict[str, list[RunData]] = {}
     for run in runs:
         by_condition.setdefault(run.condition, []).append(run)
-    metrics = tuple(sorted({key for run in runs for key in run.best if _is_quality(key)}, key=_metric_order))
+    directions = {key: said for run in runs for key, said in directions_of(run.data).items()}
+    metrics = _ordered({key for run in runs for key in run.best if Key.of(key).is_quality}, directions)
     objectives = Counter(run.objective for run in runs if run.objective)
     metric = full_name(asked, metrics) if asked else None
     if metric not in metrics:
@@ -82,7 +83,7 @@ def _task(name: str, runs: list[RunData], asked: str | None, use: str) -> TaskCo
         notes.append("the conditions differ in no config key: the contents of a path changed, or exp itself")
     if use == "best" and metric and any(condition.metrics for condition in conditions):
         notes.append("best values are chosen on the split they are measured on: they flatter; last values do not")
-    return TaskComparison(name, metric, metrics, keys, conditions, None, tuple(notes))
+    return TaskComparison(name, metric, metrics, keys, conditions, None, tuple(notes), directions)
 
 
 def _data_config(run: RunData) -> str:
@@ -172,7 +173,7 @@ def _sorted(task: TaskComparison, sort: str | None, reverse: bool) -> tuple[Cond
     """By a metric's best mean (best first) or by a config key; without `sort` by the task's metric."""
     key = full_name(sort, task.metrics) if sort else task.metric
     if key in task.metrics:
-        sign = 1 if lower_is_better(key) else -1
+        sign = -1 if task.rises(key) else 1
 
         def rank(condition: Condition) -> tuple[bool, float]:
             value = condition.metrics[key].best.mean if key in condition.metrics else math.nan
@@ -206,9 +207,6 @@ def shown_value(key: str, value: Any) -> Any:
     return short_target(key, value) if key.endswith("_target_") else value
 
 
-def _is_quality(key: str) -> bool:
-    return key.startswith(("eval", "test")) and not key.endswith(NOT_QUALITY)
-
-
-def _metric_order(key: str) -> tuple[bool, bool, str]:
-    return key.startswith("test"), lower_is_better(key), key
+def _ordered(metrics: Iterable[str], directions: Mapping[str, bool]) -> tuple[str, ...]:
+    """Evaluation sets first, and scores before losses."""
+    return tuple(sorted(metrics, key=lambda key: (Key.of(key).kind == "test", not rises(key, directions), key)))

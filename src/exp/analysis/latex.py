@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from exp.analysis.comparison import TaskComparison
 from exp.analysis.grouping import independent
 from exp.analysis.table import Column, make, name_of, short_keys
-from exp.curves.curve import lower_is_better
+from exp.metrics.key import Key
+from exp.metrics.names import COMBINED
 
 SIGNS = {
     "\\": r"\textbackslash{}",
@@ -69,7 +70,7 @@ def _table(task: TaskComparison, precision: int, columns: list[str] | None) -> s
 
 
 def _usual(task: TaskComparison) -> list[str]:
-    told = [key for key in task.metrics if not lower_is_better(key) and not key.endswith("combined_score")]
+    told = [key for key in task.metrics if task.rises(key) and Key.of(key).name != COMBINED]
     metrics = list(dict.fromkeys([*([task.metric] if task.metric in task.metrics else []), *told]))[:MOST_METRICS]
     keys = independent(task.keys, [condition.varies for condition in task.conditions])
     picked = [*(keys or ["condition"]), "n", *(f"best {key}" for key in metrics)]
@@ -92,7 +93,7 @@ def _short(column: Column) -> str:
         return "p"
     word, _, metric = column.key.partition(" ")
     if word == "best":
-        return metric.removeprefix("eval/")
+        return Key.of(metric).short
     return column.title.replace(" eval/", " ")
 
 

@@ -11,9 +11,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exp.curves.curve import Curve, Facts, build, facts_of, lower_is_better
+from exp.curves.curve import Curve, Facts, build, facts_of
 from exp.curves.rules import verdict
 from exp.curves.verdict import Thresholds, Verdict
+from exp.metrics.best import Extremes, directions_of
+from exp.metrics.key import Key
 from exp.run.events import Event, read_events
 from exp.run.folder import read_config, read_record
 from exp.run.identity import flatten
@@ -115,7 +117,7 @@ def read_run(folder: Path) -> RunData:
     if result is None:
         if status == "completed":
             notes.append("no readable result.json; best and last come from metrics.jsonl")
-        best, last = extremes(read_events(folder / "metrics.jsonl"))
+        best, last = extremes(read_events(folder / "metrics.jsonl"), directions_of(record.get("data") or {}))
         objective, cost = None, {}
     else:
         best, last = _points(result.get("best", {})), _points(result.get("last", {}))
@@ -145,24 +147,19 @@ def read_run(folder: Path) -> RunData:
     )
 
 
-def extremes(events: Iterable[Event]) -> tuple[dict[str, Point], dict[str, Point]]:
-    """Best (by each metric's own direction) and last value of every eval and test metric."""
-    best: dict[str, Point] = {}
-    last: dict[str, Point] = {}
+def extremes(
+    events: Iterable[Event], directions: Mapping[str, bool] | None = None
+) -> tuple[dict[str, Point], dict[str, Point]]:
+    """Best and last value of every eval and test metric; `directions` as in `exp.metrics.best.rises`."""
+    found = Extremes(directions or {})
     for event in events:
-        for key, value in event.metrics.items():
-            if not key.startswith(("eval", "test")) or not isinstance(value, int | float):
-                continue
-            point = Point(float(value), event.step)
-            last[key] = point
-            if math.isnan(value):
-                best.setdefault(key, point)
-                continue
-            held = best.get(key)
-            sign = -1 if lower_is_better(key) else 1
-            if held is None or math.isnan(held.value) or sign * value > sign * held.value:
-                best[key] = point
-    return best, last
+        numbers = {
+            key: float(value)
+            for key, value in event.metrics.items()
+            if Key.of(key).kind in ("eval", "test") and isinstance(value, int | float)
+        }
+        found.add(numbers, event.step)
+    return _points(found.best), _points(found.last)
 
 
 def task_name(data: Mapping[str, Any], config: Mapping[str, Any]) -> str:
@@ -176,11 +173,9 @@ def task_name(data: Mapping[str, Any], config: Mapping[str, Any]) -> str:
 
 def full_name(metric: str | None, known: Collection[str]) -> str | None:
     """`accuracy` -> `eval/accuracy` where only the latter is known; where none is named, any eval metric."""
-    if metric and metric not in known and f"eval/{metric}" in known:
-        return f"eval/{metric}"
     if metric:
-        return metric
-    rest = [key for key in known if key.startswith("eval/") and key != "eval/loss"]
+        return Key.find(metric, known) or metric
+    rest = [key for key in known if Key.of(key).split == "eval" and key != "eval/loss"]
     return rest[0] if rest else ("eval/loss" if "eval/loss" in known else None)
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from exp.analysis.comparison import ABSENT, Condition, TaskComparison
 from exp.analysis.filters import MISSING, plain, value_of
 from exp.analysis.grouping import independent, key_title
-from exp.curves.curve import lower_is_better
 from exp.curves.verdict import Thresholds
 from exp.errors import ExpError, nearest
 
@@ -170,7 +169,7 @@ def _strong(task: TaskComparison, columns: list[Column]) -> frozenset[tuple[int,
                 if not math.isnan(mean):
                     means[row] = mean
         if means:
-            top = (min if lower_is_better(metric) else max)(means.values())
+            top = (max if task.rises(metric) else min)(means.values())
             found |= {(row, at) for row, mean in means.items() if mean == top}
     return frozenset(found)
 

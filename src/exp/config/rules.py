@@ -13,6 +13,8 @@ from typing import Any
 
 from exp.errors import ExpError, nearest
 from exp.metrics import names
+from exp.metrics.key import Key
+from exp.task import metrics_of
 
 CHOICES = {
     "logging_strategy": ("no", "steps", "epoch"),
@@ -67,6 +69,7 @@ def check_rules(config: Mapping[str, Any], choices: Mapping[str, Any]) -> None:
     _processes(config)
     _accelerate_variables(config, choices)
     _files(config)
+    _best_metric(config, choices)
 
 
 def value_of(config: Mapping[str, Any], dotted: str) -> Any:
@@ -118,20 +121,19 @@ def _evaluation(config: Mapping[str, Any]) -> None:
 
 def _best_metric(config: Mapping[str, Any], choices: Mapping[str, Any]) -> None:
     """`accuracy`, `eval_accuracy`, `eval/accuracy` and `eval_mm/accuracy` are right here"""
-    wanted, metrics = config["metric_for_best_model"], value_of(config, "data.metrics")
-    if wanted is None or not isinstance(metrics, list) or not all(name in names.METRICS for name in metrics):
+    wanted, metrics = config["metric_for_best_model"], metrics_of(config)
+    if wanted is None or not metrics:
         return
-    name = wanted.rpartition("/")[2].removeprefix("eval_")
-    known = {*names.produced(metrics), "loss"}
-    if name in known:
+    known = {*names.produced(metrics), names.LOSS}
+    name = Key.parse(wanted).name
+    if wanted in known or name in known:
         return
-    regression = names.METRICS[metrics[0]].regression
     chosen = f"data={choices['data']}" if choices.get("data") else "the data"
-    if name in names.METRICS and names.METRICS[name].regression != regression:
-        kinds = ("regression", "classification") if regression else ("classification", "regression")
-        why = f"{name} is a metric of {kinds[1]}, and {chosen} is {kinds[0]}"
-    else:
-        why = f"{chosen} does not compute it"
+    why = f"{chosen} does not compute it"
+    own = names.kinds_of(metrics)
+    if name in names.METRICS and not own & names.kinds_of([name]):
+        theirs, ours = (" or ".join(sorted(kinds)) for kinds in (names.kinds_of([name]), own))
+        why = f"{name} is a metric of {theirs}, and {chosen} is {ours}"
     raise ExpError(f"metric_for_best_model={wanted}: {why}; choose one of {', '.join(sorted(known))}")
 
 

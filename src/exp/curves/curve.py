@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from exp.curves.first_version import first_version_chance
+from exp.metrics.best import directions_of, rises
+from exp.metrics.key import Key
+from exp.metrics.names import LOSS
 from exp.run.events import Event
-
-LOWER_IS_BETTER = ("loss", "mse", "rmse", "mae", "error", "perplexity")
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,10 @@ class Facts:
     chance_loss: float | None = None  # of guessing, by the task
     floors: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # bare name -> chance, its error
     eval_examples: int | None = None
-    greater_is_better: bool | None = None  # None: by the metric's name
+    directions: Mapping[str, bool] = field(default_factory=dict)  # as in exp.metrics.best.rises
+
+    def rises(self, key: str) -> bool:
+        return rises(key, self.directions)
 
 
 class CurveBuilder:
@@ -94,11 +98,6 @@ def build(events: Iterable[Event]) -> Curve:
     return builder.curve()
 
 
-def lower_is_better(key: str) -> bool:
-    """By the last part of the name: a loss or an error falls, every other metric rises."""
-    return key.rpartition("/")[2].endswith(LOWER_IS_BETTER)
-
-
 def primary_key(curve: Curve, facts: Facts) -> str | None:
     """The series that ranks checkpoints: eval/<primary metric>, else any eval metric, else eval/loss."""
     if facts.primary_metric and f"eval/{facts.primary_metric}" in curve.series:
@@ -108,16 +107,16 @@ def primary_key(curve: Curve, facts: Facts) -> str | None:
 
 
 def eval_metrics(curve: Curve) -> list[str]:
-    """Eval metrics that measure quality; speeds may stand under eval/ too."""
-    speed = ("loss", "runtime", "seconds", "per_second", "examples", "epoch")
-    return [key for key in curve.series if key.startswith("eval/") and not key.endswith(speed)]
+    """Of the first evaluation set: what measures quality, the loss left out."""
+    keys = {text: Key.of(text) for text in curve.series}
+    return [text for text, key in keys.items() if key.split == "eval" and key.is_quality and key.name != LOSS]
 
 
 def facts_of(record: Mapping[str, Any], folder: Path | None = None) -> Facts:
     """From run.json's `data`. A record of the first version has label shares in place of `chance`."""
     data = record.get("data") or {}
     metrics = data.get("metrics") or [None]
-    primary = (data.get("objective") or "").rpartition("/")[2] or metrics[0]
+    primary = Key.of(data["objective"]).name if data.get("objective") else metrics[0]
     counts = data.get("eval_examples")
     count = counts.get("") if isinstance(counts, dict) else counts  # by suffix of the evaluation set; "": eval/
     chance = data.get("chance")
@@ -130,5 +129,5 @@ def facts_of(record: Mapping[str, Any], folder: Path | None = None) -> Facts:
         chance_loss=loss,
         floors=floors,
         eval_examples=count,
-        greater_is_better=data.get("greater_is_better"),
+        directions=directions_of(data),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from exp.curves.curve import CurveBuilder, Facts
 from exp.curves.rules import overfitting, underfitting, unstable
 from exp.curves.verdict import REMEDIES, TITLES, Thresholds
+from exp.metrics.key import Key
 from exp.run.events import Event
 
 
@@ -33,7 +34,7 @@ class LiveRules:
         bad_before = len(self.builder.bad)
         self.builder.add(event)
         self.events += 1
-        evaluated = any(key.startswith("eval/") for key in event.metrics)
+        evaluated = any(Key.of(key).split == "eval" for key in event.metrics)
         if not evaluated and len(self.builder.bad) == bad_before and self.events < self.next_look:
             return []
         self.next_look = self.events + max(1, self.events // 20)

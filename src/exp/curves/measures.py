@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from exp.curves.curve import EMPTY, Curve, Facts, Series, eval_metrics
+from exp.metrics.key import Key
 
 
 def generalisation_loss(value: float, lowest: float) -> float:
@@ -16,7 +17,7 @@ def floors(curve: Curve, facts: Facts) -> Mapping[str, tuple[float, float]]:
     """For each eval metric whose chance level the task knows: that level, and its standard error."""
     found = {}
     for key in eval_metrics(curve):
-        floor = facts.floors.get(key.rpartition("/")[2])
+        floor = facts.floors.get(Key.of(key).name)
         if floor is not None and len(curve.get(key)):
             found[key] = floor
     return found

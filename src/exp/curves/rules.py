@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from exp.curves.curve import Curve, Facts, Series, eval_metrics, lower_is_better, primary_key
+from exp.curves.curve import Curve, Facts, Series, eval_metrics, primary_key
 from exp.curves.measures import chance_loss, floors, generalisation_loss, value_at, windows
 from exp.curves.verdict import REMEDIES, EvaluatedStep, Thresholds, Verdict
 
@@ -123,7 +123,7 @@ def overfitting(curve: Curve, facts: Facts, limits: Thresholds) -> Finding | Non
     if key and key != "eval/loss":
         values = curve.get(key)
         change = values.values[-1] - value_at(values, loss.steps[best])
-        better = change < 0 if lower_is_better(key) else change > 0
+        better = change > 0 if facts.rises(key) else change < 0
         if better:
             evidence.append(
                 f"{key} still gained {abs(change):.3g}: the model is right as often, and too sure when wrong"
@@ -171,7 +171,7 @@ def improving(curve: Curve, facts: Facts, limits: Thresholds) -> Finding | None:
     if key is None:
         return None
     series = curve.get(key)
-    sign = -1.0 if lower_is_better(key) else 1.0
+    sign = 1.0 if facts.rises(key) else -1.0
     signed = [sign * value for value in series.values]
     start = _last_third(len(series))
     gain = signed[-1] - signed[start]
@@ -232,8 +232,7 @@ def _finish(state: str, found: Finding, curve: Curve, facts: Facts, limits: Thre
     best = last = cost = None
     if key is not None and len(curve.get(key)):
         series, losses = curve.get(key), curve.get("eval/loss")
-        low = lower_is_better(key) if facts.greater_is_better is None else not facts.greater_is_better
-        sign = -1.0 if low else 1.0
+        sign = 1.0 if facts.rises(key) else -1.0
         at_loss = dict(zip(losses.steps, losses.values, strict=True))
         top = max(range(len(series)), key=lambda i: sign * series.values[i])
         best = EvaluatedStep(series.steps[top], series.values[top], at_loss.get(series.steps[top]))

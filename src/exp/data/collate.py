@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -31,6 +29,7 @@ class Collator:
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
         """int64 tensors [rows, longest]; `labels` likewise where they have a fill, else [rows, ...] of target_dtype."""
+        import numpy as np
         import torch
 
         longest = max(len(row["input_ids"]) for row in rows)

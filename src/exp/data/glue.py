@@ -128,15 +128,28 @@ class Glue(Sampled):
         return [*self._what.columns, LABEL]
 
     def read(self) -> RawData:
-        what = self._what
         if self.path is None:
-            splits = _from_hub(self.task, what)
+            splits = _from_hub(self.task, self._what)
         elif _hub_files(self.task, Path(self.path).expanduser(), "train"):
-            splits = _from_parquet(self.task, what, Path(self.path).expanduser())
+            splits = _from_parquet(self.task, self._what, Path(self.path).expanduser())
         else:
-            splits = _from_tsv(what, _folder(what, Path(self.path).expanduser()))
+            splits = _from_tsv(self._what, _folder(self._what, Path(self.path).expanduser()))
         train, evals, tests = splits
-        roles: dict[str, Any] = {
+        return RawData(
+            name=self.task,
+            train=train,
+            evals=evals,
+            tests=tests,
+            roles=self.roles,
+            id_column="idx" if "idx" in train.columns else None,
+            max_train_samples=self.max_train_samples,
+            max_eval_samples=self.max_eval_samples,
+        )
+
+    @property
+    def roles(self) -> dict[str, Any]:
+        what = self._what
+        return {
             "text_columns": list(what.columns),
             "label_column": LABEL,
             "label_names": None if what.names is None else list(what.names),
@@ -144,16 +157,6 @@ class Glue(Sampled):
             "metrics": list(METRICS[self.task]),
             "max_length": MAX_LENGTH,
         }
-        return RawData(
-            name=self.task,
-            train=train,
-            evals=evals,
-            tests=tests,
-            roles=roles,
-            id_column="idx" if "idx" in train.columns else None,
-            max_train_samples=self.max_train_samples,
-            max_eval_samples=self.max_eval_samples,
-        )
 
     @property
     def _what(self) -> GlueTask:

@@ -40,6 +40,11 @@ class Hub(Sampled):
     def columns(self) -> None:
         """Known only when the Hub has been asked."""
 
+    @property
+    def roles(self) -> dict[str, Any]:
+        """The names of labels are known only when the Hub has been asked."""
+        return {}
+
     def read(self) -> RawData:
         assert self.path is not None
         path = str(Path(self.path).expanduser()) if Path(self.path).expanduser().is_dir() else self.path

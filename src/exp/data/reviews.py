@@ -14,7 +14,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from annotated_types import Ge, Lt
 
@@ -59,6 +59,16 @@ class Reviews(Sampled):
     def columns(self) -> list[str]:
         return ["sentence", "label"]
 
+    @property
+    def roles(self) -> dict[str, Any]:
+        return {
+            "text_columns": ["sentence"],
+            "label_column": "label",
+            "label_names": LABEL_NAMES,
+            "metrics": ["accuracy"],  # the classes are balanced
+            "max_length": 32,  # tokens; the longest review has 14 with the special ones
+        }
+
     def read(self) -> RawData:
         sizes = (self.train_size, self.eval_size, self.test_size)
         dice = _Dice(self.generator_seed)
@@ -69,13 +79,7 @@ class Reviews(Sampled):
             train=train,
             evals={"": evaluation},
             tests={"": test},
-            roles={
-                "text_columns": ["sentence"],
-                "label_column": "label",
-                "label_names": LABEL_NAMES,
-                "metrics": ["accuracy"],  # the classes are balanced
-                "max_length": 32,  # tokens; the longest review has 14 with the special ones
-            },
+            roles=self.roles,
             max_train_samples=self.max_train_samples,
             max_eval_samples=self.max_eval_samples,
         )

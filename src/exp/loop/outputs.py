@@ -70,6 +70,7 @@ def data_facts(parts: Parts) -> dict[str, Any]:
         "chance": {"loss": chance.loss, "metrics": {name: list(floor) for name, floor in chance.metrics.items()}},
         "objective": parts.plan.objective,
         "greater_is_better": parts.plan.greater_is_better,
+        "directions": dict(parts.plan.directions),
     }
     return {**facts, **data.facts}
 

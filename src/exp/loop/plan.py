@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from exp.config.settings import TrainingSettings
 from exp.errors import ExpError, nearest
-from exp.metrics.names import spec
+from exp.metrics.best import rises
+from exp.metrics.key import Key
+from exp.metrics.names import LOSS
 
 
 @dataclass(frozen=True)
@@ -20,12 +22,19 @@ class StepPlan:
     epochs: int  # begun, the last one may be cut short
     objective: str  # the key that decides what is best, such as eval/accuracy
     greater_is_better: bool
+    directions: Mapping[str, bool]  # of single keys or metrics, where their name does not tell; the objective's too
 
 
 def plan(
-    settings: TrainingSettings, examples: int, metrics: Sequence[str], suffixes: Sequence[str], processes: int = 1
+    settings: TrainingSettings,
+    examples: int,
+    metrics: Sequence[str],
+    suffixes: Sequence[str],
+    processes: int = 1,
+    directions: Mapping[str, bool] | None = None,
 ) -> StepPlan:
-    """`metrics` are the names that an evaluation computes; `suffixes` tell the evaluation sets apart."""
+    """`metrics` are the names that an evaluation computes; `suffixes` tell the evaluation sets apart;
+    `directions` is what outside metrics say of themselves (`exp.metrics.names.directions`)."""
     batch_size = settings.per_device_train_batch_size * processes
     batches = math.ceil(examples / batch_size)
     steps = math.ceil(batches / settings.gradient_accumulation_steps)
@@ -33,10 +42,13 @@ def plan(
     if total < 1:
         raise ExpError(f"num_train_epochs={settings.num_train_epochs} makes no single optimizer step; raise it")
     objective = objective_key(settings, metrics, suffixes)
+    said = dict(directions or {})
     greater = settings.greater_is_better
     if greater is None:
-        greater = spec(objective.rpartition("/")[2]).greater_is_better
-    return StepPlan(batch_size, batches, steps, total, math.ceil(total / steps), objective, greater)
+        greater = rises(objective, said)
+    return StepPlan(
+        batch_size, batches, steps, total, math.ceil(total / steps), objective, greater, {**said, objective: greater}
+    )
 
 
 def epoch_of(step: int, plan: StepPlan) -> float:
@@ -49,16 +61,15 @@ def epoch_of(step: int, plan: StepPlan) -> float:
 def objective_key(settings: TrainingSettings, metrics: Sequence[str], suffixes: Sequence[str]) -> str:
     """`accuracy`, `eval_accuracy` and `eval/accuracy` all name eval/accuracy; raises ExpError for an unknown one."""
     if settings.eval_strategy == "no":
-        return "train/loss"
+        return str(Key("train", LOSS))
     wanted = settings.metric_for_best_model or metrics[0]
-    known = {eval_key(suffix, name) for suffix in suffixes for name in [*metrics, "loss"]}
-    spelled = [wanted, f"eval/{wanted}", wanted.replace("eval_", "eval/", 1)]
-    for key in spelled:
-        if key in known:
-            return key
-    raise ExpError(f"metric_for_best_model={wanted} is computed by no evaluation here{nearest(wanted, known)}")
+    known = {eval_key(suffix, name) for suffix in suffixes for name in [*metrics, LOSS]}
+    found = Key.find(wanted, known)
+    if found is None:
+        raise ExpError(f"metric_for_best_model={wanted} is computed by no evaluation here{nearest(wanted, known)}")
+    return found
 
 
 def eval_key(suffix: str, name: str) -> str:
     """eval/accuracy, or eval_mm/accuracy for the evaluation set with the suffix `mm`."""
-    return f"eval_{suffix}/{name}" if suffix else f"eval/{name}"
+    return str(Key.make("eval", suffix, name))

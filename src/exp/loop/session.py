@@ -17,9 +17,9 @@ from exp.loop.bad_loss import BadLoss
 from exp.loop.cost import Cost
 from exp.loop.display import Display
 from exp.loop.evaluation import Evaluation, Evaluator
-from exp.loop.extremes import Records
 from exp.loop.plan import epoch_of, eval_key
 from exp.loop.stopping import Stopping
+from exp.metrics.best import Extremes
 from exp.run.interrupts import Interrupts
 from exp.run.result import Result
 from exp.task.base import split_name
@@ -59,7 +59,7 @@ class Session:
         self.loss = torch.zeros(())  # of the step at work, over all processes
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=_float64_device(device))
         self.loss_count = 0
-        self.records = Records(self.plan.objective, self.plan.greater_is_better)
+        self.records = Extremes(self.plan.directions)
         self.evaluator = Evaluator(
             parts.task, parts.reading, parts.collator, self.settings.per_device_eval_batch_size, device, parts.world
         )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from exp.metrics.best import gain
+
 
 @dataclass
 class Stopping:
@@ -20,10 +22,9 @@ class Stopping:
 
     def update(self, value: float, step: int) -> bool:
         """Takes the next evaluation; True when it is the best so far. A NaN is never better."""
-        gain = 0.0 if self.best is None else (value - self.best) * (1 if self.greater_is_better else -1)
-        first = self.best is None and value == value
-        self.waited = 0 if first or gain > self.threshold else self.waited + 1
-        if first or gain > 0:
+        gained = gain(value, self.best, self.greater_is_better)
+        self.waited = 0 if gained > self.threshold else self.waited + 1
+        if gained > 0:
             self.best, self.best_step = value, step
             return True
         return False

@@ -76,19 +76,6 @@ FOR_TWO_CLASSES = ("f1", "precision", "recall")
 COMBINED = "combined_score"
 LOSS = "loss"  # every evaluation reports it
 
-# GLUE's own metrics for each task, keys as in evaluate's `glue`; the first is the primary one here.
-GLUE = {
-    "cola": ("matthews_correlation",),
-    "sst2": ("accuracy",),
-    "mrpc": ("accuracy", "f1"),
-    "stsb": ("pearson", "spearmanr"),
-    "qqp": ("accuracy", "f1"),
-    "mnli": ("accuracy",),
-    "qnli": ("accuracy",),
-    "rte": ("accuracy",),
-    "wnli": ("accuracy",),
-}
-
 # A word of a metric's name that ends so, or is this, says that smaller is better.
 FALLING_ENDINGS = ("loss", "error", "errors", "mse", "mae", "perplexity")
 FALLING_WORDS = frozenset({"mape", "brier", "cost", "distance", "nll", "ppl", "wer", "cer", "ter"})
@@ -178,9 +165,10 @@ def directions(metrics: Sequence[str]) -> Mapping[str, bool]:
 
 def _check_own(name: str, kind: str, labels: int | None) -> None:
     if name not in METRICS:
+        hint = nearest(name, METRICS)
         raise ExpError(
-            f"task.metrics: there is no metric {name!r}{nearest(name, METRICS)}"
-            f" Your own is a dotted function (my_pkg.metrics.cost) or the path of an evaluate module"
+            f"task.metrics: there is no metric {name!r}{hint}{'' if hint.endswith('?') else ';'} a metric of "
+            f"your own is a dotted function (my_pkg.metrics.cost) or the path of an evaluate module"
         )
     if kind not in METRICS[name].kinds:
         fitting = ", ".join(known for known, what in METRICS.items() if kind in what.kinds)

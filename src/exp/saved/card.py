@@ -9,6 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from exp.metrics.key import Key
+from exp.metrics.names import COMBINED, LOSS
 from exp.run.events import read_events
 from exp.run.folder import read_record
 from exp.run.identity import ADDED, NOT_PART, counts, flatten
@@ -82,13 +84,13 @@ def _metadata(record: Mapping[str, Any], measured: Mapping[str, Any], name: str)
             dataset_type=dataset or data["name"],
             dataset_name=data["name"],
             dataset_config=part,
-            dataset_split=key.rpartition("/")[0].replace("eval", "validation", 1),
+            dataset_split=Key.of(key).split.replace("eval", "validation", 1),
             metric_type=HUB_METRICS.get(metric, metric),
             metric_name=key,
             metric_value=found["value"],
         )
         for key, found in sorted(measured.items())
-        if (metric := key.rpartition("/")[2]) not in ("loss", "combined_score")
+        if (metric := Key.of(key).name) not in (LOSS, COMBINED)
     ]
     return ModelCardData(
         library_name="transformers",

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from exp.loop.stopping import Stopping
+from exp.metrics.key import Key
 from exp.run.events import Event
 
 
@@ -21,7 +22,7 @@ def of_saved_weights(
     stopping = Stopping(greater_is_better, None, config["early_stopping_threshold"])
     last = None
     for event in events:
-        if any(key.startswith("eval") for key in event.metrics):
+        if any(Key.of(key).kind == "eval" for key in event.metrics):
             last = event.step
             stopping.update(event.metrics.get(objective, math.nan), event.step)
     best = stopping.best_step if config["load_best_model_at_end"] else None
@@ -29,6 +30,7 @@ def of_saved_weights(
     found = {}
     for event in events:
         for key, value in event.metrics.items():
-            if key.startswith("test") or (key.startswith("eval") and event.step == step):
+            kind = Key.of(key).kind
+            if kind == "test" or (kind == "eval" and event.step == step):
                 found[key] = {"value": value, "step": event.step}
     return found

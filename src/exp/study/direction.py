@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from exp.errors import ExpError, nearest
+from exp.metrics.key import Key
 
 COSTS = ("train_seconds", "peak_memory_bytes", "steps")  # smaller is better; the other costs are speeds
 
@@ -26,33 +27,33 @@ def wanted(objective: Any, config: Mapping[str, Any]) -> list[str]:
 
 def check_known(names: Sequence[str], config: Mapping[str, Any]) -> None:
     """Raises ExpError for an objective that no evaluation of this config produces."""
-    from exp.metrics.names import produced
+    from exp.metrics.names import LOSS, produced
 
     metrics = _metrics(config)
     if not metrics:
         return
+    known = (*produced(metrics), LOSS)
     for name in names:
         if name.startswith(("cost/", "train/")):
             continue
         if config.get("eval_strategy") == "no":
             raise ExpError(f"objective {name}: eval_strategy=no makes no evaluation; set it to epoch or steps")
-        known = (*produced(metrics), "loss")
-        if _short(name) not in known:
+        if name not in known and _short(name) not in known:
             raise ExpError(f"objective {name}: no evaluation of this data computes it{nearest(_short(name), known)}")
 
 
 def greater_is_better(name: str, config: Mapping[str, Any]) -> bool | None:
-    """None for a metric that exp does not know."""
-    from exp.metrics.names import spec
+    """None for a metric that is neither exp's nor in the config: that of another program's objective."""
+    from exp.metrics import names, outside
 
     if name.startswith("cost/"):
         return name.removeprefix("cost/") not in COSTS
     if config.get("greater_is_better") is not None and _short(name) == _short(wanted(None, config)[0]):
         return bool(config["greater_is_better"])
-    try:
-        return spec(_short(name)).greater_is_better
-    except ExpError:
+    short, metrics = _short(name), _metrics(config)
+    if not names.is_known(short) and short not in map(outside.short_name, metrics):
         return None
+    return names.directions(metrics).get(short, names.greater_is_better(short))
 
 
 def directions(given: Any, names: Sequence[str], config: Mapping[str, Any]) -> list[str]:
@@ -72,7 +73,7 @@ def directions(given: Any, names: Sequence[str], config: Mapping[str, Any]) -> l
         if said is not None and right is not None and said != right:
             raise ExpError(
                 f"hydra.sweeper.direction={said} on {name} seeks the worst run: "
-                f"{'greater' if greater else 'smaller'} is better. Set it to {right}"
+                f"{'greater' if greater else 'smaller'} is better. Set it to {right}{_own_function(name)}"
             )
         found.append(said or right)
     return found  # type: ignore[return-value]
@@ -84,12 +85,18 @@ def check_plain_sweeper(config: DictConfig) -> None:
         return
     plain = {
         key: OmegaConf.to_container(config[key]) if OmegaConf.is_config(config[key]) else config[key]
-        for key in ("data", "metric_for_best_model", "greater_is_better", "eval_strategy")
+        for key in ("task", "data", "metric_for_best_model", "greater_is_better", "eval_strategy")
         if key in config
     }
     names = wanted(None, plain)
     if names:
         directions(config.hydra.sweeper.direction, names, plain)
+
+
+def _own_function(name: str) -> str:
+    from exp.metrics.names import is_known
+
+    return "" if is_known(_short(name)) else ", or give the metric's function an attribute greater_is_better"
 
 
 def _words(given: Any) -> list[str]:
@@ -104,12 +111,11 @@ def _words(given: Any) -> list[str]:
 
 
 def _metrics(config: Mapping[str, Any]) -> list[str]:
-    data = config.get("data")
-    metrics = data.get("metrics") if isinstance(data, Mapping) else None
-    return [str(name) for name in metrics] if metrics else []
+    from exp.task import metrics_of
+
+    return list(metrics_of(config))
 
 
 def _short(name: str) -> str:
     """eval/f1, eval_f1, eval_mm/f1 and f1 are all f1."""
-    last = name.rpartition("/")[2]
-    return last.removeprefix("eval_")
+    return Key.parse(name).name

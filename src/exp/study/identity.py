@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from exp.errors import ExpError
+from exp.metrics.key import Key
 from exp.run.identity import condition_hash
 from exp.study import frozen_config
 from exp.study.objective import Objective
@@ -68,7 +69,7 @@ def describe(space: Space, objective: Objective, settings: StudySettings) -> dic
             "names": list(objective.names),
             "directions": list(objective.directions),
             "from": objective.take,
-            "split": sorted({name.partition("/")[0] for name in objective.names if "/" in name}),
+            "split": sorted({Key.of(name).split for name in objective.names if "/" in name}),
             "seeds": list(settings.seeds or ()),
             "seeds_reduce": [settings.seeds_reduce, settings.bound_errors] if settings.seeds else None,
             "constraints": {key: list(value) for key, value in objective.constraints.items()},

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from exp.metrics.key import Key
 from exp.run.events import Event, read_events
 
 if TYPE_CHECKING:
@@ -47,4 +48,4 @@ class LiveTrial:
 
 
 def _evaluates(event: Event) -> bool:
-    return any(key.startswith("eval") for key in event.metrics)
+    return any(Key.of(key).kind == "eval" for key in event.metrics)

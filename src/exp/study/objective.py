@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from exp.errors import ExpError
+from exp.metrics.key import Key
 from exp.run.result import read_result
 
 RELATIONS = ("<=", ">=")
@@ -80,9 +81,9 @@ def look_up(result: Mapping[str, Any], name: str, take: str) -> float:
             return float(value)
     else:
         table = result.get(take, {})
-        for key in (name, f"eval/{name}", name.replace("eval_", "eval/", 1)):
-            if key in table and table[key]["value"] is not None:
-                return float(table[key]["value"])
+        key = Key.find(name, table)
+        if key is not None and table[key]["value"] is not None:
+            return float(table[key]["value"])
     raise ValueError(f"{name} is not in the run's result.json (it has {', '.join(result.get(take, {})) or 'nothing'})")
 
 

@@ -192,13 +192,13 @@ class MultiLabelReading:
         ones."""
         if not self.tune or table["label"].null_count:
             return self, {"threshold": self.threshold} if self.tune else {}
-        greater = metric_names.spec(self.metrics[0]).greater_is_better
-        primary = replace(self, metrics=self.metrics[:1])
+        primary, name = replace(self, metrics=self.metrics[:1]), self.names[0]
+        greater = metric_names.directions(self.metrics).get(name, metric_names.greater_is_better(name))
         grid = sorted((round(0.05 * step, 2) for step in range(1, 20)), key=lambda at: abs(at - 0.5))
         found = []
         for threshold in grid:
             reading = replace(primary, threshold=threshold)
-            found.append(reading.score(reading.applied(table))[self.metrics[0]])
+            found.append(reading.score(reading.applied(table))[name])
         best = grid[found.index(max(found) if greater else min(found))]
         return replace(self, threshold=best), {"threshold": best}
 
@@ -211,12 +211,10 @@ class MultiLabelReading:
         return table.set_column(at, "prediction", pa.array(lists, pa.list_(pa.string())))
 
     def score(self, table: pa.Table) -> dict[str, float]:
-        from exp import metrics
+        from exp.metrics.scores import compute
 
         predictions, references = (self._hot(table[name]) for name in ("prediction", "label"))
-        return metrics.compute(
-            self.metrics, "multi_label", predictions, references, self._scores(table), self.label_names
-        )
+        return compute(self.metrics, "multi_label", predictions, references, self._scores(table), self.label_names)
 
     def item_scores(self, table: pa.Table) -> np.ndarray:
         """1.0 where all labels of a row are right, else 0.0."""

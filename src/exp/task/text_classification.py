@@ -224,14 +224,14 @@ class TextReading(Untuned):
     def score(self, table: pa.Table) -> dict[str, float]:
         import numpy as np
 
-        from exp import metrics
+        from exp.metrics.scores import compute
 
         if self.label_names is None:
             predictions, references = (table[name].to_numpy() for name in ("prediction", "label"))
-            return metrics.compute(self.metrics, "regression", predictions, references)
+            return compute(self.metrics, "regression", predictions, references)
         predictions, references = (self._indices(table[name]) for name in ("prediction", "label"))
         scores = np.stack(table["scores"].to_numpy()) if len(table) else None
-        return metrics.compute(self.metrics, "single_label", predictions, references, scores, self.label_names)
+        return compute(self.metrics, "single_label", predictions, references, scores, self.label_names)
 
     def item_scores(self, table: pa.Table) -> np.ndarray:
         """1.0 where the prediction is right, else 0.0; in regression the negative squared error."""

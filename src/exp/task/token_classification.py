@@ -388,10 +388,10 @@ class TagReading(Untuned):
         return pa.table(columns | named_inputs(examples.inputs, RESERVED))
 
     def score(self, table: pa.Table) -> dict[str, float]:
-        from exp import metrics
+        from exp.metrics.scores import compute
 
         predictions, references = (table[name].to_pylist() for name in ("prediction", "label"))
-        return metrics.compute(self.metrics, "tags", predictions, references, None, self.label_names)
+        return compute(self.metrics, "tags", predictions, references, None, self.label_names)
 
     def item_scores(self, table: pa.Table) -> np.ndarray:
         """The share of right tags of each sentence."""

@@ -8,13 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from exp.data.features import Ragged
 from exp.errors import ExpError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+    from exp.data.features import Ragged
 
 BATCH = 1000  # rows a tokenizer call: enough to keep its threads busy, little memory
 
@@ -54,6 +53,10 @@ def tokenized(tokenizer: PreTrainedTokenizerBase, columns: Sequence[list[str]], 
 
     Pairs are cut from the longer text first. The tokenizer is left without truncation and padding.
     """
+    import numpy as np
+
+    from exp.data.features import Ragged
+
     ids: list[Any] = []
     types: list[Any] = []
     for start in range(0, len(columns[0]), BATCH):

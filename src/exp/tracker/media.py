@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from exp.metrics.key import Key
 from exp.run.folder import read_record
 from exp.run.result import read_result
 from exp.task import reading_of
@@ -22,7 +23,7 @@ def best_values(run: Run) -> dict[str, float]:
     result = read_result(run.result_path)
     if result is None:
         return {}
-    found = {f"best/{key.removeprefix('eval/')}": one["value"] for key, one in result["best"].items()}
+    found = {f"best/{Key.of(key).short}": one["value"] for key, one in result["best"].items()}
     return {key: value for key, value in found.items() if value is not None}
 
 

@@ -130,6 +130,7 @@ def build(config: Mapping[str, Any]) -> Parts:
     from transformers import set_seed
 
     from exp.loop.outputs import reading_of
+    from exp.metrics.names import directions
 
     settings = build_settings(config)
     world, together = build_world(config), ranks.current.get()
@@ -140,8 +141,9 @@ def build(config: Mapping[str, Any]) -> Parts:
     reading = reading_of(task, data)
     with together.first_here("features"):
         processor, encoded = build_features(config)
+    said = directions(data.metrics)
     # Rows of features, which may be more than examples: a long text has several.
-    steps = plan(settings, len(encoded.train), reading.names, list(data.evals), processes)
+    steps = plan(settings, len(encoded.train), reading.names, list(data.evals), processes, said)
     scheduler = _make(config["scheduler"])
     scheduler(torch.optim.SGD([torch.zeros(1)], lr=1.0), steps.total_steps, steps.greater_is_better)  # warmup fits
 

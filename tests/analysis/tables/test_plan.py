@@ -119,6 +119,11 @@ def test_an_edited_record_is_named(tmp_path):
             {"columns": {"short": {"overrides": ["data.max_trian=1"], "metric": "accuracy"}}},
             "cell slow/short: .*data.max_tr",
         ),
+        ({"columns": {"a": {"metric": "acuracy"}}}, "cell slow/a: metric acuracy is not computed.*'accuracy'"),
+        (
+            {"columns": {"a": {"overrides": ["task.metrics=[accuracy]"], "metric": "pearson"}}},
+            "cell slow/a: metric pearson is not computed.*known: accuracy, combined_score, loss",
+        ),
     ],
 )
 def test_overrides_that_do_not_fit_name_the_cell(tmp_path, changes, message):

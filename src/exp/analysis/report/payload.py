@@ -24,7 +24,7 @@ from exp.analysis.grouping import independent, shown_value, telling
 from exp.analysis.report.confusion import confusion
 from exp.analysis.report.series import Grids, clock, drawn, rounded
 from exp.analysis.run_data import RunData
-from exp.curves.curve import Curve, lower_is_better
+from exp.curves.curve import Curve
 from exp.curves.rules import verdict
 from exp.curves.verdict import BROKEN, REMEDIES, STATES, TITLES, Thresholds, Verdict
 
@@ -85,7 +85,7 @@ def _task(task: TaskComparison, limits: Thresholds) -> dict[str, Any]:
         "name": task.name,
         "metric": task.metric,
         "notes": shown.notes,
-        "lower": {key: lower_is_better(key) for key in (*task.metrics, *names_of_series)},
+        "lower": {key: not task.rises(key) for key in (*task.metrics, *names_of_series)},
         "columns": [*columns, {"key": "verdict", "title": "verdict", "kind": "verdict"}],
         "runColumns": _run_columns(task),
         "keys": [{"key": key, "title": titles[key]} for key in axes],

@@ -26,7 +26,8 @@ from exp.analysis.tables.schema import (
 from exp.analysis.tables.search_points import read_search
 from exp.config.confdir import conf_dir
 from exp.errors import ExpError, nearest
-from exp.metrics.names import spec
+from exp.metrics.key import Key
+from exp.metrics.names import is_known, spec
 
 NEEDED = ("title", "source", "split", "seeds", "rows", "columns")
 # What a table file may leave out, and what that means.
@@ -143,12 +144,11 @@ def _column(name: Any, value: Any, split: str, where: str) -> PaperColumn:
         raise ExpError(f"{at}: metric is missing")
     metric = str(node["metric"])
     prefix = PREFIX[split]
-    full = metric if "/" in metric else f"{prefix}/{metric}"
-    if not full.startswith((f"{prefix}/", f"{prefix}_")):
+    key = Key.of(metric) if "/" in metric else Key(prefix, metric)
+    if key.kind != prefix:
         raise ExpError(f"{at}: metric {metric} is not of the split {split}; its keys begin with {prefix}")
-    spec(full.rpartition("/")[2])
     return PaperColumn(
-        str(name), _words(node.get("overrides") or [], at), full, node.get("epoch"), node.get("start_from")
+        str(name), _words(node.get("overrides") or [], at), str(key), node.get("epoch"), node.get("start_from")
     )
 
 
@@ -236,7 +236,9 @@ def _in_range(table: PaperTable) -> None:
     for (row, column), cell in table.cells.items():
         if cell.published is None:
             continue
-        name = table.column(column).metric.rpartition("/")[2]
+        name = Key.of(table.column(column).metric).name
+        if not is_known(name):  # an outside metric has no range that we know
+            continue
         limits = spec(name)
         for what in ("value", "median", "max"):
             given = getattr(cell.published, what)

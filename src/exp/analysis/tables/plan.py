@@ -14,12 +14,15 @@ from exp.analysis.run_data import RunData
 from exp.analysis.tables import compose
 from exp.analysis.tables.schema import PaperColumn, PaperRow, PaperTable, label
 from exp.errors import ExpError, nearest
+from exp.metrics.key import Key
+from exp.metrics.names import COMBINED, LOSS, METRICS, produced
+from exp.metrics.outside import is_outside
 from exp.run.identity import ADDED, counts
 
 # found: a finished run; failed: one that failed, and is not tried again by itself; waiting: for the weights of another.
 STATES = ("found", "failed", "running", "missing", "waiting")
 RANK = {"completed": 0, "running": 1, "failed": 2, "interrupted": 3, "died": 4, "pruned": 5}
-Key = tuple[str, tuple[Any, ...]]  # condition and the four seeds
+RunKey = tuple[str, tuple[Any, ...]]  # condition and the four seeds
 
 
 @dataclass
@@ -39,7 +42,7 @@ class Job:
     why: str | None = None
 
     @property
-    def key(self) -> Key:
+    def key(self) -> RunKey:
         assert self.condition is not None
         return self.condition, compose.seeds_of(self.config)
 
@@ -61,7 +64,7 @@ class TablePlan:
     table: PaperTable
     cells: dict[tuple[str, str], list[list[Job]]] = field(default_factory=dict)
     jobs: list[Job] = field(default_factory=list)
-    known: dict[Key, RunData] = field(default_factory=dict)
+    known: dict[RunKey, RunData] = field(default_factory=dict)
     problems: int = 0
 
     def of_cell(self, row: str, column: str) -> list[Job]:
@@ -193,6 +196,7 @@ def _job(
     if where not in made.configs:
         try:
             flat = composer.cell(parts)
+            _check_computed(flat, column)
             made.configs[where] = (flat, compose.hash_of(compose.resolved(flat)))
         except ExpError as error:
             raise ExpError(f"table {table.name}: cell {label(row.name, column.name)}: {error}") from None
@@ -208,6 +212,14 @@ def _job(
         made.jobs[key] = Job(row.name, column.name, at, seeds, words, config, None if after else condition, after)
         plan.jobs.append(made.jobs[key])
     return made.jobs[key]
+
+
+def _check_computed(config: compose.Flat, column: PaperColumn) -> None:
+    """Raises ExpError for a metric that the cell's task does not compute; an outside metric may report any."""
+    metrics = config.get("task.metrics") or list(METRICS)
+    known, name = (*produced(metrics), COMBINED, LOSS), Key.of(column.metric).name
+    if name not in known and not any(is_outside(name) for name in metrics):
+        raise ExpError(f"metric {name} is not computed by its task{nearest(name, known)}")
 
 
 def _picked(table: PaperTable, only: Sequence[str]) -> list[tuple[PaperRow, PaperColumn]]:

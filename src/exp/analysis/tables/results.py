@@ -12,7 +12,7 @@ from exp.analysis.tables.plan import Job, TablePlan
 from exp.analysis.tables.schema import Cell, PaperColumn, PaperTable, Published
 from exp.analysis.tables.verdict import CellVerdict, aggregate, judge
 from exp.errors import ExpError, nearest
-from exp.metrics.names import spec
+from exp.metrics.key import Key
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,8 @@ def selected_by(table: PaperTable, column: PaperColumn) -> str:
     """The metric that chooses among search points: always one of the dev split."""
     if table.search is not None and table.search.select is not None:
         return table.search.select
-    prefix, _, name = column.metric.rpartition("/")
-    return f"{prefix.replace('test', 'eval', 1)}/{name}"
+    key = Key.of(column.metric)
+    return str(Key.make("eval", key.suffix, key.name))
 
 
 def _must_have(run: RunData, column: PaperColumn, table: PaperTable) -> float:
@@ -139,7 +139,7 @@ def _best_point(table: PaperTable, column: PaperColumn, points: Sequence[Sequenc
         return 0, int(all(job.state in ("found", "failed") for job in points[0]))
     key = selected_by(table, column)
     by = replace(column, metric=key)
-    sign = 1 if spec(key.rpartition("/")[2]).greater_is_better else -1
+    sign = 1 if Key.of(key).greater_is_better else -1
     best, at = -math.inf, 0
     for index, jobs in enumerate(points):
         found = [value_of(job.run, by, table) for job in jobs if job.state == "found" and job.run is not None]

@@ -10,6 +10,7 @@ from typing import Any
 
 from exp.analysis.tables.schema import Search
 from exp.errors import ExpError
+from exp.metrics.key import Key
 
 
 def read_search(node: Any, where: str) -> Search | None:
@@ -32,9 +33,9 @@ def read_search(node: Any, where: str) -> Search | None:
     ):
         raise ExpError(f"{at}: give either grid or random, and select where it is not the cell's own metric")
     select = node.get("select")
-    if select is not None and "/" not in select:
-        select = f"eval/{select}"
-    if select is not None and not select.startswith("eval"):
+    if select is not None:
+        select = str(Key.parse(select))
+    if select is not None and Key.of(select).kind != "eval":
         raise ExpError(f"{at}: select={select} is not of the dev split; its keys begin with eval")
     if "grid" in node:
         lists = {str(key): _listed(values, f"{at}: {key}") for key, values in dict(node["grid"]).items()}

@@ -16,7 +16,7 @@ from exp.analysis.tables.results import CellResult, is_degenerate, selected_by, 
 from exp.analysis.tables.schema import PaperTable
 from exp.analysis.tables.verdict import aggregate
 from exp.errors import ExpError, nearest
-from exp.metrics.names import spec
+from exp.metrics.key import Key
 
 
 def expected_best(values: Sequence[float], budget: int) -> float:
@@ -47,7 +47,7 @@ def budget(plan: TablePlan, found: Sequence[CellResult]) -> list[Table]:
     for (row, name), points in plan.cells.items():
         column = table.column(name)
         key = selected_by(table, column)
-        sign = 1 if spec(key.rpartition("/")[2]).greater_is_better else -1
+        sign = 1 if Key.of(key).greater_is_better else -1
         scored = []
         for jobs in points:
             held = [
