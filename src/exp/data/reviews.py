@@ -11,7 +11,6 @@ that can be reached is exactly 1 - `label_noise`, and a good run ends there.
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +18,7 @@ from typing import Annotated, Any
 from annotated_types import Ge, Lt
 
 from exp.data.base import RawData, Sampled
+from exp.data.dice import Dice
 from exp.data.rows import Rows
 from exp.errors import ExpError
 
@@ -71,7 +71,7 @@ class Reviews(Sampled):
 
     def read(self) -> RawData:
         sizes = (self.train_size, self.eval_size, self.test_size)
-        dice = _Dice(self.generator_seed)
+        dice = Dice(self.generator_seed)
         rows = iter(_rows(dice, sum(sizes)))
         train, evaluation, test = (_split(dice, [next(rows) for _ in range(size)], self.label_noise) for size in sizes)
         return RawData(
@@ -85,24 +85,7 @@ class Reviews(Sampled):
         )
 
 
-class _Dice:
-    """Only `Random.random`, whose sequence for a seed Python promises never to change."""
-
-    def __init__(self, seed: int) -> None:
-        self._next = random.Random(seed).random
-
-    def pick(self, choices: tuple[str, ...]) -> str:
-        return choices[int(self._next() * len(choices))]
-
-    def chance(self, probability: float) -> bool:
-        return self._next() < probability
-
-    def shuffled(self, count: int) -> list[int]:
-        ranks = [self._next() for _ in range(count)]
-        return sorted(range(count), key=ranks.__getitem__)
-
-
-def _rows(dice: _Dice, count: int) -> list[tuple[str, int]]:
+def _rows(dice: Dice, count: int) -> list[tuple[str, int]]:
     """Different sentences, negative and positive by turns. Shuffled, because short sentences run out and so
     come less often later on; evaluation has to be drawn from the same mixture as training."""
     seen: dict[str, int] = {}
@@ -114,7 +97,7 @@ def _rows(dice: _Dice, count: int) -> list[tuple[str, int]]:
     return [rows[2 * turn + opinion] for turn in turns for opinion in (0, 1)][:count]
 
 
-def _split(dice: _Dice, rows: list[tuple[str, int]], label_noise: float) -> Rows:
+def _split(dice: Dice, rows: list[tuple[str, int]], label_noise: float) -> Rows:
     labels = [opinion for _, opinion in rows]
     for row in dice.shuffled(len(rows))[: round(len(rows) * label_noise)]:
         labels[row] = 1 - labels[row]
@@ -122,7 +105,7 @@ def _split(dice: _Dice, rows: list[tuple[str, int]], label_noise: float) -> Rows
     return Rows(Path("reviews"), columns, list(range(1, len(rows) + 1)))
 
 
-def _review(dice: _Dice, opinion: int) -> str:
+def _review(dice: Dice, opinion: int) -> str:
     thing = other = dice.pick(_THINGS)
     main = _clause(dice, thing, opinion)
     if dice.chance(_SINGLE):
@@ -132,7 +115,7 @@ def _review(dice: _Dice, opinion: int) -> str:
     return dice.pick(_CONTRASTS).format(main=main, minor=_clause(dice, other, 1 - opinion))
 
 
-def _clause(dice: _Dice, thing: str, opinion: int) -> str:
+def _clause(dice: Dice, thing: str, opinion: int) -> str:
     negated = dice.chance(_NEGATED)
     words = [dice.pick(_NEGATIONS)] if negated else []
     return " ".join(["the", thing, dice.pick(_VERBS), *words, dice.pick(_ADJECTIVES[opinion ^ negated])])

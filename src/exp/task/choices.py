@@ -103,13 +103,13 @@ def _of_cell(cell: Any, where: str) -> Choices:
 
 
 def _parsed(cell: str) -> Any:
-    """A list from a table of texts."""
+    """A list from a table of texts: JSON, or texts with a bar between them."""
     import json
 
     try:
         return json.loads(cell)
     except (ValueError, RecursionError):
-        return cell
+        return [part.strip() for part in cell.split("|")] if "|" in cell else cell
 
 
 def _what(value: Any) -> str:

@@ -79,7 +79,7 @@ def _gold(cell: Any, where: str) -> Gold:
     for text, start in zip(texts, starts, strict=True):
         if not isinstance(text, str) or not text:
             raise ExpError(f"{where} has the text {shortened(text)}; a question without an answer has an empty list")
-        if isinstance(start, bool) or not isinstance(start, int | float) or start != int(start):
+        if isinstance(start, bool) or not isinstance(start, int | float) or not float(start).is_integer():
             raise ExpError(f"{where} has {shortened(start)} in answer_start, not the number of a character")
     return Gold(texts, [int(start) for start in starts])
 

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 CONTEXT_COLUMN, CHOICES_COLUMN, LABEL_COLUMN, MAX_LENGTH = "context", "choices", "label", 128
 METRICS = ("accuracy",)
-RESERVED = ("id", "label", "prediction", "scores", "choices", "names")
+CHOICES = ("choices", "names")  # of a row, among the inputs: their texts, and what the label column calls them
+RESERVED = ("id", "label", "prediction", "scores", *CHOICES)
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,8 @@ class MultipleChoice:
     def examples(self, rows: Rows, facts: Mapping[str, Any], *, labelled: bool) -> Examples:
         """Inputs are the context, the question where there is one, `choices` and `names` (lists); targets indices."""
         texts = [name for name in (facts["context_column"], facts["question_column"]) if name is not None]
-        inputs: dict[str, list[Any]] = {name: rows.texts(name) for name in texts}
-        for row, context in enumerate(inputs[facts["context_column"]]):
+        inputs = named_inputs({name: rows.texts(name) for name in texts}, CHOICES)
+        for row, context in enumerate(rows.texts(facts["context_column"])):
             if not context.strip():
                 raise ExpError(f"{rows.where(row)}: column {facts['context_column']!r} is empty")
         choices = choices_of(rows, facts["choices_columns"])
@@ -140,10 +141,7 @@ class MultipleChoice:
 
     def typed(self, texts: Sequence[str], columns: Sequence[str]) -> Rows:
         """Choices in one column are typed with a bar between them."""
-        cells: dict[str, list[Any]] = {column: [text] for column, text in zip(columns, texts, strict=True)}
-        if isinstance(cells[columns[-1]][0], str) and "|" in cells[columns[-1]][0]:
-            cells[columns[-1]] = [[part.strip() for part in texts[-1].split("|")]]
-        return Rows(Path("typed"), cells, [1])
+        return Rows(Path("typed"), {column: [text] for column, text in zip(columns, texts, strict=True)}, [1])
 
     def reading(self, facts: Mapping[str, Any]) -> ChoiceReading:
         return ChoiceReading(tuple(facts["metrics"]))
@@ -168,7 +166,7 @@ def _pairs(tokenizer: Any, split: Examples, max_length: int) -> Made:
 
     from exp.data.features import Made, Ragged
 
-    context, *questions = [cells for name, cells in split.inputs.items() if name not in ("choices", "names")]
+    context, *questions = [cells for name, cells in split.inputs.items() if name not in CHOICES]
     choices = split.inputs["choices"]
     before = questions[0] if questions else [""] * len(choices)
     firsts = [text for text, row in zip(context, choices, strict=True) for _ in row]
@@ -210,7 +208,7 @@ class ChoiceReading(Untuned):
             "choices": pa.array(choices, lists),
             "names": pa.array(names, lists),
         }
-        texts = {name: cells for name, cells in examples.inputs.items() if name not in ("choices", "names")}
+        texts = {name: cells for name, cells in examples.inputs.items() if name not in CHOICES}
         return pa.table(columns | named_inputs(texts, RESERVED))
 
     def score(self, table: pa.Table) -> dict[str, float]:

@@ -41,7 +41,7 @@ class QuestionAnswering:
     answers_column: str | None
     id_column: str | None
     max_length: Annotated[int, Ge(8)] | None
-    doc_stride: Annotated[int, Ge(0)]
+    doc_stride: Annotated[int, Ge(0)] | None
     max_answer_length: Annotated[int, Ge(1)]
     n_best_size: Annotated[int, Ge(1)]
     drop_misaligned: bool
@@ -57,7 +57,7 @@ class QuestionAnswering:
                 f"task.question_column={self.question_column} task.context_column={self.context_column} "
                 f"task.answers_column={self.answers_column}: one column is named twice"
             )
-        if self.max_length is not None and self.doc_stride > self.max_length - 6:
+        if self.max_length is not None and (self.doc_stride or 0) > self.max_length - 6:
             raise ExpError(
                 f"task.doc_stride={self.doc_stride} leaves no room for new tokens in task.max_length={self.max_length}"
             )
@@ -129,6 +129,8 @@ class QuestionAnswering:
         return Examples(list(range(len(rows))), inputs, targets)
 
     def head(self, data: TaskData) -> Head:
+        from exp.task.spans import without_padding
+
         return Head(
             auto_class="AutoModelForQuestionAnswering",
             labels=None,
@@ -137,6 +139,7 @@ class QuestionAnswering:
             peft_task="QUESTION_ANS",
             pipeline="question-answering",
             max_length=data.max_length,
+            forward_hook=without_padding,
         )
 
     def encode(self, data: TaskData, processor: Any, cache_dir: Path) -> Encoded:
@@ -144,32 +147,33 @@ class QuestionAnswering:
         from exp.data.features import encode_splits
 
         allowed = tokens.longest(processor, data.max_length, pair=True)
+        stride = allowed // 3 if self.doc_stride is None else self.doc_stride
         tokens.without_length_options(processor)
         key = {
             "task": "question_answering",
             "max_length": allowed,
-            "doc_stride": self.doc_stride,
+            "doc_stride": stride,
             "drop_misaligned": self.drop_misaligned,
             **tokens.tokenizer_key(processor),
         }
 
         def make(split: Examples) -> Made:
             # A split that is predicted alone stands in the place of the train split.
-            return self._windows(processor, split, allowed, trained=split is data.train and bool(data.evals))
+            return self._windows(processor, split, allowed, stride, trained=split is data.train and bool(data.evals))
 
         return encode_splits(data, key, cache_dir, make, lambda split: None)
 
-    def _windows(self, processor: Any, split: Examples, allowed: int, trained: bool) -> Made:
+    def _windows(self, processor: Any, split: Examples, allowed: int, stride: int, trained: bool) -> Made:
         from exp.task import spans
 
         questions, contexts = split.inputs.values()
-        found = spans.windows(processor, questions, contexts, split.targets, allowed, self.doc_stride)
+        found = spans.windows(processor, questions, contexts, split.targets, split.ids, allowed, stride)
         if not found.lost:
             return found.made
         named = ", ".join(str(split.ids[row]) for row in found.lost[: gold.NAMED])
         said = (
             f"{len(found.lost)} of {len(split)} answers lie in no window of task.max_length={allowed} with "
-            f"task.doc_stride={self.doc_stride} as a whole (ids {named}{', ...' if found.lost[gold.NAMED:] else ''})"
+            f"task.doc_stride={stride} as a whole (ids {named}{', ...' if found.lost[gold.NAMED:] else ''})"
         )
         if not trained:
             log.warning("evaluation: %s; they cannot be found, and the loss takes them for no answer", said)

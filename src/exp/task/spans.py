@@ -34,6 +34,7 @@ def windows(
     questions: Sequence[str],
     contexts: Sequence[str],
     gold: Sequence[Gold] | None,
+    names: Sequence[Any],
     max_length: int,
     stride: int,
 ) -> Windows:
@@ -45,7 +46,7 @@ def windows(
     (`places`).
 
     Raises:
-        ExpError: a question leaves no room for its context; `row` counts from 0.
+        ExpError: a question leaves no room for its context; it is named by its one of `names`.
     """
     fields: dict[str, list[Any]] = {name: [] for name in ("input_ids", "token_type_ids", *POSITIONS)}
     kept: dict[str, list[Any]] = {name: [] for name in ("begins", "ends", "places")}
@@ -53,7 +54,7 @@ def windows(
     held: set[int] = set()
     for start in range(0, len(questions), tokens.BATCH):
         asked, texts = (list(column[start : start + tokens.BATCH]) for column in (questions, contexts))
-        _check_room(tokenizer, asked, start, max_length, stride)
+        _check_room(tokenizer, asked, texts, names[start : start + tokens.BATCH], max_length, stride)
         batch = tokenizer(
             asked,
             texts,
@@ -92,16 +93,23 @@ def windows(
     return Windows(made, [row for row, one in enumerate(gold or ()) if one.texts and row not in held])
 
 
-def _check_room(tokenizer: Any, questions: list[str], start: int, max_length: int, stride: int) -> None:
-    """The tokenizer would panic, or go on for ever, where a window has no room for new tokens."""
-    special = tokenizer.num_special_tokens_to_add(pair=True)
-    for row, ids in enumerate(tokenizer(questions, add_special_tokens=False)["input_ids"]):
-        room = max_length - special - len(ids)
-        if room <= stride:
+def _check_room(
+    tokenizer: Any, questions: list[str], contexts: list[str], names: Sequence[Any], max_length: int, stride: int
+) -> None:
+    """The tokenizer panics where a further window has no room for new tokens."""
+
+    def count(text: str) -> int:
+        return len(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    room = max_length - tokenizer.num_special_tokens_to_add(pair=True)
+    asked = [len(ids) for ids in tokenizer(questions, add_special_tokens=False)["input_ids"]]
+    for row, taken in enumerate(asked):
+        left = room - taken
+        if left <= stride and (left <= 0 or count(contexts[row]) > left):
             raise ExpError(
-                f"row {start + row + 1}: its question has {len(ids)} tokens and leaves {max(room, 0)} of "
-                f"task.max_length={max_length} for the context, no more than task.doc_stride={stride}; raise the one or "
-                f"lower the other"
+                f"the question with the id {names[row]} has {taken} tokens and leaves {max(left, 0)} of "
+                f"task.max_length={max_length} for a window of its context, no more than the task.doc_stride={stride} "
+                f"that windows share; raise the one or lower the other"
             )
 
 
@@ -148,6 +156,27 @@ class SpanCollator(Collator):
                 moved = [row[name][0] + (longest - len(row["input_ids"]) if self.left else 0) for row in rows]
                 batch[name] = torch.tensor(moved)
         return batch
+
+
+def without_padding(model: Any, arguments: Any, batch: Mapping[str, Any], output: Any) -> Any:
+    """A forward hook: padding cannot be an answer, and takes no part in the loss.
+
+    transformers has it in the softmax, so that a row's loss there depends on the longest row beside it. Where no row is
+    padded the numbers are the same.
+    """
+    from torch.nn.functional import cross_entropy
+
+    mask = batch["attention_mask"].bool()
+    if mask.all():
+        return output
+    logits = (output.start_logits, output.end_logits)
+    masked = [one.masked_fill(~mask, -1e4) for one in logits]  # fp16 holds it, and e^-1e4 is 0 beside any logit
+    if output.loss is not None:
+        wanted = [batch[name] for name in POSITIONS]
+        own, without = (sum(map(cross_entropy, pair, wanted)) / 2 for pair in (logits, masked))
+        output.loss = output.loss - own + without  # what an adapter has added to the loss stays
+    output.start_logits, output.end_logits = masked
+    return output
 
 
 @dataclass(frozen=True)
