@@ -14,12 +14,12 @@ from hydra.utils import execution_whitelist
 from omegaconf import OmegaConf
 
 from exp.config.confdir import conf_dir
+from exp.config.trust import whitelist
 from exp.loop.base import Parts
 from exp.run.folder import create
 from exp.study.trial import NoTrial
 from exp.tracker.base import NullTracker
 from exp.training.build import build, build_loop
-from exp.training.launch import WHITELIST
 
 Turn = Callable[[], None]
 # Other people's loops get the model as it is.
@@ -33,7 +33,7 @@ def config_of(words: Sequence[str]) -> dict[str, Any]:
 
 
 def parts_of(config: Mapping[str, Any]) -> Parts:
-    with execution_whitelist(WHITELIST):
+    with execution_whitelist(whitelist()):
         return build(config)
 
 
@@ -115,7 +115,7 @@ def ours(words: Sequence[str], steps: int, chunk: int, turn: Turn) -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = create(Path(folder), config)
         parts = parts_of(config)
-        with execution_whitelist(WHITELIST):
+        with execution_whitelist(whitelist()):
             loop = build_loop(config)
         loop.fit(parts, run, Turns(turn), NoTrial())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,10 @@ def test_a_run_whose_process_is_gone_has_died(tmp_path):
     run = synthetic.write(tmp_path / "r", status="running")
     run.update(pid=2**22 + 1)  # above Linux' largest pid
     assert read_run(tmp_path / "r").status == "died"
+    run.update(pid=os.getpid())
+    assert read_run(tmp_path / "r").status == "running"
+    run.update(started=1.0)  # the id is another process's by now
+    assert read_run(tmp_path / "r").status == "died"
     run.update(host="elsewhere")
     assert read_run(tmp_path / "r").status == "running"
 
@@ -114,8 +119,10 @@ def test_the_index_notices_changes_and_may_be_deleted_or_damaged(tmp_path, monke
     text = json.loads(record.read_text()) | {"status": "failed"}
     record.write_text(json.dumps(text))
     assert read()[1].status == "failed" and len(reads) == 1
-    index.write_bytes(b"damaged" * 1000)
-    assert read()[1].status == "failed"
+    index.write_bytes(b"my thesis" * 1000)
+    with pytest.raises(ExpError, match="is no index of runs"):
+        read()
+    assert index.read_bytes() == b"my thesis" * 1000
     index.unlink()
     assert read()[2] == fresh[2]
     assert collect([str(tmp_path / "runs")], Path("/proc/nowhere/index")).runs

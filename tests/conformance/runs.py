@@ -13,6 +13,7 @@ from hydra.utils import execution_whitelist
 from omegaconf import OmegaConf
 
 from exp.config.confdir import conf_dir
+from exp.config.trust import whitelist
 from exp.loop import outputs
 from exp.loop.base import Parts
 from exp.run.folder import Run, create
@@ -21,7 +22,6 @@ from exp.study.trial import NoTrial
 from exp.task.base import EvaluatedBatch, split_name
 from exp.tracker.base import NullTracker
 from exp.training.build import build, build_loop
-from exp.training.launch import WHITELIST
 
 # Eleven batches an epoch; with an accumulation of 4 the last group has three, and the last batch two examples.
 SMALL = [
@@ -55,7 +55,7 @@ def config_of(*overrides: str) -> dict[str, Any]:
 
 
 def parts_of(config: dict[str, Any]) -> Parts:
-    with execution_whitelist(WHITELIST):
+    with execution_whitelist(whitelist()):
         return build(config)
 
 
@@ -66,7 +66,7 @@ def run_loop(folder: Path, *overrides: str, trial: Any = None) -> tuple[Recorder
     run = create(folder, config)
     recorder = Recorder()
     parts = parts_of(config)
-    with execution_whitelist(WHITELIST):
+    with execution_whitelist(whitelist()):
         loop = build_loop(config)
     outputs.describe(parts, run)
     result = loop.fit(parts, run, recorder, trial or NoTrial())

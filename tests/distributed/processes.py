@@ -15,11 +15,11 @@ import torch
 from hydra.utils import execution_whitelist
 from omegaconf import OmegaConf
 
+from exp.config.trust import whitelist
 from exp.distributed import ranks
 from exp.run.result import Result
 from exp.study.trial import NoTrial
 from exp.training.build import build, build_loop
-from exp.training.launch import WHITELIST
 from exp.training.lifecycle import opened
 from tests.conformance.runs import Recorder, config_of
 
@@ -59,7 +59,7 @@ def run(folder: Path, words: list[str], trial: Any = None) -> tuple[Result, Reco
         (folder / ".hydra").mkdir(parents=True, exist_ok=True)
         OmegaConf.save(OmegaConf.create(config), folder / ".hydra" / "config.yaml")
     recorder = Recorder()
-    with opened(folder, config) as opened_run, execution_whitelist(WHITELIST):
+    with opened(folder, config) as opened_run, execution_whitelist(whitelist()):
         parts = build(config)
         result = build_loop(config).fit(parts, opened_run, recorder, trial or NoTrial())
     return result, recorder, parts

@@ -171,12 +171,18 @@ def test_an_error_that_every_trial_meets_ends_at_once(sweep: Sweep, tmp_path: Pa
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, which is a full disk")
-def test_a_full_disk_fails_one_trial(sweep: Sweep, tmp_path: Path) -> None:
-    sweep("x=choice(0.2,0.8)", UP, NAMED, "hydra.sweeper.enqueue=[{x:0.8},{x:0.2},{x:0.2},{x:0.2}]",
-          "hydra.sweeper.n_trials=4", "fault=disk", "fault_above=0.5")  # fmt: skip
-    trials = load(tmp_path / "multirun" / "s").trials
-    assert [trial.state.name for trial in trials] == ["FAIL", "COMPLETE", "COMPLETE", "COMPLETE"]
-    assert "No space left" in trials[0].user_attrs["error"]
+@pytest.mark.parametrize("n_jobs", [0, 1])
+def test_a_full_disk_costs_no_trial(n_jobs: int, sweep: Sweep, tmp_path: Path) -> None:
+    room = tmp_path / "room"
+    words = ["x=choice(0.2,0.8)", UP, NAMED, "hydra.sweeper.enqueue=[{x:0.2},{x:0.8},{x:0.2}]", f"mark={room}",
+             "hydra.sweeper.n_trials=3", f"hydra.sweeper.n_jobs={n_jobs}", "fault=disk", "fault_above=0.5"]  # fmt: skip
+    full = sweep(*words, check=False)
+    assert full.returncode != 0 and "No space left" in full.stderr
+    states = [trial.state.name for trial in load(tmp_path / "multirun" / "s").trials]
+    assert states == ["COMPLETE", "WAITING", "WAITING"]
+    room.write_text("")
+    sweep(*words)
+    assert [trial.state.name for trial in load(tmp_path / "multirun" / "s").trials] == ["COMPLETE"] * 3
 
 
 @pytest.mark.slow

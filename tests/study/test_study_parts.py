@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,11 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from exp.errors import ExpError
+from exp.run.process import this_process
 from exp.study.direction import check_known, directions, greater_is_better, wanted
 from exp.study.objective import Objective, read_constraints, reduce
 from exp.study.space import read_space
-from exp.work.board import Board, beat_key, counting, machine, process
+from exp.work.board import Board, beat_key, counting
 from exp.work.storage import ClaimLock, open_storage, with_driver
 
 MRPC = {"data": {"metrics": ["accuracy", "f1"]}, "metric_for_best_model": None, "greater_is_better": None}
@@ -134,7 +134,7 @@ def board(folder: Path, n_trials: int = 3) -> Board:
 
 
 def alive(board: Board, worker: str, **changed: Any) -> None:
-    beat = {"machine": machine(), "process": process(os.getpid()), "time": time.time()}
+    beat = {**this_process(), "time": time.time()}
     board.study.set_user_attr(beat_key(worker), {**beat, **changed})
 
 
@@ -142,7 +142,7 @@ def test_slots_are_exact_and_a_dead_workers_comes_back(tmp_path: Path) -> None:
     ours = board(tmp_path)
     for name in ("me", "you", "they"):
         alive(ours, name)
-    alive(ours, "dead", process="1:999")
+    alive(ours, "dead", started=999.0)
     first = ours.claim("me", commit="c")
     second = ours.claim("dead")
     assert first is not None and first.user_attrs == {"worker": "me", "commit": "c"}
@@ -211,7 +211,7 @@ def test_another_machines_worker_is_dead_when_its_beat_stands_still(tmp_path: Pa
 
 def test_a_result_that_comes_too_late_is_dropped(tmp_path: Path) -> None:
     ours = board(tmp_path)
-    alive(ours, "slow", process="1:999")
+    alive(ours, "slow", started=999.0)
     claimed = ours.claim("slow")
     assert claimed is not None
     trial = optuna.Trial(ours.study, claimed._trial_id)

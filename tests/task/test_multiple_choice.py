@@ -184,7 +184,10 @@ def test_padded_choices_change_neither_loss_nor_gradient():
             loss = model(**batch).loss * len(group) / 2
             loss.backward()
             total += loss.item()
-        return [total, *(parameter.grad.norm().item() for parameter in model.parameters() if parameter.grad is not None)]
+        return [
+            total,
+            *(parameter.grad.norm().item() for parameter in model.parameters() if parameter.grad is not None),
+        ]
 
     assert loss_and_gradient(ITEMS) == pytest.approx(loss_and_gradient(ITEMS[:1], ITEMS[1:]), rel=1e-4, abs=1e-7)
     batch = ChoiceCollator(FILLS, left=False, pad_to_multiple_of=None)(ITEMS)
@@ -204,9 +207,7 @@ def test_each_choice_is_read_with_its_context_and_question(minilm, tmp_path):
     for length in item["choice_lengths"]:
         shown.append(tokenizer.decode(item["input_ids"][start : start + length]))
         start += length
-    assert shown == [
-        f"[CLS] it rains [SEP] she takes {choice} [SEP]" for choice in ("the hat", "a long coat", "it")
-    ]
+    assert shown == [f"[CLS] it rains [SEP] she takes {choice} [SEP]" for choice in ("the hat", "a long coat", "it")]
     assert item["labels"] == 0 and encoded.lengths == [start]
 
 
@@ -220,7 +221,9 @@ def table(logits, names, targets):
         targets,
     )
     reading = option().reading({"metrics": ["accuracy"]})
-    return reading, reading.decode({"logits": [np.array(row, np.float32) for row in logits]}, SimpleNamespace(), examples)
+    return reading, reading.decode(
+        {"logits": [np.array(row, np.float32) for row in logits]}, SimpleNamespace(), examples
+    )
 
 
 def test_answers_are_in_the_rows_own_terms():

@@ -149,7 +149,7 @@ def test_whether_no_answer_is_one(key, negative):
 
 
 def test_empty_texts_are_refused():
-    with pytest.raises(ExpError, match="q.jsonl, line 1: column 'context' is empty"):
+    with pytest.raises(ExpError, match=r"q\.jsonl, line 1: column 'context' is empty"):
         option().read(raw(rows((" ", NONE))))
 
 
@@ -350,7 +350,9 @@ def test_padding_takes_no_part_in_the_loss(tokenizer, minilm):
     ]
     for left in (False, True):
         collate = SpanCollator(tokens.fills(tokenizer), left=left, pad_to_multiple_of=8)
-        alone = [model(**SpanCollator(tokens.fills(tokenizer), left=False, pad_to_multiple_of=None)([one])) for one in items]
+        alone = [
+            model(**SpanCollator(tokens.fills(tokenizer), left=False, pad_to_multiple_of=None)([one])) for one in items
+        ]
         batch = collate(items)
         output = without_padding(model, (), batch, model(**batch))
         assert (output.start_logits[batch["attention_mask"] == 0] == -1e4).all()

@@ -1,7 +1,8 @@
-"""Where the configs lie, and the names they make."""
+"""Where exp's own configs lie, and the names they make."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import yaml
@@ -22,3 +23,8 @@ def root_keys() -> set[str]:
     """The settings at the root of conf/train.yaml."""
     written = yaml.safe_load((conf_dir() / "train.yaml").read_text(encoding="utf-8"))
     return set(written) - {"defaults", "hydra"}
+
+
+def cache_dir() -> Path:
+    """As cache_dir in conf/train.yaml, for commands that compose no config."""
+    return Path(os.environ.get("EXP_CACHE") or Path.home() / ".cache" / "exp")

@@ -34,6 +34,12 @@ class Package:
     origin: str
     folder: Path
 
+    @property
+    def root(self) -> Path:
+        """Where Python finds it: an entry of sys.path."""
+        parts = self.name.split(".")
+        return self.folder.parents[len(parts) - 1] if self.folder.name == parts[-1] else self.folder
+
     def holds(self, target: str) -> bool:
         return target.startswith(f"{self.name}.")
 
@@ -67,11 +73,11 @@ def conf_folders() -> list[Path]:
 def environment() -> dict[str, str]:
     """Variables for a process that is to trust the same, whatever folder it works in."""
     found = project().folder
-    search = [str(Path(entry).absolute()) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
-    return {PROJECT: str(found) if found else NONE, **({"PYTHONPATH": os.pathsep.join(search)} if search else {})}
+    given = [Path(entry).absolute() for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    entries = dict.fromkeys(map(str, [*given, *(package.root for package in packages())]))
+    return {PROJECT: str(found) if found else NONE, **({"PYTHONPATH": os.pathsep.join(entries)} if entries else {})}
 
 
-@lru_cache
 def _project(given: str | None, here: str) -> Project:
     if given is not None:
         return Project(None) if given == NONE else _read(Path(given) / "pyproject.toml") or Project(None)
@@ -150,7 +156,7 @@ def _add(found: dict[str, Package], name: str, origin: str, beside: Path | None 
         raise ExpError(f"{origin} names {name}, and there is no such package: install it, or mend the name")
     places = list(spec.submodule_search_locations or ())
     file = places[0] if places else spec.origin
-    if file is None:
+    if file in (None, "built-in", "frozen"):
         raise ExpError(f"{origin} names {name}, which is built into Python: it cannot be trusted as a package")
     found[name] = Package(name, origin, Path(file) if places else Path(file).parent)
 

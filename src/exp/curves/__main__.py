@@ -31,8 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
             if not options.no_picture:
                 picture = (options.out / f"{_name(folder)}.png") if options.out else folder / "curves.png"
                 draw(reading.curve, reading.verdict, picture, reading.title, reading.facts)
-        except (ExpError, OSError) as error:
-            print(f"error: {error}", file=sys.stderr)
+        except Exception as error:  # a damaged record may break anything, and must hide no other run
+            told = str(error) if isinstance(error, ExpError | OSError) else f"{folder}: {type(error).__name__}: {error}"
+            print(f"error: {told}", file=sys.stderr)
             failed = True
             continue
         if options.json:

@@ -71,7 +71,9 @@ class Rows:
         for row, cell in enumerate(self.columns[outer]):
             for key in keys.split("."):
                 if not isinstance(cell, dict):
-                    raise ExpError(f"{self.where(row)}: {shortened(cell)} where an object with the key {key!r} should be")
+                    raise ExpError(
+                        f"{self.where(row)}: {shortened(cell)} where an object with the key {key!r} should be"
+                    )
                 cell = cell.get(key)
             found.append(cell)
         return found

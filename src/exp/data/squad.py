@@ -25,7 +25,7 @@ def flattened(rows: Rows) -> Rows:
     counted in questions of the file. Raises ExpError, with article and paragraph, for what has another shape.
     """
     columns: dict[str, list[Any]] = {key: [] for key in ("id", "title", "question", "context", "answers")}
-    impossible: list[bool] = []
+    impossible: list[Any] = []
     titles = rows.columns.get("title", [None] * len(rows))
     for article, (title, paragraphs) in enumerate(zip(titles, rows.column("paragraphs"), strict=True), start=1):
         where = f"{rows.path}, article {article}" + (f" ({shortened(title)})" if title else "")

@@ -1,8 +1,8 @@
-"""Embedded data of question answering: generated sentences of who went where, when and with what, and one question each.
+"""Embedded data of question answering: generated sentences of who went where, when and with what.
 
 "anna went not to rome but to paris with a red lamp ." / "where did anna go ?" (paris) / "when did anna leave ?" (no
-answer: the day is not told). A question asks of a town, a day or a thing in one of two ways, every phrase may be missing,
-and what stands after "not" is wrong. So the kind of a word is not enough, and its neighbours have to be read.
+answer: the day is not told). A question asks of a town, a day or a thing in one of two ways, every phrase may be
+missing, and what stands after "not" is wrong. So the kind of a word is not enough, and its neighbours have to be read.
 
 A fixed number of answers in every split is another phrase of the sentence, or none. Nobody can be right about those, so
 the best exact match and F1 are 1 - `label_noise`, and a good run ends there.

@@ -7,6 +7,7 @@ its `accumulate()` divides a short last group by the full count.
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from exp.tracker.base import Tracker
 
 
+@dataclass(frozen=True)
 class AccelerateLoop:
     def fit(self, parts: Parts, run: Run, tracker: Tracker, trial: Trial) -> Result:
         import torch

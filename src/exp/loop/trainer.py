@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from exp.tracker.base import Tracker
 
 
+@dataclass(frozen=True)
 class TrainerLoop:
     def fit(self, parts: Parts, run: Run, tracker: Tracker, trial: Trial) -> Result:
         from exp.loop.hf_trainer import fit  # Trainer is a heavy import

@@ -1,4 +1,4 @@
-"""SQuAD's scores of one answer (Rajpurkar et al. 2016; 2018), and the threshold of "no answer" that serves them best."""
+"""SQuAD's scores of one answer (Rajpurkar et al. 2016; 2018), and the best threshold of "no answer" for them."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from exp.distributed import ranks
 from exp.errors import ExpError
+from exp.run.secrets import redacted
 
 BAD_INPUT = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
@@ -32,4 +33,4 @@ def plain_exits() -> Iterator[None]:
 def complain(error: ExpError) -> None:
     """Once for all processes of a run."""
     if ranks.current.get().says(str(error)):
-        print(f"exp: {error}", file=sys.stderr, flush=True)
+        print(redacted(f"exp: {error}"), file=sys.stderr, flush=True)

@@ -52,7 +52,11 @@ def card(folder: Path, record: Mapping[str, Any], result: Mapping[str, Any], pic
     """Markdown with the metadata block that the Hub reads. `picture`: curves.png lies beside the card."""
     config, data, kind = record["config"], record["data"], record["model"]["type"]
     measured = of_saved_weights(
-        read_events(folder / "metrics.jsonl"), config, data["objective"], data["greater_is_better"]
+        read_events(folder / "metrics.jsonl"),
+        config,
+        data["objective"],
+        data["greater_is_better"],
+        result.get("saved_step"),
     )
     name = repo_id or f"{kind}-{data['name'].replace('/', '-')}"
     labels = ", ".join(data["label_names"]) if data["label_names"] else "a score (regression)"

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from exp.config import trust
+from exp.config.confdir import cache_dir
+from exp.config.trusted_code import warn_of_changes
 from exp.errors import ExpError, nearest
+from exp.run.files import user_path
 from exp.run.folder import read_record
 
 if TYPE_CHECKING:
@@ -43,7 +48,11 @@ class Finished:
 
 
 def find(path: str) -> Finished:
-    """Looks at names only. Raises ExpError for a folder that is no run, a run of a newer exp, or one without model/."""
+    """Looks at names only.
+
+    Raises ExpError for a folder that is no run, a run of a newer exp, one without model/, or with parts that are not
+    trusted.
+    """
     folder = Path(path).expanduser().resolve()
     if not folder.is_dir():
         beside = [item.name for item in folder.parent.iterdir()] if folder.parent.is_dir() else []
@@ -55,7 +64,10 @@ def find(path: str) -> Finished:
         what = "it saved no model" if len(lacking) == 2 else f"model/ lacks {' and '.join(lacking) or 'its record'}"
         mend = f"; go on with it: python -m exp.train resume={folder}" if record["status"] != "completed" else ""
         raise ExpError(f"{folder}: {what}; its status is {record['status']}{reason}{mend}")
-    return Finished(folder, record, record["config"])
+    # Whose run it is does not matter: it names parts of ours or of a trusted package, and caches where this user does.
+    trust.check(record["config"])
+    warn_of_changes(record)
+    return Finished(folder, record, {**record["config"], "cache_dir": str(cache_dir())})
 
 
 @dataclass(frozen=True)
@@ -118,7 +130,7 @@ def load_model(run: Finished) -> Model:
             output_loading_info=True,
             **({"attn_implementation": attention} if attention else {}),
         )
-        processor = AutoTokenizer.from_pretrained(place, use_fast=True, local_files_only=True)
+        processor = AutoTokenizer.from_pretrained(place, use_fast=True, trust_remote_code=False, local_files_only=True)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ExpError(f"{place} cannot be loaded: {str(error).strip().splitlines()[0]}") from error
     if absent := sorted(info["missing_keys"]):
@@ -188,15 +200,19 @@ def encoded(run: Finished, model: Model, data: TaskData, name: str) -> tuple[Fea
     """One split alone; the others need not be encoded for it."""
     split = data.splits()[name]
     alone = replace(data, train=split, evals={}, tests={}, fingerprint=f"{data.fingerprint}/{name}")
-    return model.task.encode(alone, model.processor, Path(run.config["cache_dir"])).train, split
+    return model.task.encode(alone, model.processor, user_path(run.config["cache_dir"])).train, split
 
 
 @contextlib.contextmanager
 def standing_in(folder: str) -> Iterator[None]:
-    """In the working folder of the run, where it still is: relative paths in its config are meant from there."""
+    """In the working folder of the run, where it still is: relative paths in its config are meant from there.
+
+    Modules are looked for where they were before, not in that folder.
+    """
     if not Path(folder).is_dir():
         yield
         return
+    sys.path[:] = [entry or str(Path.cwd()) for entry in sys.path]
     with contextlib.chdir(folder):
         yield
 
@@ -205,7 +221,5 @@ def standing_in(folder: str) -> Iterator[None]:
 def whitelisted() -> Iterator[None]:
     from hydra.utils import execution_whitelist
 
-    from exp.training.launch import WHITELIST
-
-    with execution_whitelist(WHITELIST):
+    with execution_whitelist(trust.whitelist()):
         yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -26,11 +26,19 @@ def group_names(loader: ConfigLoader, config: DictConfig) -> set[str]:
     return chosen | {name for name in loader.list_groups("") if name != "hydra"}
 
 
-def check_ahead(loader: ConfigLoader, master: DictConfig, space: Space, groups: set[str]) -> int:
-    """Raises ExpError for the first config that cannot be; the number of configs that were checked."""
+def check_ahead(
+    loader: ConfigLoader,
+    master: DictConfig,
+    space: Space,
+    groups: set[str],
+    check: Callable[[DictConfig], None] | None,
+) -> int:
+    """Raises ExpError for the first config that cannot be; the number of configs that were checked.
+
+    `check` looks at a whole config with Hydra's node; None: whatever can be composed is right.
+    """
     count = 0
     bases: dict[str, DictConfig] = {}
-    ours = OmegaConf.select(master, "hydra.callbacks.exp") is not None
     for param in space.params:
         for key in param.keys:
             if key.lstrip("+") in groups and not isinstance(param.distribution, CategoricalDistribution):
@@ -38,8 +46,8 @@ def check_ahead(loader: ConfigLoader, master: DictConfig, space: Space, groups: 
                 raise ExpError(f"{key} is a choice of options ({options}), not a number: use {key}=choice(...)")
     for chosen in space.probes(groups, PRODUCTS, DRAWS):
         config = compose(loader, master, space, chosen, groups, bases)
-        if ours:
-            _check_config(config, space.swept(chosen))
+        if check is not None:
+            _check_config(check, config, space.swept(chosen))
         count += 1
     return count
 
@@ -92,15 +100,13 @@ def _fits(param: Param, key: str, base: DictConfig, groups: set[str], of_groups:
         raise ExpError(f"{key} is {value!r}, not a number: an interval or range cannot vary it; use choice(...)")
 
 
-def _check_config(config: DictConfig, swept: Mapping[str, str]) -> None:
+def _check_config(check: Callable[[DictConfig], None], config: DictConfig, swept: Mapping[str, str]) -> None:
     from hydra.core.hydra_config import HydraConfig
-
-    from exp.config.check import check
 
     before = HydraConfig.instance().cfg
     HydraConfig.instance().set_config(config)
     try:
-        check(config, config.hydra.runtime.choices)
+        check(config)
     except ExpError as error:
         words = " ".join(f"{key}={value}" for key, value in swept.items())
         raise ExpError(f"a trial with {words}: {error}") from None

@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from exp.run.files import write_atomic
 from exp.run.identity import flatten
+from exp.run.secrets import redacted
 from exp.study.live_table import best_of, seconds, state_word, value_text
 from exp.study.worker import StudyPlan, TrialWorker
 from exp.work.board import Board, counting
@@ -44,7 +45,7 @@ def report(board: Board, plan: StudyPlan, worker: TrialWorker, command: str, pic
         print("no complete trial keeps all constraints")
         return
     if best is not None:
-        again = retrain_command(plan, worker, best, command)
+        again = redacted(retrain_command(plan, worker, best, command))
         results |= {"best_params": _typed(best, plan), "best_value": best.value}
         results |= {"best_trial": best.number, "best_folder": _folder(best)}
         results |= {"command": again, "importance": importance}

@@ -43,6 +43,11 @@ def make_sampler(
             config["seed"] = _mix(study)
     elif config.get("seed") is not None:
         config["seed"] = _mix(config["seed"], number)
+    if target.endswith(".CmaEsSampler"):
+        from exp.compat.optuna import ReplayedCmaEs
+
+        del config["_target_"]
+        return ReplayedCmaEs(**config)
     return instantiate(config, _execution_whitelist_=WHITELIST)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -67,6 +68,12 @@ def read_settings(given: Mapping[str, Any]) -> StudySettings:
         if key not in plain:
             raise ExpError(f"hydra.sweeper.{key} is missing; conf/hydra/sweeper/study.yaml gives its default")
     settings = StudySettings(**plain)
+    name = settings.study_name
+    if name is not None and not (isinstance(name, str) and re.fullmatch(r"[^\s./\\][^/\\\0]{0,199}", name)):
+        raise ExpError(
+            f"hydra.sweeper.study_name={name!r} names a folder in multirun/: 1 to 200 characters, no / or \\, no dot "
+            "or space in front"
+        )
     _numbers(settings)
     if settings.objective_from not in ("best", "last"):
         raise ExpError(f"hydra.sweeper.objective_from={settings.objective_from}: best or last")

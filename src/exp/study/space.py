@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, distribution_to_json
 
+from exp.config.grammar import null_choice
 from exp.errors import ExpError, nearest
 from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl, create_params_from_overrides
 
@@ -204,6 +205,7 @@ def read_space(
 
 
 def _read(text: str) -> tuple[dict[str, BaseDistribution], dict[str, Any], list[str]]:
+    text = null_choice(text)
     key, _, value = text.partition("=")
     if value.replace(" ", "") in ("choice()", "choice", "range()", "interval()"):
         raise ExpError(f"{key}={value} holds nothing to choose from: write e.g. {key}=choice(1,2)")

@@ -6,10 +6,12 @@ time, here or elsewhere, joins them.
 
 from __future__ import annotations
 
+import json
 import math
 import shlex
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,10 @@ import optuna
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from exp.config.grammar import literal, quoted
 from exp.errors import ExpError
+from exp.run.files import create_once
+from exp.run.secrets import redacted
 from exp.study import frozen_config, identity
 from exp.study.check_points import check_ahead, group_names
 from exp.study.direction import check_known, directions, wanted
@@ -32,6 +37,7 @@ from exp.work.coordinator import tend
 from exp.work.launched import Launched
 from exp.work.local import cores
 from exp.work.storage import ClaimLock, explained, open_storage, quiet
+from exp.work.storage_file import check_storage
 
 
 def run(
@@ -44,7 +50,7 @@ def run(
     name = settings.study_name or identity.derive_name(config, plain, space, objective)
     folder = _folder(config, name)
     total = _total(settings, space)
-    started = _Start(settings, config, context, space, objective, name, folder, total, arguments)
+    started = _Start(settings, config, context, space, objective, name, folder, total, arguments, plain)
     with quiet():
         plan, worker = started.prepare(task)
         _warn(settings, plan)
@@ -68,29 +74,28 @@ class _Start:
         folder: Path,
         total: int,
         arguments: Sequence[str],
+        plain: Mapping[str, Any],
     ) -> None:
         self.settings, self.config, self.context = settings, config, context
         self.space, self.objective = space, objective
         self.name, self.folder, self.total, self.arguments = name, folder, total, arguments
+        self.plain = plain
 
     def prepare(self, task: TaskFunction) -> tuple[StudyPlan, TrialWorker]:
         loader = self.context.config_loader
-        check_ahead(loader, self.config, self.space, group_names(loader, self.config))
+        check_ahead(loader, self.config, self.space, group_names(loader, self.config), getattr(task, "check", None))
         if not self.space.params and not self.settings.custom_search_space:
             raise ExpError("there is nothing to search: give hydra.sweeper.params, or ranges on the command line")
         guesses = [self.space.guess(guess) for guess in self.settings.enqueue or ()]
         if len(guesses) > self.total:
             raise ExpError(f"enqueue holds {len(guesses)} guesses, and n_trials={self.total} runs fewer")
-        _make_folder(self.folder)
+        check_storage(self.settings.storage, self.folder)
+        _make_folder(self.folder, self.name)
         study = self._study(guesses)
         files = frozen_config.restore(study)
         assert files is not None
         frozen = frozen_config.frozen_loader(loader, files, self.folder / "config")
-        context = HydraContext(
-            config_loader=frozen,
-            callbacks=self.context.callbacks,
-            execution_whitelist=self.context.execution_whitelist,
-        )
+        context = replace(self.context, config_loader=frozen)
         plan = self._plan()
         return plan, TrialWorker(plan, self.config, context, task, "main")
 
@@ -132,11 +137,11 @@ class _Start:
                 )
                 files = frozen_config.read_files(self.context.config_loader)
                 if frozen_config.restore(study) is not None:
-                    identity.check_same(study, self.space, self.objective, self.settings)
+                    identity.check_same(study, self.space, self.objective, self.settings, self.plain)
                     identity.warn_changes(study, files)
                     return study
                 # Ours to describe, or one whose maker died half way.
-                for key, value in identity.describe(self.space, self.objective, self.settings).items():
+                for key, value in identity.describe(self.space, self.objective, self.settings, self.plain).items():
                     study.set_user_attr(key, value)
                 study.set_user_attr("commit", commit_now())
                 with warnings.catch_warnings():
@@ -208,16 +213,41 @@ def _folder(config: DictConfig, name: str) -> Path:
     folder = Path(str(config.hydra.sweep.dir)) if given else Path("multirun") / name
     folder = folder.absolute()
     with read_write(config.hydra), open_dict(config.hydra):
-        config.hydra.sweep.dir = str(folder)
-        config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{folder}'")
+        config.hydra.sweep.dir = literal(folder)
+        config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(folder)}")
     return folder
 
 
-def _make_folder(folder: Path) -> None:
+def _make_folder(folder: Path, name: str) -> None:
+    """One folder, one study: study.json says which.
+
+    Raises ExpError for a folder of another study or of something else, and for one that cannot be written.
+    """
+    mark = folder / "study.json"
     try:
-        (folder / "workers").mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not mark.exists():
+            if strange := sorted(
+                path.name for path in folder.iterdir() if not path.name.startswith((".", "journal.log"))
+            ):
+                raise ExpError(
+                    f"{folder} exists and is no study's folder (it holds {strange[0]} and no {mark.name}); choose "
+                    "another with hydra.sweep.dir=..."
+                )
+            create_once(mark, json.dumps({"study_name": name}) + "\n")
+        held = json.loads(mark.read_text(encoding="utf-8")).get("study_name")
+        if held != name:
+            raise ExpError(
+                f"{folder} holds the study {held}, and this search is another one ({name}): choose another folder "
+                f"with hydra.sweep.dir=..., or leave it out"
+            )
+        (folder / "workers").mkdir(exist_ok=True)
         (folder / "workers" / ".probe").write_text("")
         (folder / "workers" / ".probe").unlink()
+    except ExpError:
+        raise
+    except (ValueError, AttributeError):
+        raise ExpError(f"{mark} is damaged; choose another folder with hydra.sweep.dir=...") from None
     except OSError as error:
         raise ExpError(
             f"cannot write the sweep's folder {folder}: {error.strerror}; choose another with hydra.sweep.dir=..."
@@ -232,6 +262,6 @@ def _warn(settings: StudySettings, plan: StudyPlan) -> None:
     if settings.n_jobs > cores():
         print(f"warning: n_jobs={settings.n_jobs} workers share {cores()} cores; they will slow each other down")
     print(f"study {plan.study_name}: {plan.n_trials} trials in {plan.folder}")
-    shown = plan.storage or f"journal://{plan.folder / 'journal.log'}"
-    dashboard = plan.storage or plan.folder / "journal.log"
+    shown = redacted(plan.storage) or f"journal://{plan.folder / 'journal.log'}"
+    dashboard = redacted(plan.storage) or plan.folder / "journal.log"
     print(f"  storage {shown}; look at it with: optuna-dashboard {shlex.quote(str(dashboard))}", flush=True)

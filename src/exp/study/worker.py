@@ -18,12 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from hydra.core.utils import JobReturn, JobStatus, run_job
+from hydra.core.utils import JobReturn, run_job
 from hydra.types import HydraContext, TaskFunction
 from hydra.utils import instantiate
 from omegaconf import DictConfig, open_dict
 from optuna.trial import FrozenTrial, TrialState
 
+from exp.compat.hydra import returned
+from exp.errors import ExpError
+from exp.run.files import no_room
 from exp.run.result import read_result
 from exp.study import trial as current_trial
 from exp.study.failures import SAME, failing
@@ -37,6 +40,10 @@ from exp.work.storage import ClaimLock, open_storage, patiently, quiet
 
 PATIENCE = 300.0  # seconds that a storage may be away before a worker gives up
 INTERRUPTED = 75  # the code that a run exits with when a signal asked it to end
+
+
+class NoRoom(ExpError):
+    """The disk is full: no trial can run until there is room."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +128,10 @@ class TrialWorker:
             values, state = None, TrialState.FAIL
             attrs["error"] = f"SystemExit: {error.code}"
         except Exception as error:
+            if no_room(error):  # no fault of the trial's: it keeps its slot for when there is room
+                print(f"trial {number} waits to be run again: {error}", flush=True)
+                board.put_back(mine._trial_id, name)
+                raise NoRoom(str(error)) from error
             traceback.print_exc()
             values, state = None, TrialState.FAIL
             attrs["error"] = f"{type(error).__name__}: {error}"[:500]
@@ -191,6 +202,8 @@ class TrialWorker:
         with open_dict(config.hydra.job):
             config.hydra.job.id = f"{self.plan.study_name}-{number}"
             config.hydra.job.num = number
+        if (check := getattr(self.task, "check", None)) is not None:
+            check(config)  # it was composed from the study's files, which others can write
         seconds = 0.0
 
         def timed(cfg: DictConfig) -> Any:
@@ -213,8 +226,7 @@ class TrialWorker:
         finally:
             current_trial.current.reset(token)
             current_trial.study.reset(study)
-        if job.status != JobStatus.COMPLETED:
-            raise job._return_value
+        returned(job)
         return job, seconds
 
 

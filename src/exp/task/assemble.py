@@ -117,7 +117,8 @@ def carve_groups(groups: Sequence[Any], share: float, seed: int) -> tuple[list[i
     members: dict[str, list[int]] = {}
     for row, group in enumerate(groups):
         members.setdefault(str(group), []).append(row)
-    room, held_out = share * len(groups), set()
+    room = share * len(groups)
+    held_out: set[int] = set()
     for name in sorted(members, key=lambda name: (_digest(f"{seed}:{name}"), name)):
         if len(held_out) + len(members[name]) <= room:
             held_out.update(members[name])

@@ -33,8 +33,8 @@ def choices_of(rows: Rows, columns: Sequence[str]) -> list[Choices]:
         cells = rows.column(columns[0])
         return [_of_cell(cell, f"{rows.where(row)}: column {columns[0]!r}") for row, cell in enumerate(cells)]
     found = []
-    for row, cells in enumerate(zip(*(rows.column(name) for name in columns), strict=True)):
-        texts = list(cells)
+    for row, several in enumerate(zip(*(rows.column(name) for name in columns), strict=True)):
+        texts = list(several)
         while texts and texts[-1] in (None, ""):
             texts.pop()
         for name, text in zip(columns, texts, strict=False):
@@ -88,7 +88,7 @@ def _of_cell(cell: Any, where: str) -> Choices:
         near = nearest("text", value) if isinstance(value, dict) else ""
         raise ExpError(f"{where} is {_what(cell)}, no list of choices{near}")
     objects = [isinstance(one, dict) for one in value]
-    texts = [one.get("text") if isinstance(one, dict) else one for one in value]
+    texts: list[Any] = [one.get("text") if isinstance(one, dict) else one for one in value]
     for number, text in enumerate(texts):
         if not isinstance(text, str) or not text.strip():
             raise ExpError(f"{where}: choice {number} is {_what(text)}")

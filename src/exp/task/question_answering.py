@@ -173,15 +173,15 @@ class QuestionAnswering:
         named = ", ".join(str(split.ids[row]) for row in found.lost[: gold.NAMED])
         said = (
             f"{len(found.lost)} of {len(split)} answers lie in no window of task.max_length={allowed} with "
-            f"task.doc_stride={stride} as a whole (ids {named}{', ...' if found.lost[gold.NAMED:] else ''})"
+            f"task.doc_stride={stride} as a whole (ids {named}{', ...' if found.lost[gold.NAMED :] else ''})"
         )
         if not trained:
             log.warning("evaluation: %s; they cannot be found, and the loss takes them for no answer", said)
             return found.made
         if not self.drop_misaligned:
             raise ExpError(
-                f"{said}: they would be trained as having no answer. Raise task.doc_stride or task.max_length, or leave "
-                f"them out with task.drop_misaligned=true"
+                f"{said}: they would be trained as having no answer. Raise task.doc_stride or task.max_length, or "
+                f"leave them out with task.drop_misaligned=true"
             )
         log.warning("train: %s; they are left out", said)
         return spans.without(found.made, found.lost)
@@ -235,5 +235,3 @@ def _tell_leaks(train: Sequence[str], tests: Mapping[str, Sequence[str]]) -> Non
         shared = sum(context in seen for context in contexts)
         if shared:
             log.warning("%s: %d of %d questions have a context that was trained on", name, shared, len(contexts))
-
-

@@ -138,7 +138,7 @@ def without(made: Made, examples: Sequence[int]) -> Made:
     rows = np.flatnonzero(~np.isin(made.example, np.asarray(examples, np.int64)))
 
     def taken(group: dict[str, Ragged]) -> dict[str, Ragged]:
-        return {name: Ragged.of([one[row] for row in rows], one.values.dtype) for name, one in group.items()}
+        return {name: Ragged.of([one[row] for row in rows.tolist()], one.values.dtype) for name, one in group.items()}
 
     return Made(taken(made.fields), taken(made.kept), made.example[rows])
 

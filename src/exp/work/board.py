@@ -9,7 +9,6 @@ puts its trial back, to wait under the same number for whoever goes on with it.
 from __future__ import annotations
 
 import os
-import platform
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ from optuna.study._tell import _tell_with_warning
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from exp.run import environment
+from exp.run.process import lives, machine, this_process
 from exp.work.storage import ClaimLock, open_storage, patiently
 
 if TYPE_CHECKING:
@@ -35,37 +35,10 @@ WORKER = "worker"
 INTERRUPTED = "interrupted"  # how often a trial's run was asked to end, saved, and was put back
 
 
-def machine() -> str:
-    """Names the kernel and process namespace in which a process id means something."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
-    except OSError:
-        return platform.node()
-
-
 def commit_now() -> str | None:
     """Of the code that this process has imported."""
     state = environment.git(Path(environment.__file__).parent) or environment.git(Path.cwd())
     return state["commit"] if state else None
-
-
-def process(pid: int) -> str | None:
-    """The process's id and start time, so that a later process of the same id is another; None if it is gone."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-        state, *rest = text.rpartition(")")[2].split()
-        return None if state == "Z" else f"{pid}:{rest[18]}"
-    except FileNotFoundError:
-        if Path("/proc/self/stat").exists():
-            return None
-    except OSError:
-        return None
-    try:  # no /proc
-        os.kill(pid, 0)
-        return f"{pid}:"
-    except OSError:
-        return None
 
 
 @dataclass
@@ -185,7 +158,7 @@ class Board:
 
     def beats_on(self, worker: str, beat: dict[str, Any]) -> bool:
         if beat["machine"] == machine():
-            return process(int(beat["process"].partition(":")[0])) == beat["process"]
+            return lives(beat) is True
         if time.time() - beat["time"] > self.stale_after + SKEW:
             return False
         # Another machine's clock may be wrong: what counts is how long we have seen no new beat.
@@ -236,7 +209,7 @@ class Heart:
         self.worker = worker
         self.every = every
         self.ended = threading.Event()
-        self.record = {"machine": machine(), "host": platform.node(), "process": process(os.getpid())}
+        self.record = this_process()
         if "SLURM_JOB_ID" in os.environ:
             self.record["slurm"] = os.environ["SLURM_JOB_ID"]
         self.study = optuna.load_study(study_name=study, storage=open_storage(storage, folder))

@@ -1,6 +1,6 @@
 """A warm process that trains what a table misses, one run after the other: started by exp.table, one a worker.
 
-    python -m exp.work.cell_trainer
+    python -m exp.work.cell_trainer [--config-dir DIR]
 
 One JSON line in, one out: {"train": overrides, "claim": file} -> {"code": exit code}, and
 {"check": overrides} -> {"error": text or null}. It ends when its input does, after the run that it is at.
@@ -20,14 +20,14 @@ from exp.errors import ExpError
 STOPPED = (75, 130)  # exit codes of a run that a signal ended
 
 
-def main() -> int:
+def main(flags: list[str]) -> int:
     # What a run prints goes to the log; the real standard output is for answers alone.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     while line := sys.stdin.readline():
         asked = json.loads(line)
-        code = 0 if "check" in asked else train(asked)
-        answer = {"error": check(asked["check"])} if "check" in asked else {"code": code}
+        code = 0 if "check" in asked else train(asked, flags)
+        answer = {"error": check(asked["check"], flags)} if "check" in asked else {"code": code}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
         if code in STOPPED:
@@ -35,7 +35,7 @@ def main() -> int:
     return 0
 
 
-def train(asked: dict[str, Any]) -> int:
+def train(asked: dict[str, Any], flags: list[str]) -> int:
     """The exit code that `python -m exp.train` would have had."""
     from exp.analysis.tables.claims import beating
     from exp.train import main as run
@@ -43,7 +43,7 @@ def train(asked: dict[str, Any]) -> int:
     words = list(asked["train"])
     print(f"== {' '.join(words)}", flush=True)
     with beating(Path(asked["claim"])):
-        before, sys.argv = sys.argv, ["train.py", *words]
+        before, sys.argv = sys.argv, ["train.py", *flags, *words]
         try:
             run()
         except SystemExit as error:
@@ -58,28 +58,19 @@ def train(asked: dict[str, Any]) -> int:
     return 0
 
 
-def check(words: list[str]) -> str | None:
+def check(words: list[str], flags: list[str]) -> str | None:
     """What is wrong with the config of these overrides, as exp.train would say it; None if nothing."""
-    from hydra import compose, initialize_config_dir
-    from hydra.core.hydra_config import HydraConfig
-
-    from exp.config import check as config_check
-    from exp.config.confdir import conf_dir
-    from exp.config.explain import explained, while_composing
+    from exp.config.command_line import read
+    from exp.config.compose import compose
+    from exp.training.launch import check_config
 
     try:
-        with initialize_config_dir(str(conf_dir()), job_name="train"):
-            cfg = compose("train", overrides=words, return_hydra_config=True)
-            HydraConfig.instance().set_config(cfg)
-            config_check.check(cfg, cfg.hydra.runtime.choices)
+        command = read([*flags, *words])
+        check_config(compose(command.words, config_dir=command.config_dir))
     except ExpError as error:
         return str(error)
-    except Exception as error:
-        if not while_composing(error):
-            raise
-        return str(explained(error, "train", words))
     return None
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))

@@ -20,7 +20,7 @@ from exp.study.report import report
 from exp.study.settings import StudySettings
 from exp.study.worker import StudyPlan, TrialWorker
 from exp.work.board import Board, counting
-from exp.work.local import LocalWorkers, cores, write_worker
+from exp.work.local import LocalWorkers, cores, pack_worker
 
 POLL = 0.2  # seconds
 GRACE = 15.0  # seconds that a worker gets to save when it is stopped
@@ -87,10 +87,8 @@ class Workers(Protocol):
 
 
 def _crew(plan: StudyPlan, settings: StudySettings, worker: TrialWorker, show: Show) -> LocalWorkers:
-    pickled = plan.folder / "workers" / "worker.pkl"
-    write_worker(worker, pickled)
     threads = settings.threads or max(1, cores() // settings.n_jobs)
-    return LocalWorkers(pickled, pickled.parent, settings.n_jobs, threads, gpus(), show.say)
+    return LocalWorkers(pack_worker(worker), plan.folder / "workers", settings.n_jobs, threads, gpus(), show.say)
 
 
 def _keep_going(

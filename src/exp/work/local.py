@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import subprocess
@@ -14,6 +15,7 @@ from typing import IO
 
 from exp.errors import ExpError
 from exp.study.worker import TrialWorker
+from exp.work.worker_process import NO_ROOM
 
 STILLBORN = 3  # workers that die one after the other before they take a trial
 
@@ -22,7 +24,7 @@ STILLBORN = 3  # workers that die one after the other before they take a trial
 class LocalWorkers:
     """Keeps `size` workers running while there is work."""
 
-    pickled: Path
+    payload: bytes  # see pack_worker
     logs: Path
     size: int
     threads: int
@@ -51,6 +53,8 @@ class LocalWorkers:
             del self.running[slot]
             if process.stdin:
                 process.stdin.close()
+            if code == NO_ROOM:
+                raise ExpError(f"the disk is full: make room, then the same command goes on. {self.tail(slot, 1)}")
             if code != 0:
                 died = True
                 self.deaths = 1 if trials_done > trials_done_before else self.deaths + 1
@@ -110,18 +114,23 @@ class LocalWorkers:
             environment["CUDA_VISIBLE_DEVICES"] = self.gpus[slot % len(self.gpus)]
         log: IO[bytes]
         with self._log(slot).open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "exp.work.worker_process", str(self.pickled)],
+            process = subprocess.Popen(
+                [sys.executable, "-m", "exp.work.worker_process"],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=environment,
                 start_new_session=True,
             )
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it died at once; `reap` says so
+            process.stdin.write(len(self.payload).to_bytes(8, "big") + self.payload)
+            process.stdin.flush()
+        return process
 
 
-def write_worker(worker: TrialWorker, path: Path) -> None:
-    """Raises ExpError for a task that cannot be sent to another process."""
+def pack_worker(worker: TrialWorker) -> bytes:
+    """What exp.work.worker_process takes. Raises ExpError for a task that cannot be sent to another process."""
     import cloudpickle
     from hydra.core.singleton import Singleton
 
@@ -131,9 +140,7 @@ def write_worker(worker: TrialWorker, path: Path) -> None:
         raise ExpError(
             f"the task cannot be sent to a worker process ({error}); n_jobs=0 runs it in this one"
         ) from error
-    scratch = path.with_name(f"{path.name}.{os.getpid()}")
-    scratch.write_bytes(pickle.dumps([item or str(Path.cwd()) for item in sys.path]) + payload)
-    scratch.replace(path)
+    return pickle.dumps([item or str(Path.cwd()) for item in sys.path]) + payload
 
 
 def cores() -> int:

@@ -20,6 +20,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from optuna.storages.journal import JournalFileBackend
 
 from exp.errors import ExpError
+from exp.run.files import disk_trouble, no_room
+from exp.run.secrets import redacted
+from exp.work.storage_file import check_storage, journal_path
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -79,19 +82,11 @@ class SoundJournal(JournalFileBackend):
             self.lock.release()
 
 
-def journal_path(storage: str | None, folder: Path) -> Path | None:
-    """The journal's file, or None for a database. No storage means a journal in the sweep's folder."""
-    if storage is None:
-        return folder / "journal.log"
-    if storage.startswith("journal://"):
-        return Path(storage.removeprefix("journal://"))
-    return Path(storage) if "://" not in storage else None
-
-
 def open_storage(storage: str | None, folder: Path) -> BaseStorage:
     """Raises ExpError for a URL that names no kind of database we know, or one whose driver is missing."""
     import optuna
 
+    check_storage(storage, folder)
     path = journal_path(storage, folder)
     if path is not None:
         try:
@@ -103,8 +98,8 @@ def open_storage(storage: str | None, folder: Path) -> BaseStorage:
     kind = storage.partition("://")[0].partition("+")[0]
     if kind not in ("sqlite", "postgresql", "mysql"):
         raise ExpError(
-            f"storage={storage}: unknown kind {kind!r}; give sqlite:///file.db, postgresql://..., mysql://..., "
-            f"journal:///path, or leave it out for a journal in the sweep's folder"
+            f"storage={redacted(storage)}: unknown kind {kind!r}; give sqlite:///file.db, postgresql://..., "
+            f"mysql://..., journal:///path, or leave it out for a journal in the sweep's folder"
         )
     url = with_driver(storage)
     options: dict[str, Any] = {"pool_pre_ping": True}
@@ -125,7 +120,7 @@ def _database(url: str, options: dict[str, Any]) -> BaseStorage:
         return optuna.storages.get_storage(optuna.storages.RDBStorage(url, engine_kwargs=options))
     except ImportError as error:
         extra = "pip install 'exp[postgres]'" if url.startswith("postgresql") else "pip install pymysql"
-        raise ExpError(f"storage={_hidden(url)}: its driver is missing ({error}); {extra}") from None
+        raise ExpError(f"storage={redacted(url)}: its driver is missing ({error}); {extra}") from None
 
 
 def with_driver(url: str) -> str:
@@ -138,7 +133,7 @@ def with_driver(url: str) -> str:
         found = [driver for driver in drivers if importlib.util.find_spec(driver) is not None]
         if kind == name and not found:
             extra = "pip install 'exp[postgres]'" if kind == "postgresql" else "pip install pymysql"
-            raise ExpError(f"cannot open storage={_hidden(url)}: its driver is missing; {extra}")
+            raise ExpError(f"cannot open storage={redacted(url)}: its driver is missing; {extra}")
         if kind == name:
             return f"{kind}+{found[0].replace('MySQLdb', 'mysqldb')}://{rest}"
     return url
@@ -157,14 +152,7 @@ def explained(storage: str | None, folder: Path) -> Iterator[None]:
         if not _of_database(error):
             raise
         cause = getattr(error.__cause__ or error, "orig", None) or error
-        raise ExpError(f"cannot open storage={_hidden(storage or '')}: {str(cause).strip().splitlines()[0]}") from None
-
-
-def _hidden(url: str) -> str:
-    """Without the password."""
-    scheme, _, rest = url.partition("://")
-    user, at, host = rest.rpartition("@")
-    return f"{scheme}://{user.partition(':')[0]}{at}{host}"
+        raise ExpError(f"cannot open storage={redacted(storage or '')}: {str(cause).strip().splitlines()[0]}") from None
 
 
 class ClaimLock:
@@ -232,6 +220,10 @@ def patiently(work: Callable[[], T], seconds: float, say: Callable[[str], None] 
         try:
             return work()
         except Exception as error:
+            if no_room(error):  # waiting makes none
+                raise ExpError(
+                    f"the study cannot be written: {disk_trouble(error)}. Make room; the same command goes on"
+                ) from error
             if not (_of_database(error) or isinstance(error, OSError)) or time.monotonic() > end:
                 raise
             say(f"storage does not answer ({type(error).__name__}), trying again in {wait:.1f} s")

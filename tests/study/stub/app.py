@@ -54,7 +54,7 @@ def fault(cfg: DictConfig) -> None:
         raise RuntimeError("x is too large")
     if cfg.fault == "always":
         raise RuntimeError("no such thing")
-    if cfg.fault == "disk" and cfg.x > cfg.fault_above:
+    if cfg.fault == "disk" and cfg.x > cfg.fault_above and not Path(cfg.mark).exists():
         with Path("/dev/full").open("w") as file:
             file.write("x" * 100_000)
     if cfg.fault == "nan":

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from exp.analysis.tables.schema import SEEDS
-from exp.config.confdir import conf_dir, groups
+from exp.config.confdir import groups
 from exp.errors import ExpError
-from exp.run.files import write_atomic
+from exp.run.files import user_path, write_atomic
 from exp.run.identity import condition_hash, flatten
 
 Flat = dict[str, Any]
@@ -59,12 +59,19 @@ class Change:
 class Composer:
     """Compositions are kept in memory and, for as long as conf/ does not change, in `cache_dir`."""
 
-    def __init__(self, base: Sequence[str], first: Sequence[Sequence[str]], cache_dir: Path | None) -> None:
+    def __init__(
+        self,
+        base: Sequence[str],
+        first: Sequence[Sequence[str]],
+        cache_dir: Path | None,
+        config_dir: Path | None = None,
+    ) -> None:
         """`base` are overrides of all cells; `first` are the parts of the first cell (row, column, point, cell)."""
+        self.config_dir = config_dir
         self.base, self.first = tuple(base), [tuple(words) for words in first]
         self.memory: dict[tuple[str, ...], Flat] = {}
         self.changes: dict[tuple[int, tuple[str, ...]], Change] = {}
-        self.file = None if cache_dir is None else cache_dir / "compositions" / f"{_stamp()}.json"
+        self.file = None if cache_dir is None else cache_dir / "compositions" / f"{_stamp(config_dir)}.json"
         self.kept = _read(self.file)
         self.composed = 0
         self.root = self.flat(joined(self.base, *self.first))
@@ -110,7 +117,7 @@ class Composer:
         if words not in self.memory:
             stored = self.kept.get(json.dumps(words))
             if stored is None:
-                stored = compose(words)
+                stored = compose(words, self.config_dir)
                 self.composed += 1
                 self.kept[json.dumps(words)] = stored
             self.memory[words] = stored
@@ -126,21 +133,17 @@ class Composer:
             pass  # it only saves time
 
 
-def compose(words: Sequence[str]) -> Flat:
-    from hydra import compose as hydra_compose
-    from hydra import initialize_config_dir
+def compose(words: Sequence[str], config_dir: Path | None = None) -> Flat:
+    """Unresolved leaves of the config. Raises ExpError for words that do not fit, or that are Hydra's own settings."""
     from omegaconf import OmegaConf
 
-    from exp.config.explain import explained, while_composing
+    from exp.config.compose import compose as composed
 
-    try:
-        with initialize_config_dir(str(conf_dir()), job_name="train"):
-            cfg = hydra_compose("train", overrides=list(words))
-    except Exception as error:
-        if not while_composing(error):
-            raise
-        raise explained(error, "train", list(words)) from None
-    return dict(flatten(OmegaConf.to_container(cfg, resolve=False)))  # type: ignore[arg-type]
+    for word in words:
+        if re.split(r"[./@]", key_of(word))[0] == "hydra":
+            raise ExpError(f"{word}: a table says what its runs compute, not how Hydra starts them; leave it out")
+    container: Any = OmegaConf.to_container(composed(words, config_dir=config_dir), resolve=False)
+    return dict(flatten({key: value for key, value in container.items() if key != "hydra"}))
 
 
 @cache
@@ -180,7 +183,7 @@ def seeds_of(config: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def hash_of(config: Mapping[str, Any]) -> str:
-    return condition_hash(config, Path(config["cache_dir"]))
+    return condition_hash(config, user_path(config["cache_dir"]))
 
 
 def _fill(value: Any, flat: Mapping[str, Any]) -> Any:
@@ -220,13 +223,16 @@ def _prefixes(key: str) -> list[str]:
     return [".".join(parts[:end]) for end in range(1, len(parts))]
 
 
-def _stamp() -> str:
-    """Changes with every edit of conf/."""
+def _stamp(config_dir: Path | None) -> str:
+    """Changes with every edit of a folder on the search path."""
+    from exp.config.compose import search_path
+
     told = []
-    for path in sorted(conf_dir().rglob("*.yaml")):
-        if "table" not in path.parts[-2:]:
-            at = os.stat(path)  # noqa: PTH116
-            told.append((str(path), at.st_size, at.st_mtime_ns))
+    for folder in search_path(config_dir):
+        for path in sorted(folder.rglob("*.yaml")):
+            if "table" not in path.parts[-2:]:
+                at = os.stat(path)  # noqa: PTH116
+                told.append((str(path), at.st_size, at.st_mtime_ns))
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -13,6 +12,8 @@ from exp.analysis.collect import Collection, collect
 from exp.analysis.run_data import RunData
 from exp.analysis.tables import compose
 from exp.analysis.tables.schema import PaperColumn, PaperRow, PaperTable, label
+from exp.config.confdir import cache_dir
+from exp.config.grammar import quoted
 from exp.errors import ExpError, nearest
 from exp.metrics.key import Key
 from exp.metrics.names import COMBINED, LOSS, METRICS, produced
@@ -129,7 +130,7 @@ def start_from(job: Job, weights: Path) -> None:
     """The job's condition, now that the weights it starts from exist."""
     if "model.path" not in job.config:
         raise ExpError(f"cell {job.cell} starts from other weights, and its model has no path to load them from")
-    job.words = compose.joined(job.words, [f"model.path='{weights}'"])
+    job.words = compose.joined(job.words, [f"model.path={quoted(weights)}"])
     job.config = {**job.config, "model.path": str(weights)}
     job.condition = compose.hash_of(job.config)
 
@@ -172,9 +173,8 @@ def seconds_left(plan: TablePlan) -> tuple[float, int]:
 
 
 def _composer(table: PaperTable, first: tuple[PaperRow, PaperColumn], point: Sequence[str]) -> compose.Composer:
-    cache = os.environ.get("EXP_CACHE") or Path.home() / ".cache" / "exp"  # as cache_dir in conf/train.yaml
     try:
-        return compose.Composer(table.overrides, words_of(table, *first, point), Path(cache))
+        return compose.Composer(table.overrides, words_of(table, *first, point), cache_dir(), table.config_dir)
     except ExpError as error:
         raise ExpError(f"table {table.name}: cell {label(first[0].name, first[1].name)}: {error}") from None
 

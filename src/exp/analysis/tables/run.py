@@ -16,6 +16,7 @@ from exp.analysis.run_data import RunData, read_run
 from exp.analysis.tables import claims, plan
 from exp.analysis.tables.plan import Job, TablePlan
 from exp.analysis.tables.workers import CellProcess, CellProcesses, check_all, threads
+from exp.config.grammar import quoted
 from exp.errors import ExpError
 from exp.run.environment import gpus
 
@@ -49,7 +50,7 @@ class Work:
 
     def go(self, chosen: Sequence[Job]) -> None:
         """Until every chosen job is done here or elsewhere. Raises ExpError for a run that cannot start."""
-        crew = CellProcesses(self.folder / "logs", threads(self.size), gpus())
+        crew = CellProcesses(self.folder / "logs", threads(self.size), gpus(), self.plan.table.config_dir)
         try:
             with _signals(self):
                 self._loop(crew, list(chosen))
@@ -146,7 +147,7 @@ class Work:
         if held is not None and held.folder is not None and held.status in ("interrupted", "died", "running"):
             ours = held.folder.is_relative_to(self.runs.resolve())
             if ours:
-                return held.folder, [f"resume='{held.folder}'"]
+                return held.folder, [f"resume={quoted(held.folder)}"]
         folder, count = self.runs / job.tag, 1
         while folder.exists():
             if not (folder / "run.json").exists():  # its process died before it began; we hold the claim
@@ -154,7 +155,7 @@ class Work:
                 break
             count += 1
             folder = self.runs / f"{job.tag}.{count}"
-        words = [*job.words, f"hydra.run.dir='{folder}'"]
+        words = [*job.words, f"hydra.run.dir={quoted(folder)}"]
         for tracker in ("wandb", "trackio"):
             if f"tracker.{tracker}.group" in job.config and job.config[f"tracker.{tracker}.group"] is None:
                 words.append(f"tracker.{tracker}.group='{self.plan.table.name}'")
@@ -209,7 +210,7 @@ def check_configs(made: TablePlan, folder: Path) -> None:
             # The seed says nothing about whether a config can work.
             words = tuple(word for word in job.words if word.partition("=")[0] not in job.seeds)
             asked.setdefault(words, job.cell)
-    check_all([(cell, words) for words, cell in asked.items()], folder / "logs")
+    check_all([(cell, words) for words, cell in asked.items()], folder / "logs", table.config_dir)
 
 
 def _read(folder: Path) -> RunData | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 SPLITS = ("dev", "test", "test_server")
@@ -99,6 +100,7 @@ class PaperTable:
     judging: Judging
     notes: tuple[str, ...]
     added: Mapping[str, tuple[str, ...]]  # overrides from the command line: "" for all, else a row's or column's name
+    config_dir: Path | None = None  # more options, as --config-dir of exp.train
 
     @property
     def scale(self) -> float:

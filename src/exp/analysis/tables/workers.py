@@ -49,6 +49,7 @@ class CellProcesses:
     logs: Path
     threads: int
     gpus: Sequence[str]
+    config_dir: Path | None = None  # more options, as --config-dir of exp.train
     workers: dict[int, CellProcess] = field(default_factory=dict)
     selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
 
@@ -66,7 +67,7 @@ class CellProcesses:
         log = self.logs / f"worker-{os.uname().nodename}-{slot}.log"
         with log.open("ab") as file:
             process = subprocess.Popen(
-                COMMAND,
+                [*COMMAND, *(["--config-dir", str(self.config_dir)] if self.config_dir else [])],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=file,
@@ -117,9 +118,9 @@ class CellProcesses:
                 worker.process.wait()
 
 
-def check_all(overrides: Sequence[tuple[str, Sequence[str]]], logs: Path) -> None:
+def check_all(overrides: Sequence[tuple[str, Sequence[str]]], logs: Path, config_dir: Path | None) -> None:
     """Raises ExpError for the first config that cannot work, by the name it comes with."""
-    crew = CellProcesses(logs, 1, ())
+    crew = CellProcesses(logs, 1, (), config_dir)
     worker = crew.start(0)
     try:
         for name, words in overrides:
