@@ -13,13 +13,13 @@ import pytest
 from omegaconf import OmegaConf
 
 from exp import evaluate, predict, reproduce, share, train
-from exp.analysis.tables.compose import Composer
-from exp.config import trust
+from exp.analysis.tables.compose import CellComposer
 from exp.config.compose import compose, plain
 from exp.errors import ExpError
+from exp.options import trust
 from exp.run.folder import create
 from exp.study import frozen_config
-from exp.work import cell_trainer
+from exp.training import cell_trainer
 
 PLACES = ("data", "model", "precision", "speed", "hub", "loop", "optimizer", "tracker.evil")
 
@@ -195,7 +195,7 @@ def test_a_studys_files_stay_in_its_folder(name: str, mark: Path) -> None:
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
-    from exp.config.confdir import conf_dir
+    from exp.options.confdir import conf_dir
 
     folder = mark.parent / "deep" / "study" / "config"
     with initialize_config_dir(str(conf_dir())):
@@ -226,7 +226,7 @@ def test_a_table_trusts_nothing(mark: Path) -> None:
     write = "exp.run.files.write_atomic"
     for words in ([f"data._target_={write}"], [f"++tracker.evil={{_target_: {write}, path: {mark}, text: x}}"]):
         assert "is not trusted" in (cell_trainer.check(words, []) or "")
-        Composer(words, [], None)  # planning composes, and makes nothing
+        CellComposer(words, [], None)  # planning composes, and makes nothing
     assert not mark.exists()
 
 

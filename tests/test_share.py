@@ -205,10 +205,10 @@ def test_ids_on_the_hub_go_into_the_metadata() -> None:
 
     record = {
         "config": {
-            "data": {"_target_": "exp.data.glue.glue", "task": "stsb", "path": "/data/STS-B"},
+            "data": {"_target_": "exp.data.glue.Glue", "task": "stsb", "path": "/data/STS-B"},
             "model": {"path": "google-bert/bert-base-uncased"},
         },
-        "data": {"name": "stsb"},
+        "data": {"name": "stsb", "pipeline": "text-classification"},
         "model": {"type": "bert"},
     }
     text = _metadata(record, {"eval/pearson": {"value": 0.9, "step": 1}, "eval/loss": {"value": 0.1, "step": 1}}, "m")

@@ -49,11 +49,11 @@ class Remeasured:
 
 def evaluate(given: Mapping[str, str]) -> int:
     """Prints the table; returns the exit code. Raises ExpError for a run that cannot be evaluated."""
+    from exp.data.examples import split_name
     from exp.run.events import read_events
     from exp.run.result import read_result
     from exp.saved import finished
     from exp.saved.metrics import of_saved_weights
-    from exp.task.base import split_name
 
     if "run" not in given:
         raise ExpError("run is not given: add run=<run folder>")

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from exp.config.grammar import quoted
-from exp.config.project import environment
-from exp.config.trusted_code import warn_of_changes
 from exp.errors import ExpError, nearest
+from exp.options.project import environment
+from exp.options.trusted_code import warn_of_changes
 from exp.run.differences import differences
 from exp.run.environment import git, hardware, packages
 from exp.run.events import Event, read_events

@@ -92,7 +92,7 @@ def make(options: dict[str, Any], added: dict[str, list[str]]) -> int:
     folder = Path(options["folder"] or f"multirun/tables/{table.name}")
     sources = [*(Path(source) for source in options["sources"]), folder]
     made = plan.make(table, sources, options["cells"], options["retry_failed"])
-    print(produce.planned(made), flush=True)
+    print(produce.plan_summary(made), flush=True)
     stopped = False
     if not options["render_only"]:
         stopped = produce.run_missing(made, folder, options)

@@ -22,11 +22,10 @@ def train(cfg: DictConfig) -> float:
 
     from exp.curves import summary as curves
     from exp.curves.verdict import Thresholds
-    from exp.loop import outputs
+    from exp.loop import outputs, trial
     from exp.run.interrupts import Interrupted
     from exp.run.result import write_result
     from exp.saved import card
-    from exp.study import trial
     from exp.training.build import build_hub, build_tracker
     from exp.training.fit import fit
     from exp.training.lifecycle import afterwards, opened, recorded
@@ -47,7 +46,7 @@ def train(cfg: DictConfig) -> float:
             with afterwards(run, "the curve"):
                 # A trial's picture would cost more than its overhead is allowed; `exp.curves` draws it when asked.
                 alone = isinstance(trial.current.get(), trial.NoTrial)
-                log.info("%s", curves.finish(folder, Thresholds(), picture=alone))
+                log.info("%s", curves.draw_and_judge(folder, Thresholds(), picture=alone))
             with afterwards(run, "the model card"):
                 card.write(folder, result)
         with afterwards(run, "the upload"):

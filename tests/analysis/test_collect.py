@@ -12,6 +12,7 @@ import pytest
 from exp.analysis import collect as module
 from exp.analysis.collect import collect
 from exp.analysis.run_data import RunData, read_run
+from exp.curves.verdict import Thresholds
 from exp.errors import ExpError
 
 spec = importlib.util.spec_from_file_location("synthetic", Path(__file__).with_name("synthetic.py"))
@@ -133,3 +134,16 @@ def test_a_run_survives_json(tmp_path):
     run = read_run(tmp_path / "r")
     again = RunData.from_json(json.loads(json.dumps(run.to_json())))
     assert again.best == run.best and again.config == run.config and again.source == run.source
+
+
+def test_runs_of_the_first_version_are_read_as_those_of_this_one(tmp_path):
+    synthetic.write(tmp_path / "old", first_version=True)
+    synthetic.write(tmp_path / "new")
+    old, new = (collect([str(tmp_path / name)]).runs[0] for name in ("old", "new"))
+    assert "task._target_" not in old.config and "task._target_" in new.config
+    assert old.best == new.best and old.task == new.task == "mrpc"
+    assert old.facts().chance_loss == new.facts().chance_loss
+    level, error = old.facts().floors["accuracy"]
+    assert new.facts().floors["accuracy"] == (level, pytest.approx(error, abs=1e-4))
+    assert old.verdict(Thresholds()) == new.verdict(Thresholds())
+    assert old.reading() == new.reading()

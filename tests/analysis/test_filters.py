@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from exp.analysis.filters import short_target
-from exp.config.confdir import conf_dir
+from exp.options.confdir import conf_dir
 
 OPTIONS = [path for group in ("optimizer", "scheduler", "loop") for path in sorted((conf_dir() / group).glob("*.yaml"))]
 

@@ -10,7 +10,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import JobReturn, JobStatus
 
 from exp.compat import hydra as private
-from exp.config.confdir import conf_dir
+from exp.options.confdir import conf_dir
 
 
 def test_the_flags_are_hydras() -> None:

@@ -2,56 +2,43 @@
 
 from __future__ import annotations
 
-import pickle
-import warnings
-from pathlib import Path
-from typing import Any
-
 import optuna
 import pytest
-from optuna.samplers import CmaEsSampler
+from optuna.storages import BaseStorage
+from optuna.trial import TrialState, create_trial
 
-from exp.compat.optuna import ReplayedCmaEs
-
-pytest.importorskip("cmaes")
-
-
-def searched(made: type[CmaEsSampler], margin: bool, spoil: Any = None) -> optuna.Study:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study()
-    for number in range(30):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            study.sampler = made(seed=number + 7, with_margin=margin)
-        trial = study.ask()
-        x = trial.suggest_float("x", -5, 5)
-        y = trial.suggest_int("y", -5, 5) if margin else trial.suggest_float("y", -5, 5)
-        if spoil is not None:
-            study._storage.set_trial_system_attr(trial._trial_id, "cma:optimizer:0", spoil)
-        study.tell(trial, (x - 1) ** 2 + (y + 2) ** 2)
-    return study
+from exp.compat import optuna as private
 
 
-@pytest.mark.parametrize("margin", [False, True])
-def test_it_draws_what_optunas_own_draws(margin: bool) -> None:
-    own, ours = searched(CmaEsSampler, margin), searched(ReplayedCmaEs, margin)
-    for theirs, mine in zip(own.trials, ours.trials, strict=True):
-        assert mine.params == pytest.approx(theirs.params, rel=1e-9)
-    assert not any("optimizer" in key for trial in ours.trials for key in trial.system_attrs), "no pickle is kept"
+@pytest.fixture
+def study() -> optuna.Study:
+    return optuna.create_study(study_name="s")
 
 
-class Touch:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> Any:
-        return Path.touch, (self.path,)
+@pytest.mark.parametrize("name", ["_storage", "_study_id", "_pop_waiting_trial_id"])
+def test_a_study_still_has(study: optuna.Study, name: str) -> None:
+    assert hasattr(study, name), f"optuna {optuna.__version__} has no Study.{name} any more: see exp.compat.optuna"
 
 
-def test_a_pickle_in_a_trial_is_not_read(tmp_path: Path) -> None:
-    mark = tmp_path / "code_ran"
-    spoil = pickle.dumps(Touch(mark)).hex()
-    searched(ReplayedCmaEs, False, spoil)
-    assert not mark.exists()
-    pickle.loads(bytes.fromhex(spoil))
-    assert mark.exists(), "the pickle would have run code"
+def test_storage_and_ids_are_those_that_the_storage_knows(study: optuna.Study) -> None:
+    storage, number = private.storage_of(study), private.study_id(study)
+    assert isinstance(storage, BaseStorage)
+    assert storage.get_study_id_from_name("s") == number
+    trial = study.ask()
+    assert hasattr(trial, "_trial_id"), f"optuna {optuna.__version__} has no Trial._trial_id any more"
+    assert storage.get_trial(private.trial_id(trial)).number == trial.number
+    assert private.trial_id(study.get_trials()[0]) == private.trial_id(trial)
+
+
+def test_a_waiting_trial_is_taken_and_none_is_made(study: optuna.Study) -> None:
+    assert private.take_waiting(study) is None
+    study.add_trial(create_trial(state=TrialState.WAITING))
+    taken = private.take_waiting(study)
+    assert taken is not None
+    assert [trial.state for trial in study.trials] == [TrialState.RUNNING]
+    assert private.take_waiting(study) is None and len(study.trials) == 1
+
+
+def test_the_storage_still_takes_what_a_board_writes(study: optuna.Study) -> None:
+    for name in ("set_study_system_attr", "set_trial_state_values", "set_trial_user_attr", "set_trial_param"):
+        assert hasattr(BaseStorage, name), f"optuna's storages have no {name} any more: see exp.work.trial_queue"

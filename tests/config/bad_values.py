@@ -16,12 +16,12 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from exp.config.check import check
-from exp.config.confdir import conf_dir, groups
-from exp.config.option import json_schema
 from exp.config.schema import EXAMPLES, PRESETS
-from exp.config.settings import RootSettings
 from exp.config.targets import declaration
 from exp.errors import ExpError
+from exp.options.confdir import conf_dir, groups
+from exp.options.option import json_schema
+from exp.options.settings import RootSettings
 
 HEAVY = ("torch", "transformers", "datasets", "numpy", "pandas", "wandb", "optuna", "peft", "trackio", "bitsandbytes")
 # What an option needs before it can be checked, in a folder that `prepare` filled.

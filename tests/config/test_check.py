@@ -10,11 +10,11 @@ from omegaconf import DictConfig, open_dict
 
 from exp.config import rules
 from exp.config.check import check
-from exp.config.confdir import conf_dir, groups
-from exp.config.other_names import NOT_HERE, TRAINING_ARGUMENTS
-from exp.config.settings import RootSettings
 from exp.config.targets import check_node
 from exp.errors import ExpError
+from exp.options.confdir import conf_dir, groups
+from exp.options.other_names import NOT_HERE, TRAINING_ARGUMENTS
+from exp.options.settings import RootSettings
 from tests.config.bad_values import GIVEN, options, prepare
 
 
@@ -234,7 +234,7 @@ class Half:
 def test_a_callable_is_checked_against_its_signature(
     values: dict[str, Any], expected: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exp.config.trust.resolve", lambda target, where: Half)
+    monkeypatch.setattr("exp.options.trust.resolve", lambda target, where: Half)
     node = {"_target_": "mine.Half", "_partial_": True, **values}
     if expected is None:
         assert check_node(node, "part") is None

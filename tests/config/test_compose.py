@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from exp.analysis.tables import load, plan
-from exp.analysis.tables.compose import Composer
+from exp.analysis.tables.compose import CellComposer
 from exp.config.compose import compose, plain, search_path
-from exp.config.confdir import conf_dir
 from exp.errors import ExpError
-from exp.work import cell_trainer
+from exp.options.confdir import conf_dir
+from exp.training import cell_trainer
 
 
 @pytest.fixture
@@ -102,9 +102,9 @@ def test_a_saved_config_chooses_nothing_and_has_no_hydra_node(tmp_path: Path, te
 
 def test_tables_and_their_workers_see_the_folder(options: Path, tmp_path: Path) -> None:
     words = ["experiment=mine"]
-    assert Composer(words, [], tmp_path / "cache", options).root["max_steps"] == 7
+    assert CellComposer(words, [], tmp_path / "cache", options).root["max_steps"] == 7
     with pytest.raises(ExpError, match="experiment=mine: no such option"):
-        Composer(words, [], tmp_path / "cache")
+        CellComposer(words, [], tmp_path / "cache")
     assert cell_trainer.check(words, ["--config-dir", str(options)]) is None
     assert "no such option" in (cell_trainer.check(words, []) or "")
     assert "mine" in load.names(options) and "mine" not in load.names()
@@ -114,14 +114,14 @@ def test_tables_and_their_workers_see_the_folder(options: Path, tmp_path: Path) 
 
 
 def test_a_change_of_any_folder_renews_a_tables_cache(options: Path, tmp_path: Path) -> None:
-    first = Composer(["experiment=mine"], [], tmp_path / "cache", options)
+    first = CellComposer(["experiment=mine"], [], tmp_path / "cache", options)
     first.save()
     (options / "experiment" / "mine.yaml").write_text("# @package _global_\nmax_steps: 1234\n")
-    again = Composer(["experiment=mine"], [], tmp_path / "cache", options)
+    again = CellComposer(["experiment=mine"], [], tmp_path / "cache", options)
     assert again.root["max_steps"] == 1234
 
 
 @pytest.mark.parametrize("word", ["hydra.run.dir=/tmp/x", "hydra.job.env_set.PATH=/tmp", "hydra/launcher=basic"])
 def test_a_table_does_not_say_how_hydra_starts_runs(word: str) -> None:
     with pytest.raises(ExpError, match="a table says what its runs compute"):
-        Composer([word], [], None)
+        CellComposer([word], [], None)

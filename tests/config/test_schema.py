@@ -13,9 +13,9 @@ from omegaconf import OmegaConf
 from referencing import Registry, Resource
 
 from exp import schema as command
-from exp.config.confdir import conf_dir
 from exp.config.schema import CONFIG, schemas
 from exp.errors import ExpError
+from exp.options.confdir import conf_dir
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / command.FOLDER

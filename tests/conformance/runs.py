@@ -12,14 +12,15 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import execution_whitelist
 from omegaconf import OmegaConf
 
-from exp.config.confdir import conf_dir
-from exp.config.trust import whitelist
+from exp.data.examples import split_name
 from exp.loop import outputs
 from exp.loop.base import Parts
+from exp.loop.trial import NoTrial
+from exp.options.confdir import conf_dir
+from exp.options.trust import whitelist
 from exp.run.folder import Run, create
 from exp.run.result import Result
-from exp.study.trial import NoTrial
-from exp.task.base import EvaluatedBatch, split_name
+from exp.task.base import EvaluatedBatch
 from exp.tracker.base import NullTracker
 from exp.training.build import build, build_loop
 

@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 from exp.curves.curve import build
 from exp.errors import ExpError
 from exp.loop import checkpoint as checkpoints
+from exp.loop.trial import NoTrial
 from exp.run.events import read_events
 from exp.run.folder import create, name_of
-from exp.study.trial import NoTrial
 from exp.tracker.jsonl import JsonlTracker
 from exp.training.fit import begin_with
 from exp.training.lifecycle import open_run
@@ -43,7 +43,7 @@ def go(folder, words, at, resume=None):
     from hydra.utils import execution_whitelist
     from omegaconf import OmegaConf
 
-    from exp.config.trust import whitelist
+    from exp.options.trust import whitelist
     from exp.training.build import build_loop
 
     config = config_of(*words)

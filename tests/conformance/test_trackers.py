@@ -13,7 +13,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from exp.config.confdir import conf_dir
+from exp.options.confdir import conf_dir
 from exp.run.events import read_events
 from exp.run.folder import STATUSES
 from exp.tracker.base import Fanout, NullTracker

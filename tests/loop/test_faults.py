@@ -13,9 +13,9 @@ from exp.data.collate import Collator
 from exp.errors import ExpError
 from exp.loop import checkpoint as checkpoints
 from exp.loop.bad_loss import BadLoss
+from exp.loop.trial import NoTrial
 from exp.run.events import read_events
 from exp.run.folder import create, read_record
-from exp.study.trial import NoTrial
 from exp.tracker.jsonl import JsonlTracker
 from exp.training.fit import fit
 from tests.conformance.runs import config_of
@@ -26,7 +26,7 @@ LOOPS = ("trainer", "accelerate")
 def fitted(folder, *words):
     from hydra.utils import execution_whitelist
 
-    from exp.config.trust import whitelist
+    from exp.options.trust import whitelist
 
     folder.mkdir(exist_ok=True)
     config = config_of(*words)

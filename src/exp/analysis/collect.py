@@ -1,33 +1,19 @@
-"""From what the user names to runs: folders, globs, W&B. One bad run never hides the others."""
+"""Reads the runs of the sources that the user names: folders, globs, W&B. A bad run hides no other run."""
 
 from __future__ import annotations
 
 import glob
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from exp.analysis.collection import Collection, Problem
 from exp.analysis.index import Index, stamp
 from exp.analysis.run_data import RunData, read_run
 from exp.errors import ExpError, nearest
 
 # Below this many runs an index saves nothing worth a file in the user's cache.
 INDEX_FROM = 300
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A source that is no readable run, and why."""
-
-    source: str
-    why: str
-
-
-@dataclass
-class Collection:
-    runs: list[RunData] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
 
 
 def collect(sources: list[str], index: Path | None = None) -> Collection:

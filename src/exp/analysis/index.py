@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from exp.analysis.run_data import RunData, dumps
-from exp.config.confdir import cache_dir
 from exp.errors import ExpError
+from exp.options.confdir import cache_dir
 
 # A row written by another layout of RunData is never read.
 LAYOUT = 2

@@ -1,4 +1,4 @@
-"""One run as the reading wing sees it, from a run folder or from W&B."""
+"""One run as it is read from a run folder or from W&B."""
 
 from __future__ import annotations
 

@@ -10,12 +10,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from exp.config import rules
-from exp.config.confdir import conf_dir, groups
-from exp.config.option import construct
-from exp.config.other_names import known_as
-from exp.config.settings import RootSettings
 from exp.config.targets import check_node
 from exp.errors import ExpError, nearest
+from exp.options.confdir import conf_dir, groups
+from exp.options.option import construct
+from exp.options.other_names import known_as
+from exp.options.settings import RootSettings
 from exp.run.identity import flatten
 
 LISTED = "; python -m exp.train --cfg job lists every key"

@@ -14,9 +14,9 @@ from hydra.errors import HydraException
 
 from exp.compat.hydra import flags_parser
 from exp.config.compose import PRIMARY
-from exp.config.confdir import groups, root_keys
 from exp.config.grammar import null_choice
 from exp.errors import ExpError
+from exp.options.confdir import groups, root_keys
 
 SHOWING = ("help", "hydra_help", "cfg", "info", "shell_completion")
 MULTIRUN = "hydra.mode=MULTIRUN"

@@ -23,10 +23,10 @@ from hydra.core.object_type import ObjectType
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from exp.config.confdir import conf_dir
 from exp.config.explain import explained, while_composing
-from exp.config.project import conf_folders
 from exp.errors import ExpError, nearest
+from exp.options.confdir import conf_dir
+from exp.options.project import conf_folders
 
 PRIMARY = "train"
 # Groups that train.yaml calls optional, so that Hydra takes no notice of an option that is not there.

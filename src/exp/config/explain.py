@@ -13,10 +13,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 from yaml import YAMLError
 
-from exp.config.confdir import conf_dir, groups
-from exp.config.other_names import known_as
+from exp.config.launchers import package_missing
 from exp.errors import ExpError, nearest
-from exp.work.launchers import package_missing
+from exp.options.confdir import conf_dir, groups
+from exp.options.other_names import known_as
 
 if TYPE_CHECKING:
     from exp.config.compose import Composer

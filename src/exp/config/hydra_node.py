@@ -9,8 +9,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from exp.config import trust
 from exp.errors import ExpError
+from exp.options import trust
 
 SUBDIR = ".hydra"
 PICKLING = "CmaEsSampler"

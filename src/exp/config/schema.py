@@ -14,11 +14,11 @@ from typing import Any
 
 import yaml
 
-from exp.config.confdir import conf_dir, groups
-from exp.config.option import json_schema
-from exp.config.settings import RootSettings
 from exp.config.targets import declaration
 from exp.errors import ExpError, nearest
+from exp.options.confdir import conf_dir, groups
+from exp.options.option import json_schema
+from exp.options.settings import RootSettings
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 CONFIG = "config"

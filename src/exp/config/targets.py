@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
 from typing import Any
 
-from exp.config import trust
-from exp.config.option import check_keys, construct, signature_of
 from exp.errors import ExpError
 from exp.optim.torch_classes import by_target
+from exp.options import trust
+from exp.options.option import check_keys, construct, signature_of
 
 
 def check_node(node: Mapping[str, Any], where: str) -> Any:

@@ -87,7 +87,11 @@ class Fsdp:
         from exp.distributed import sharding
 
         by_size = self.wrap == "size"
-        units = sharding.larger(model, self.min_params) if by_size else self.wrap_classes or sharding.layers(model)
+        units = (
+            sharding.units_above(model, self.min_params)
+            if by_size
+            else self.wrap_classes or sharding.natural_units(model)
+        )
         plugin = FullyShardedDataParallelPlugin(
             fsdp_version=2,
             reshard_after_forward=self.reshard_after_forward,

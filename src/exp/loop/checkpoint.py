@@ -29,7 +29,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from exp.distributed.sharding import like
+from exp.distributed.sharding import cut_like, is_sharded
 from exp.errors import ExpError
 from exp.run.files import disk_trouble
 from exp.run.folder import name_of, step_of
@@ -161,7 +161,7 @@ def load_weights(checkpoint: Checkpoint, model: torch.nn.Module) -> None:
     if strange or absent:
         which = sorted(strange or absent)[0]
         raise ExpError(f"{checkpoint.path} is a checkpoint of another model: {which} does not fit this one")
-    model.load_state_dict({key: like(value, own[key]) for key, value in weights.items()}, strict=False)
+    model.load_state_dict({key: cut_like(value, own[key]) for key, value in weights.items()}, strict=False)
 
 
 def load_training(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -203,7 +203,8 @@ def weights_of(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     seen: set[int] = set()
     chosen = {}
     for name, tensor in model.state_dict().items():
-        place = getattr(tensor, "_local_tensor", tensor).data_ptr()  # a slice's, where the model is cut
+        held = tensor.to_local() if is_sharded(tensor) else tensor  # this process's slice, where it is cut
+        place = held.data_ptr()
         if name in frozen or (tensor.numel() and place in seen):
             continue
         seen.add(place)
@@ -240,5 +241,6 @@ def clear_scratch(folder: Path) -> None:
 
 def bare(model: torch.nn.Module) -> torch.nn.Module:
     """Without the wrappers of DistributedDataParallel and torch.compile."""
-    model = getattr(model, "module", model)
-    return getattr(model, "_orig_mod", model)
+    from accelerate.utils import extract_model_from_parallel
+
+    return extract_model_from_parallel(model, keep_torch_compile=False)  # type: ignore[no-any-return]

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from exp.distributed.world import ALONE, in_turn, mine
+from exp.distributed.world import SINGLE_PROCESS, in_batch_order, own_batches
 from exp.task.base import EvaluatedBatch
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from exp.data.collate import Collator
+    from exp.data.examples import Examples
     from exp.data.features import FeatureSet
     from exp.distributed.world import World
-    from exp.task.base import Examples, Reading, Task
+    from exp.task.base import Reading, Task
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Evaluator:
     collator: Collator
     batch_size: int
     device: torch.device
-    world: World = ALONE
+    world: World = SINGLE_PROCESS
 
     def sets(
         self, model: torch.nn.Module, sets: Mapping[str, tuple[FeatureSet, Examples]], tune: bool
@@ -70,7 +71,7 @@ class Evaluator:
         batches = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
         found: list[tuple[Mapping[str, Any], float, int]] = []  # answers, sum of losses, units
         with torch.inference_mode():
-            for rows in mine(self.world, batches):
+            for rows in own_batches(self.world, batches):
                 batch = {
                     key: value.to(self.device) for key, value in self.collator([features[i] for i in rows]).items()
                 }
@@ -81,7 +82,7 @@ class Evaluator:
                 found.append((answers, loss, units))
         model.train(was_training)
 
-        found = in_turn(self.world, found, len(batches))
+        found = in_batch_order(self.world, found, len(batches))
         back = np.argsort(np.asarray(order))
         names = found[0][0].keys()
         flat = {name: [one for answers, _, _ in found for one in answers[name]] for name in names}

@@ -17,8 +17,8 @@ from exp.model.adapter_state import extra_state, restore_extra_state
 from exp.run.folder import name_of, read_record
 
 if TYPE_CHECKING:
-    from exp.config.settings import TrainingSettings
     from exp.distributed.world import World
+    from exp.options.settings import TrainingSettings
     from exp.run.folder import Run
 
 log = logging.getLogger(__name__)
@@ -98,8 +98,8 @@ class Saving:
             return
         world, first = self.world, self.world.rank == 0
         randoms = world.gather(checkpoints.random_states())
-        weights = sharding.whole(checkpoints.weights_of(checkpoints.bare(self.model)), keep=first)
-        optimizer = sharding.whole(self.optimizer.state_dict(), keep=first)
+        weights = sharding.gather_whole(checkpoints.weights_of(checkpoints.bare(self.model)), keep=first)
+        optimizer = sharding.gather_whole(self.optimizer.state_dict(), keep=first)
         if first:
             checkpoints.save(
                 self.run.checkpoints,
@@ -158,7 +158,7 @@ class Saving:
     def _restore_weights(self, found: Checkpoint) -> dict[str, Any]:
         checkpoints.load_weights(found, checkpoints.bare(self.model))
         training = checkpoints.load_training(found)
-        self.optimizer.load_state_dict(sharding.optimizer_like(training["optimizer"], self.optimizer))
+        self.optimizer.load_state_dict(sharding.cut_optimizer_state(training["optimizer"], self.optimizer))
         restore_extra_state(checkpoints.bare(self.model), training["adapter"])  # type: ignore[arg-type]
         return training
 

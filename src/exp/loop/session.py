@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from exp.data.examples import split_name
 from exp.distributed import sharding
 from exp.loop import outputs
 from exp.loop.bad_loss import BadLoss
@@ -24,14 +25,13 @@ from exp.loop.train_loss import TrainLoss
 from exp.metrics.best import Extremes
 from exp.run.interrupts import Interrupts
 from exp.run.result import Result
-from exp.task.base import split_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exp.loop.base import Parts
+    from exp.loop.trial import Trial
     from exp.run.folder import Run
-    from exp.study.trial import Trial
     from exp.tracker.base import Tracker
 
 
@@ -105,7 +105,7 @@ class Session:
 
     def before_update(self, loss: torch.Tensor) -> None:
         """`loss`: mean over the step's micro-batches. A bad one is refused here, while the weights are still good."""
-        self.loss = self.world.mean(loss.detach(), self.interrupts.received)
+        self.loss = self.world.mean_loss(loss.detach(), self.interrupts.received)
         answer = self.bad_loss.judge(self.loss, self.step + 1, self._lr())
         if answer == "keep":
             return

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from exp.loop.base import Parts
+    from exp.loop.trial import Trial
     from exp.run.folder import Run
     from exp.run.result import Result
-    from exp.study.trial import Trial
     from exp.tracker.base import Tracker
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Lt, MinLen
 
+from exp.compat.bitsandbytes import keep_4bit_weights
 from exp.errors import ExpError, nearest
 from exp.model.drawn import drawn_parameters
 
@@ -191,11 +192,7 @@ class QLora:
         peft = _peft("qlora")
         # Gradient checkpointing is the loop's business, so it is not switched on here.
         model = peft.prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-        for module in model.modules():
-            # On CPUs with AVX512-BF16 bitsandbytes repacks a layer for good at its first evaluation, with bf16 scales:
-            # training would then go on with other weights.
-            if hasattr(module, "support_avx512bf16_for_cpu"):
-                module.support_avx512bf16_for_cpu = False
+        keep_4bit_weights(model)
         return _wrap_lora(model, peft_task, self.r, self.lora_alpha, self.lora_dropout, self.target_modules)
 
     def after_optimizer_step(self, model: PreTrainedModel, step: int) -> None:

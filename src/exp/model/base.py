@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from exp.task.base import Head, TaskData
+    from exp.data.examples import TaskData
+    from exp.task.base import Head
 
 
 class ModelSource(Protocol):

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge
 
-from exp.config.option import construct
 from exp.errors import ExpError, nearest
 from exp.optim.optimizers import Groups, OptimizerOption
 from exp.optim.ranges import Betas, Fraction, NotNegative, Positive, Share
+from exp.options.option import construct
 
 if TYPE_CHECKING:
     import torch

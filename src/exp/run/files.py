@@ -65,6 +65,10 @@ def disk_trouble(error: BaseException) -> str | None:
     return None
 
 
+class NoRoom(ExpError):
+    """The disk is full: no trial can run until there is room."""
+
+
 def no_room(error: BaseException | None) -> bool:
     """Whether `error`, or what caused it, says that a disk is full or has become read-only."""
     full = {os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)}

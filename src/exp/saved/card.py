@@ -32,11 +32,11 @@ def write(folder: Path, result: Result) -> None:
 
 def refresh(folder: Path, repo_id: str) -> None:
     """The card again, with the name that the model gets on the Hub, and with the curve, drawn where it is missing."""
-    from exp.curves.summary import finish
+    from exp.curves.summary import draw_and_judge
     from exp.curves.verdict import Thresholds
 
     if not (folder / PICTURE).exists():
-        finish(folder, Thresholds())
+        draw_and_judge(folder, Thresholds())
     _write(folder, read_result(folder / "result.json") or {}, repo_id)
 
 

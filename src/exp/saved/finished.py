@@ -10,19 +10,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exp.config import trust
-from exp.config.confdir import cache_dir
-from exp.config.trusted_code import warn_of_changes
 from exp.errors import ExpError, nearest
+from exp.options import trust
+from exp.options.confdir import cache_dir
+from exp.options.trusted_code import warn_of_changes
 from exp.run.files import user_path
 from exp.run.folder import read_record
 
 if TYPE_CHECKING:
     import torch
 
+    from exp.data.examples import Examples, TaskData
     from exp.data.features import FeatureSet
     from exp.loop.evaluation import Evaluation, Evaluator
-    from exp.task.base import Examples, Task, TaskData
+    from exp.task.base import Task
 
 log = logging.getLogger(__name__)
 WEIGHTS = "model.safetensors"
@@ -64,6 +65,11 @@ def find(path: str) -> Finished:
         what = "it saved no model" if len(lacking) == 2 else f"model/ lacks {' and '.join(lacking) or 'its record'}"
         mend = f"; go on with it: python -m exp.train resume={folder}" if record["status"] != "completed" else ""
         raise ExpError(f"{folder}: {what}; its status is {record['status']}{reason}{mend}")
+    if "task" not in record["config"]:
+        raise ExpError(
+            f"{folder} was trained by the first version of exp, which had no tasks: its numbers and curves can be read "
+            f"(exp.compare, exp.curves) and its model/ loads with from_pretrained, but exp cannot use it any more"
+        )
     # Whose run it is does not matter: it names parts of ours or of a trusted package, and caches where this user does.
     trust.check(record["config"])
     warn_of_changes(record)
@@ -92,7 +98,7 @@ class Model:
 
 def _labels_of(run: Finished) -> TaskData:
     """What a task's head needs to know of the run's data."""
-    from exp.task.base import Examples
+    from exp.data.examples import Examples
 
     return as_data(run, Examples([], {}, None), run.facts["name"])
 
@@ -102,11 +108,11 @@ def load_model(run: Finished) -> Model:
     import torch
     import transformers
     from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
     from safetensors import SafetensorError
     from transformers import AutoTokenizer
     from transformers.utils import logging as hf_logging
 
+    from exp.compat.accelerate import forget_last_run
     from exp.loop.evaluation import Evaluator
     from exp.training.build import as_trained, build_task, mixed_precision
 
@@ -137,7 +143,7 @@ def load_model(run: Finished) -> Model:
         raise ExpError(f"{place / WEIGHTS} is not whole: {absent[0]} is missing")
     if head.forward_hook is not None:
         module.register_forward_hook(head.forward_hook, with_kwargs=True)
-    AcceleratorState._reset_state()  # another run of this process may have had another precision
+    forget_last_run()
     with whitelisted():
         multiple = as_trained(run.config, module)
         accelerator = Accelerator(mixed_precision=mixed_precision(run.config))
@@ -187,8 +193,8 @@ def checked_moves(run: Finished, given: Mapping[str, str]) -> dict[str, Any]:
 
 def as_data(run: Finished, examples: Examples, name: str) -> TaskData:
     """Examples of another file, as data of the run's task: a train split and nothing else."""
+    from exp.data.examples import TaskData
     from exp.task.assemble import with_fingerprint
-    from exp.task.base import TaskData
 
     facts = run.facts
     labels = None if facts["label_names"] is None else tuple(facts["label_names"])

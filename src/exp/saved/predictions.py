@@ -12,10 +12,10 @@ from exp.run.links import check_inside
 from exp.saved import finished
 
 if TYPE_CHECKING:
+    from exp.data.examples import TaskData
     from exp.data.rows import Rows
     from exp.loop.evaluation import Evaluation
     from exp.saved.finished import Finished, Model
-    from exp.task.base import TaskData
 
 
 def of_split(run: Finished, model: Model, data: TaskData, name: str) -> Evaluation:

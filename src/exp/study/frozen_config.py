@@ -1,6 +1,6 @@
-"""The config files as they stood when the study began. They travel with the study, and trials are composed from them.
+"""The config files as they were when the study began. They are stored with the study; trials are composed from them.
 
-So an edit of conf/ while a sweep runs, or before it goes on, changes no trial, on no machine.
+So an edit of conf/ during a sweep, or before it is continued, changes no trial on any machine.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from hydra.core.config_loader import ConfigLoader
 
 from exp.compat.hydra import loader_of, sources_of
+from exp.compat.optuna import storage_of, study_id
 from exp.errors import ExpError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def store(study: Study, files: Files) -> None:
     packed = base64.b85encode(zlib.compress(json.dumps(list(files.values())).encode(), 9)).decode()
     pieces = [packed[start : start + PIECE] for start in range(0, len(packed), PIECE)]
     # System attributes, because optuna-dashboard shows a user's, all 30,000 characters of each.
-    keep = functools.partial(study._storage.set_study_system_attr, study._study_id)
+    keep = functools.partial(storage_of(study).set_study_system_attr, study_id(study))
     for index, piece in enumerate(pieces):
         keep(f"exp:config {index}", piece)
     keep(PIECES, len(pieces))
@@ -52,7 +53,7 @@ def store(study: Study, files: Files) -> None:
 
 def restore(study: Study) -> list[dict[str, str]] | None:
     """The files of each search path entry, in order; None where the study keeps none."""
-    attrs = study._storage.get_study_system_attrs(study._study_id)
+    attrs = storage_of(study).get_study_system_attrs(study_id(study))
     if PIECES not in attrs:
         return None
     packed = "".join(attrs[f"exp:config {index}"] for index in range(attrs[PIECES]))

@@ -22,7 +22,7 @@ from exp.study import frozen_config
 from exp.study.objective import Objective
 from exp.study.settings import StudySettings
 from exp.study.space import Space
-from exp.work.board import commit_now
+from exp.work.trial_queue import code_commit
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -31,14 +31,15 @@ if TYPE_CHECKING:
 def plain_config(config: DictConfig) -> dict[str, Any]:
     """The task's config in plain containers, resolved where it can be; what is missing stays out."""
     plain: dict[str, Any] = {}
+    written: dict[Any, Any] = OmegaConf.to_container(config)  # type: ignore[assignment]
     for key in config:
         if key == "hydra" or OmegaConf.is_missing(config, key):
             continue
-        node = config._get_node(key)
         try:
-            plain[str(key)] = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else config[key]
+            value = config[key]
+            plain[str(key)] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
         except Exception:  # an interpolation that only a trial can resolve
-            plain[str(key)] = OmegaConf.to_container(node) if OmegaConf.is_config(node) else str(node)
+            plain[str(key)] = written[key]
     return plain
 
 
@@ -118,7 +119,7 @@ def check_same(
 
 def warn_changes(study: Study, config_files: frozen_config.Files) -> None:
     """Says what has changed since the study began and does not, or does, reach its trials."""
-    commit = commit_now()
+    commit = code_commit()
     if commit != study.user_attrs.get("commit"):
         print(
             f"warning: the study began at commit {str(study.user_attrs.get('commit'))[:12]}, the code is now at "
@@ -138,7 +139,7 @@ def warn_changes(study: Study, config_files: frozen_config.Files) -> None:
         print(f"note: {shown} changed since the study began; its trials keep the config of then")
 
 
-def command_words(arguments: Sequence[str]) -> str:
+def program_command(arguments: Sequence[str]) -> str:
     """How this program is started, without any override."""
     main = sys.modules.get("__main__")
     spec = getattr(main, "__spec__", None)

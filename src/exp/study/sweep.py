@@ -1,7 +1,7 @@
-"""The coordinator of a study: makes or finds it, checks it, keeps workers running, shows and sums up.
+"""From a sweep's command to a running study: checks the command, makes or finds the study, starts the coordinator.
 
-It imports no torch, and it is not needed: workers take trials by themselves, and the same command started a second
-time, here or elsewhere, joins them.
+Nothing here imports torch. Workers claim trials by themselves, so the same command can be started a second time, here
+or on another machine, and joins the study.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import shlex
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,43 +24,48 @@ from exp.errors import ExpError
 from exp.run.files import create_once
 from exp.run.secrets import redacted
 from exp.study import frozen_config, identity
-from exp.study.check_points import check_ahead, group_names
-from exp.study.direction import check_known, directions, wanted
+from exp.study.check_configs import check_configs, group_names
+from exp.study.coordinator import run_study
+from exp.study.direction import check_objectives, directions, objective_names
 from exp.study.objective import Objective, read_constraints
+from exp.study.plan import StudyPlan
 from exp.study.samplers import make_pruner, make_sampler
 from exp.study.settings import StudySettings, read_settings
 from exp.study.space import Space, read_space
-from exp.study.worker import StudyPlan, TrialWorker, open_board
-from exp.work.board import commit_now
-from exp.work.coordinator import tend
-from exp.work.launched import Launched
-from exp.work.local import cores
-from exp.work.storage import ClaimLock, explained, open_storage, quiet
+from exp.study.worker import TrialWorker, open_queue
+from exp.work.launcher_workers import LauncherWorkers
+from exp.work.local_workers import cpu_count
+from exp.work.storage import ClaimLock, open_storage, opening_errors, quiet_optuna
 from exp.work.storage_file import check_storage
+from exp.work.trial_queue import TrialQueue, code_commit
 
 
 def run(
     given: Mapping[str, Any], context: HydraContext, task: TaskFunction, config: DictConfig, arguments: list[str]
 ) -> Any:
     settings = read_settings(given)
-    _try_parts(settings, config)
+    _check_sampler_and_pruner(settings, config)
     space, plain = _space(settings, config, arguments)
     objective = _objective(settings, plain)
     name = settings.study_name or identity.derive_name(config, plain, space, objective)
     folder = _folder(config, name)
     total = _total(settings, space)
-    started = _Start(settings, config, context, space, objective, name, folder, total, arguments, plain)
-    with quiet():
+    started = StudyPreparation(settings, config, context, space, objective, name, folder, total, arguments, plain)
+    with quiet_optuna():
         plan, worker = started.prepare(task)
-        _warn(settings, plan)
-        board = open_board(plan)
-        launched = None if _local(config) else partial(Launched, config, context, worker)
-        crew = launched and (lambda board, say: launched(board, settings.n_jobs, say))
-        return tend(board, plan, settings, worker, crew, identity.command_words(arguments))
+        _print_header(settings, plan)
+        queue = open_queue(plan)
+
+        def by_launcher(queue: TrialQueue, say: Callable[[str], None]) -> LauncherWorkers:
+            fixed = [f"{key}={value}" for key, value in space.fixed.items()]
+            return LauncherWorkers(config, context, worker.named, fixed, plan.beat_every, queue, settings.n_jobs, say)
+
+        make = None if _runs_here(config) else by_launcher
+        return run_study(queue, plan, settings, worker, make, identity.program_command(arguments))
 
 
-class _Start:
-    """The steps from a checked command to a study that exists; each raises ExpError before the next begins."""
+class StudyPreparation:
+    """The steps from a checked command to an existing study. Each step may raise ExpError."""
 
     def __init__(
         self,
@@ -83,10 +87,10 @@ class _Start:
 
     def prepare(self, task: TaskFunction) -> tuple[StudyPlan, TrialWorker]:
         loader = self.context.config_loader
-        check_ahead(loader, self.config, self.space, group_names(loader, self.config), getattr(task, "check", None))
+        check_configs(loader, self.config, self.space, group_names(loader, self.config), getattr(task, "check", None))
         if not self.space.params and not self.settings.custom_search_space:
             raise ExpError("there is nothing to search: give hydra.sweeper.params, or ranges on the command line")
-        guesses = [self.space.guess(guess) for guess in self.settings.enqueue or ()]
+        guesses = [self.space.enqueued_params(guess) for guess in self.settings.enqueue or ()]
         if len(guesses) > self.total:
             raise ExpError(f"enqueue holds {len(guesses)} guesses, and n_trials={self.total} runs fewer")
         check_storage(self.settings.storage, self.folder)
@@ -126,7 +130,7 @@ class _Start:
     def _study(self, guesses: Sequence[Mapping[str, Any]]) -> optuna.Study:
         """The study of that name, made if it does not exist. Under the lock, so that two starts make one."""
         storage_of = self.settings.storage
-        with explained(storage_of, self.folder):
+        with opening_errors(storage_of, self.folder):
             storage = open_storage(storage_of, self.folder)
             with ClaimLock(storage_of, self.folder, self.name):
                 study = optuna.create_study(
@@ -143,7 +147,7 @@ class _Start:
                 # Ours to describe, or one whose maker died half way.
                 for key, value in identity.describe(self.space, self.objective, self.settings, self.plain).items():
                     study.set_user_attr(key, value)
-                study.set_user_attr("commit", commit_now())
+                study.set_user_attr("commit", code_commit())
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                     if self.objective.names:  # what the dashboard calls the values
@@ -154,8 +158,8 @@ class _Start:
                 return study
 
 
-def _try_parts(settings: StudySettings, config: DictConfig) -> None:
-    """Makes pruner and sampler once, so that what they refuse is said before the first trial."""
+def _check_sampler_and_pruner(settings: StudySettings, config: DictConfig) -> None:
+    """Makes pruner and sampler once, so that a value they refuse is reported before the first trial."""
     if settings.seeds and "seed" not in config:
         raise ExpError("hydra.sweeper.seeds: this config has no key seed")
     makers: dict[str, Callable[[], Any]] = {"pruner": lambda: make_pruner(settings.pruner)}
@@ -177,8 +181,8 @@ def _space(settings: StudySettings, config: DictConfig, arguments: Sequence[str]
 
 
 def _objective(settings: StudySettings, plain: Mapping[str, Any]) -> Objective:
-    names = wanted(settings.objective, plain)
-    check_known(names, plain)
+    names = objective_names(settings.objective, plain)
+    check_objectives(names, plain)
     ways = directions(settings.direction, names, plain)
     if settings.prunes and len(ways) > 1:
         raise ExpError(
@@ -254,13 +258,13 @@ def _make_folder(folder: Path, name: str) -> None:
         ) from None
 
 
-def _local(config: DictConfig) -> bool:
+def _runs_here(config: DictConfig) -> bool:
     return config.hydra.runtime.choices.get("hydra/launcher") == "basic"
 
 
-def _warn(settings: StudySettings, plan: StudyPlan) -> None:
-    if settings.n_jobs > cores():
-        print(f"warning: n_jobs={settings.n_jobs} workers share {cores()} cores; they will slow each other down")
+def _print_header(settings: StudySettings, plan: StudyPlan) -> None:
+    if settings.n_jobs > cpu_count():
+        print(f"warning: n_jobs={settings.n_jobs} workers share {cpu_count()} cores; they will slow each other down")
     print(f"study {plan.study_name}: {plan.n_trials} trials in {plan.folder}")
     shown = redacted(plan.storage) or f"journal://{plan.folder / 'journal.log'}"
     dashboard = redacted(plan.storage) or plan.folder / "journal.log"

@@ -70,7 +70,7 @@ class Wandb:
         self.run = run
         self.logged_until = read_record(run.folder).get("logged_until")
         with self.guard("starting"):
-            mode, why = self._mode()
+            mode, why = self.effective_mode()
             try:
                 self.remote = self._init(mode)
             except Exception as error:
@@ -129,21 +129,20 @@ class Wandb:
         if self.guard.said:
             _restart_service()
 
-    def _mode(self) -> tuple[Mode, str]:
+    def effective_mode(self) -> tuple[Mode, str]:
         """The mode, and for offline the reason. Without a key W&B would ask on the terminal, or raise."""
         import wandb
-        from wandb.sdk.lib import wbauth
+
+        from exp.compat.wandb import has_key
 
         settings = _quiet_setup()
         asked = self.mode or settings.mode  # that is WANDB_MODE, or what `wandb offline` left, or online
         if asked == "online":
             try:
-                key = wbauth.authenticate_session(
-                    host=settings.base_url, source="exp", prompt=False, update_session=False
-                )
+                found = has_key(settings.base_url)
             except wandb.errors.AuthenticationError as error:
                 return "offline", f"the W&B key is not valid ({error})"
-            if key is None:
+            if not found:
                 return "offline", "no W&B key found (set WANDB_API_KEY or run `wandb login`)"
             return "online", ""
         if asked == "disabled":
@@ -152,6 +151,8 @@ class Wandb:
 
     def _init(self, mode: Mode) -> wandb.Run:
         import wandb
+
+        from exp.compat.wandb import NO_PACKAGES
 
         run = self.run
         record = read_record(run.folder)
@@ -180,7 +181,7 @@ class Wandb:
                     # run.json has commit, diff and packages already; listing packages costs most of init's time
                     disable_git=True,
                     disable_code=True,
-                    x_save_requirements=False,
+                    **NO_PACKAGES,
                     init_timeout=self.init_timeout,
                     finish_timeout=self.finish_timeout,
                     finish_timeout_raises=True,

@@ -9,15 +9,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exp.config.settings import TrainingSettings
 from exp.config.targets import make
-from exp.distributed import ranks
-from exp.distributed.together import Together
+from exp.distributed.joined_ranks import JoinedRanks
 from exp.loop.base import Loop, Parts
-from exp.loop.curve_alerts import Watch
+from exp.loop.curve_alerts import CurveAlerts
 from exp.loop.plan import plan
+from exp.options.settings import TrainingSettings
+from exp.run import ranks
 from exp.run.files import user_path
-from exp.saved.hub import Hub
 from exp.tracker.base import Fanout, NullTracker, Tracker
 from exp.tracker.jsonl import JsonlTracker
 
@@ -25,9 +24,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from exp.data.base import RawData
+    from exp.data.examples import TaskData
     from exp.data.features import Encoded
     from exp.distributed.world import World
-    from exp.task.base import Task, TaskData
+    from exp.task.base import Task
 
 Stamps = tuple[tuple[str, int, int], ...]  # path, bytes, time of the last change in ns
 
@@ -41,14 +41,15 @@ def build_tracker(config: Mapping[str, Any]) -> Tracker:
     if not ranks.current.get().place.first:
         return NullTracker()
     others = [make(one, f"tracker.{name}") for name, one in config["tracker"].items()]
-    return Watch(Fanout(JsonlTracker(), others))
+    return CurveAlerts(Fanout(JsonlTracker(), others))
 
 
 def build_loop(config: Mapping[str, Any]) -> Loop:
     return make(config["loop"], "loop")
 
 
-def build_hub(config: Mapping[str, Any]) -> Hub:
+def build_hub(config: Mapping[str, Any]) -> Any:
+    """An exp.saved.hub.Hub, whose room is above this one."""
     return make(config["hub"], "hub")
 
 
@@ -58,10 +59,10 @@ def build_world(config: Mapping[str, Any]) -> World:
 
     together = ranks.current.get()
     if together.place.size == 1 and "distributed" not in config:  # a run that is older than the group
-        return world.ALONE
+        return world.SINGLE_PROCESS
     option = make(config["distributed"], "distributed")
     options.check(config["distributed"], together.place.size, goes_on=True)
-    return world.Many(together, option) if isinstance(together, Together) else world.ALONE
+    return world.ProcessGroupWorld(together, option) if isinstance(together, JoinedRanks) else world.SINGLE_PROCESS
 
 
 def build_task(config: Mapping[str, Any]) -> Task:
@@ -132,11 +133,11 @@ def build(config: Mapping[str, Any]) -> Parts:
     settings = build_settings(config)
     world, together = build_world(config), ranks.current.get()
     precision = mixed_precision(config)
-    with together.first_here("data"):
+    with together.first_on_host("data"):
         task, data = build_task(config), build_data(config)
     processes = config["distributed"]["processes"] if "distributed" in config else 1
     reading = reading_of(task, data)
-    with together.first_here("features"):
+    with together.first_on_host("features"):
         processor, encoded = build_features(config)
     said = directions(data.metrics)
     # Rows of features, which may be more than examples: a long text has several.

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from exp.loop.base import Parts
+    from exp.loop.trial import Trial
     from exp.run.folder import Run
     from exp.run.result import Result
-    from exp.study.trial import Trial
     from exp.tracker.base import Tracker
 
 log = logging.getLogger(__name__)

@@ -22,21 +22,21 @@ from omegaconf import DictConfig, open_dict, read_write
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
 from exp.compat.hydra import context, show
-from exp.config import trust
 from exp.config.command_line import Command, read
 from exp.config.compose import Composer, composer, own, plain
 from exp.config.explain import explained, unresolved, while_composing
 from exp.config.grammar import literal, quoted
 from exp.config.hydra_node import check_hydra, check_job
-from exp.distributed import ranks
+from exp.config.launchers import check_launcher, engine_error
+from exp.distributed.joined_ranks import joined
 from exp.errors import ExpError
-from exp.run import exits
+from exp.options import trust
+from exp.run import exits, ranks
 from exp.run.interrupts import Interrupted, pass_on
 from exp.training.claim import TIME, claim_job, claim_run, claim_sweep, release_sweep, save, written_dir
 from exp.training.go_on import resumed
 from exp.training.resume import check_goes_on, check_same, told_where_started
 from exp.training.sweep_points import jobs_to_check
-from exp.work.launchers import check_launcher, told
 
 Task = Callable[[DictConfig], Any]
 
@@ -48,11 +48,11 @@ def main(task: Task) -> None:
     the traceback of bad input as well.
     """
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
-        with ranks.joined():
+        with joined():
             _launch(task, sys.argv[1:])
         return
     # The inner one ends a run of several processes, which then still agree on who speaks.
-    with exits.plain_exits(), ranks.joined(), exits.plain_exits():
+    with exits.plain_exits(), joined(), exits.plain_exits():
         _launch(task, sys.argv[1:])
 
 
@@ -172,7 +172,7 @@ def _sweep(job: Job, cfg: DictConfig, made: Composer) -> None:
     try:
         sweeper.sweep(arguments=list(cfg.hydra.overrides.task))
     except Exception as error:
-        refused = told(error)
+        refused = engine_error(error)
         if refused is not None:
             raise refused from error
         if isinstance(error, ExpError) or not while_composing(error) or in_job(error):

@@ -13,16 +13,16 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from exp.config.compose import composed_from
-from exp.config.trusted_code import record_packages, warn_of_changes
-from exp.distributed import ranks
-from exp.distributed.shared_fate import log_name, shared_fate
+from exp.distributed.shared_failure import failures_shared, log_name
 from exp.errors import ExpError
+from exp.loop import trial
+from exp.options.trusted_code import record_packages, warn_of_changes
+from exp.run import ranks
 from exp.run.files import disk_trouble
 from exp.run.folder import Run, create, read_record
 from exp.run.interrupts import Interrupted
 from exp.run.lock import locked
 from exp.run.logs import TO_FILE_ONLY, logged_to
-from exp.study import trial
 from exp.training import resume
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def recorded(run: Run, tracker: Tracker) -> Iterator[Ending]:
     try:
         try:
             tracker.start(run)
-            with shared_fate(run, tracker):
+            with failures_shared(run, tracker):
                 yield ending
         except BaseException as error:
             if ending.settled:

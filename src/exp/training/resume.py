@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exp.errors import ExpError
+from exp.run.continuation import changes, check_version
 from exp.run.differences import since
 from exp.run.events import cut, read_events
 from exp.run.files import disk_trouble, finite, user_path, write_atomic
-from exp.run.folder import SCHEMA, Run, name_of, read_config, read_record, reopen, step_of, surroundings
-from exp.run.identity import condition_hash, counts, fingerprints, flatten
-from exp.run.lock import is_locked
+from exp.run.folder import Run, name_of, read_config, read_record, reopen, step_of, surroundings
+from exp.run.identity import condition_hash, fingerprints, flatten
 from exp.run.secrets import redacted
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# May differ between a run and its continuation: they change no number.
-FREE = ("resume", "tracker", "cache_dir", "save_total_limit", "hub")
 # Schedules whose rate at a step does not depend on how many steps there will be.
 OPEN_ENDED = {
     "ConstantScheduler": "constant",
@@ -42,7 +40,7 @@ def check_goes_on(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     written.
     """
     record = read_record(folder)
-    _check_version(folder, record)
+    check_version(folder, record)
     named_step(folder, config["resume"])
     saved, before = record["config"], record["paths"]
     now = fingerprints(config, user_path(config["cache_dir"]))
@@ -69,14 +67,6 @@ def check_goes_on(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
             raise ExpError(f"{key}={dict(flatten(config))[key]} {what}; put the old ones back, or {_new_run(folder)}")
     _check_folder(folder)
     return {"condition": condition_hash(config, known={**now, **before})} if longer else {}
-
-
-def _check_version(folder: Path, record: Mapping[str, Any]) -> None:
-    if record.get("schema") != SCHEMA or not isinstance(record.get("paths"), dict):
-        raise ExpError(
-            f"{folder} was started by the first version of exp: this one reads, compares and draws it, and cannot go "
-            f"on with it. Start a new run (a complete one's weights: model=pretrained model.path={folder}/model)"
-        )
 
 
 def _check_folder(folder: Path) -> None:
@@ -200,19 +190,6 @@ def save_config(folder: Path, config: Mapping[str, Any]) -> None:
         write_atomic(folder / ".hydra" / "config.yaml", text)
 
 
-def changes(saved: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Dotted keys whose value differs, with (old, new); keys in FREE are left out."""
-    old, new = dict(flatten(saved)), dict(flatten(config))
-    return {
-        key: (old.get(key), new.get(key)) for key in {*old, *new} if not _free(key) and old.get(key) != new.get(key)
-    }
-
-
-def _free(key: str) -> bool:
-    group = key.split(".")[0]
-    return group in FREE or (group == "distributed" and not counts(key))
-
-
 def check_same(configs: Sequence[Mapping[str, Any]]) -> None:
     """Raises ExpError where the processes of one run were started with different words."""
     for rank, config in enumerate(configs[1:], start=1):
@@ -274,27 +251,3 @@ def go_back(run: Run, step: int | None = None) -> None:
         highest = max(event.step for event in before)
         run.update(logged_until=max(highest, read_record(run.folder).get("logged_until", 0)))
         log.info("metrics.jsonl: %d events after step %d dropped, they are made again", dropped, at)
-
-
-def interrupted_run(config: Mapping[str, Any], root: Path) -> Path | None:
-    """The newest run below `root` of the same condition and seeds that stopped before its end; None if there is none.
-
-    A run that failed is not taken: it would fail again.
-    """
-    condition = condition_hash(config, user_path(config["cache_dir"]))
-    candidates = []
-    for record_path in root.rglob("run.json"):
-        folder = record_path.parent
-        try:
-            record = read_record(folder)
-            _check_version(folder, record)
-        except ExpError:
-            continue
-        stopped = record["status"] in ("interrupted", "running") and record["condition"] == condition
-        if stopped and not _other_seeds(record["config"], config) and not is_locked(folder):
-            candidates.append((record["created"], folder))
-    return max(candidates)[1] if candidates else None
-
-
-def _other_seeds(saved: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
-    return any(saved[key] != config[key] for key in ("seed", "init_seed", "data_seed", "dropout_seed"))

@@ -1,7 +1,7 @@
 """Where a study is kept, and the one lock that makes its total exact.
 
-A journal file, SQLite, PostgreSQL and MySQL each have their own way of saying "now only me". All of them are let go
-by the operating system or the server when the holder dies, so a killed worker never blocks the others.
+A journal file, SQLite, PostgreSQL and MySQL each have their own kind of lock. The operating system or the server
+releases every kind when its holder dies, so a killed worker never blocks the others.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 T = TypeVar("T")
-SQLITE_WAIT = 20.0  # seconds for another process to let go of the file
+SQLITE_WAIT = 20.0  # seconds until another process releases the file
 
 
 class FileLock:
@@ -51,8 +51,8 @@ class FileLock:
             self.handle = None
 
 
-class SoundJournal(JournalFileBackend):
-    """Optuna's journal, which after a full disk never ends in half a line: that would break every later reader."""
+class RepairedJournal(JournalFileBackend):
+    """Optuna's journal, cut back to whole lines after a full disk. Half a line would break every later reader."""
 
     def __init__(self, path: Path) -> None:
         self.lock = FileLock(path.with_name(path.name + ".lock"))
@@ -91,7 +91,7 @@ def open_storage(storage: str | None, folder: Path) -> BaseStorage:
     if path is not None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            return optuna.storages.JournalStorage(SoundJournal(path))
+            return optuna.storages.JournalStorage(RepairedJournal(path))
         except (ValueError, KeyError) as error:
             raise ExpError(f"{path} is no journal of Optuna ({error})") from None
     assert storage is not None
@@ -140,7 +140,7 @@ def with_driver(url: str) -> str:
 
 
 @contextlib.contextmanager
-def explained(storage: str | None, folder: Path) -> Iterator[None]:
+def opening_errors(storage: str | None, folder: Path) -> Iterator[None]:
     """Turns what a storage raises, when it is opened for the first time, into an ExpError."""
     try:
         yield
@@ -149,14 +149,14 @@ def explained(storage: str | None, folder: Path) -> Iterator[None]:
             f"cannot write the study to {journal_path(storage, folder)}: {error.strerror or error}"
         ) from None
     except Exception as error:
-        if not _of_database(error):
+        if not _is_storage_error(error):
             raise
         cause = getattr(error.__cause__ or error, "orig", None) or error
         raise ExpError(f"cannot open storage={redacted(storage or '')}: {str(cause).strip().splitlines()[0]}") from None
 
 
 class ClaimLock:
-    """Held while a trial's slot is taken or given back, by one process of all that work on the study."""
+    """The lock under which a slot is taken or freed. One process of all that work on the study holds it at a time."""
 
     def __init__(self, storage: str | None, folder: Path, study: str) -> None:
         self.url = storage
@@ -194,10 +194,10 @@ class ClaimLock:
             import sqlalchemy
 
             try:
-                self.connection.execute(sqlalchemy.text(f"SELECT {self._let_go}"))
+                self.connection.execute(sqlalchemy.text(f"SELECT {self._unlock_call}"))
                 self.connection.commit()
             except Exception:
-                # The lock belongs to the connection: closing it for real lets go, also where the server went away.
+                # The lock belongs to the connection. Closing it releases the lock, also if the server is gone.
                 with contextlib.suppress(Exception):
                     self.connection.invalidate()
             with contextlib.suppress(Exception):
@@ -205,15 +205,15 @@ class ClaimLock:
             self.connection = None
 
     @property
-    def _let_go(self) -> str:
+    def _unlock_call(self) -> str:
         if self.url is not None and self.url.startswith("mysql"):
             return f"RELEASE_LOCK('exp{self.number}')"
-        # A transaction number makes this commit one that is flushed, and with it all that were not: see open_storage.
+        # A transaction number makes the server flush this commit and all commits before it: see open_storage.
         return f"pg_advisory_unlock({self.number}), txid_current()"
 
 
-def patiently(work: Callable[[], T], seconds: float, say: Callable[[str], None] = lambda text: None) -> T:
-    """`work()`, tried again while the storage is away, up to `seconds`; `work` must bear being done twice."""
+def retrying(work: Callable[[], T], seconds: float, say: Callable[[str], None] = lambda text: None) -> T:
+    """`work()`, tried again for up to `seconds` while the storage does not answer; `work` may run twice."""
     end = time.monotonic() + seconds
     wait = 0.2
     while True:
@@ -224,14 +224,14 @@ def patiently(work: Callable[[], T], seconds: float, say: Callable[[str], None] 
                 raise ExpError(
                     f"the study cannot be written: {disk_trouble(error)}. Make room; the same command goes on"
                 ) from error
-            if not (_of_database(error) or isinstance(error, OSError)) or time.monotonic() > end:
+            if not (_is_storage_error(error) or isinstance(error, OSError)) or time.monotonic() > end:
                 raise
             say(f"storage does not answer ({type(error).__name__}), trying again in {wait:.1f} s")
             time.sleep(wait)
             wait = min(wait * 2, 5.0)
 
 
-def _of_database(error: BaseException) -> bool:
+def _is_storage_error(error: BaseException) -> bool:
     import optuna
 
     own = type(error).__module__.partition(".")[0]
@@ -239,8 +239,8 @@ def _of_database(error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Optuna's own lines would stand between ours."""
+def quiet_optuna() -> Iterator[None]:
+    """Silences Optuna's own log lines, which would mix with ours."""
     import optuna
 
     before = optuna.logging.get_verbosity()

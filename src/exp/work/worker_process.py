@@ -10,6 +10,8 @@ import os
 import pickle
 import sys
 
+from exp.run.files import NoRoom
+
 NO_ROOM = 74  # sysexits.h EX_IOERR
 
 
@@ -25,8 +27,6 @@ def main() -> None:
     Singleton.set_state(state)
     setup_globals()
     worker.name = os.environ["EXP_STUDY_WORKER"]
-    from exp.study.worker import NoRoom
-
     try:
         worker()
     except NoRoom:

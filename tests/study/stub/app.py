@@ -13,8 +13,8 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from exp.loop import trial
 from exp.run.events import read_events
-from exp.study import trial
 
 CONF = str(Path(__file__).parent / "conf")
 WHITELIST = ("exp.*", "hydra_plugins.*", "optuna.*", "app.*")

@@ -1,4 +1,4 @@
-"""From a YAML file to a PaperTable; everything that is wrong with it is said here, naming the cell."""
+"""From a YAML file to a PaperTable. Every mistake in the file is reported here, with the cell's name."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from exp.analysis.tables.schema import (
     UNITS,
     USES,
     Cell,
-    Judging,
     PaperColumn,
     PaperRow,
     PaperTable,
     Published,
+    VerdictRules,
     label,
 )
 from exp.analysis.tables.search_points import read_search
@@ -108,7 +108,7 @@ def load(
         rows=rows,
         columns=columns,
         cells=_cells(raw, rows, columns, where),
-        judging=Judging(raw["tolerance"], int(raw["min_seeds"]), float(raw["widest"])),
+        judging=VerdictRules(raw["tolerance"], int(raw["min_seeds"]), float(raw["widest"])),
         notes=tuple(str(note) for note in raw["notes"]),
         added=given,
         config_dir=config_dir.resolve() if config_dir else None,
@@ -118,7 +118,7 @@ def load(
 
 
 class _Strict(yaml.SafeLoader):
-    """Refuses a key that stands twice: YAML keeps the last one and says nothing."""
+    """Refuses a key that appears twice: plain YAML silently keeps the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()

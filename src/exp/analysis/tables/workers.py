@@ -1,4 +1,4 @@
-"""Worker processes on this machine, each warm: started once, given one run after the other (exp.work.cell_trainer)."""
+"""Worker processes on this machine: each is started once and trains many runs (exp.training.cell_trainer)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from exp.errors import ExpError
 
-COMMAND = [sys.executable, "-m", "exp.work.cell_trainer"]
+COMMAND = [sys.executable, "-m", "exp.training.cell_trainer", "exp.train"]
 TAIL = 15  # lines of a log that are shown
 
 
@@ -120,8 +120,8 @@ class CellProcesses:
 
 def check_all(overrides: Sequence[tuple[str, Sequence[str]]], logs: Path, config_dir: Path | None) -> None:
     """Raises ExpError for the first config that cannot work, by the name it comes with."""
-    crew = CellProcesses(logs, 1, (), config_dir)
-    worker = crew.start(0)
+    pool = CellProcesses(logs, 1, (), config_dir)
+    worker = pool.start(0)
     try:
         for name, words in overrides:
             worker.send({"check": list(words)}, name)
@@ -132,7 +132,7 @@ def check_all(overrides: Sequence[tuple[str, Sequence[str]]], logs: Path, config
             if error := json.loads(line)["error"]:
                 raise ExpError(f"cell {name}: {error}")
     finally:
-        crew.release()
+        pool.release()
         worker.process.wait()
 
 
