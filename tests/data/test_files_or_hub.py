@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from exp.config.confdir import conf_dir
 from exp.data.files import Files
 from exp.data.files_or_hub import FilesOrHub
-from exp.data.hub import Hub
+from exp.data.hub import HubDataset
 from exp.errors import ExpError
 
 
@@ -40,7 +40,7 @@ def questions(path: Path, count: int) -> Path:
 )
 def test_without_files_it_is_the_hub(data, path, name, splits):
     found = option(f"data={data}")._source()
-    assert isinstance(found, Hub) and (found.path, found.name) == (path, name)
+    assert isinstance(found, HubDataset) and (found.path, found.name) == (path, name)
     assert (found.train_split, found.validation_split, found.test_split) == splits
 
 

@@ -13,9 +13,9 @@ from omegaconf import OmegaConf
 
 from exp.config.confdir import conf_dir
 from exp.data.base import RawData
+from exp.data.examples import Examples
 from exp.data.rows import Rows
 from exp.errors import ExpError
-from exp.task.base import Examples
 from exp.task.choices import ChoiceCollator, choices_of, real_choices, right_ones, without_padded_choices
 from exp.task.multiple_choice import MultipleChoice
 

@@ -14,9 +14,9 @@ from omegaconf import OmegaConf
 
 from exp.config.confdir import conf_dir
 from exp.data.base import HoldOut, RawData
+from exp.data.examples import Examples
 from exp.data.rows import Rows
 from exp.errors import ExpError
-from exp.task.base import Examples
 from exp.task.gold import Gold, gold_of
 from exp.task.question_answering import QuestionAnswering
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from exp.data.base import RawData
 from exp.data.files import Files
-from exp.data.hub import Hub
+from exp.data.hub import HubDataset
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class FilesOrHub(Files):
     def _roles(self) -> dict[str, Any]:
         return {**(self.roles or {}), **((self.hub_roles or {}) if self._from_hub() else {})}
 
-    def _source(self) -> Files | Hub:
+    def _source(self) -> Files | HubDataset:
         if self._from_hub():
-            return Hub(
+            return HubDataset(
                 path=self.hub_id,
                 name=self.hub_name,
                 revision=self.revision,

@@ -117,7 +117,7 @@ def hub_errors(path: str, revision: str | None) -> Iterator[None]:
 
 
 def _no_such_head(path: str, said: str) -> str:
-    """transformers lists the classes of all configs that have the head; their names without `Config` are the families."""
+    """transformers lists the config classes that have the head; their names without `Config` are the families."""
     head, _, fitting = said.partition("Model type should be one of ")
     own, auto_class = re.search(r"(\w+)Config'", head), re.search(r"AutoModel\w+", head)
     return (

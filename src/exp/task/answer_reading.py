@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from exp.data.examples import Examples
 from exp.metrics import names as metric_names
 from exp.task import pictures
-from exp.task.base import Answers, Examples, Floors, named_inputs
+from exp.task.base import Answers, Floors, named_inputs
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Len
 
+from exp.data.examples import Examples, TaskData
 from exp.data.rows import Rows
 from exp.errors import ExpError
 from exp.metrics import names as metric_names
 from exp.task import labels, pictures, tokens
 from exp.task.assemble import assemble, ids_of
-from exp.task.base import Answers, EvaluatedBatch, Examples, Floors, Head, TaskData, Untuned, named_inputs
+from exp.task.base import Answers, EvaluatedBatch, Floors, Head, Untuned, named_inputs
 from exp.task.choices import choices_of, right_ones, without_padded_choices
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from exp.data.base import RawData
     from exp.data.collate import Collator
-    from exp.data.features import Encoded, FeatureSet, Made
+    from exp.data.features import Encoded, EncodedRows, FeatureSet
 
 CONTEXT_COLUMN, CHOICES_COLUMN, LABEL_COLUMN, MAX_LENGTH = "context", "choices", "label", 128
 METRICS = ("accuracy",)
@@ -116,7 +117,7 @@ class MultipleChoice:
         tokens.without_length_options(processor)
         key = {"task": "multiple_choice", "max_length": allowed, **tokens.tokenizer_key(processor)}
 
-        def make(split: Examples) -> Made:
+        def make(split: Examples) -> EncodedRows:
             return _pairs(processor, split, allowed)
 
         return encode_splits(data, key, cache_dir, make, lambda split: split.targets)
@@ -160,11 +161,11 @@ class MultipleChoice:
         }
 
 
-def _pairs(tokenizer: Any, split: Examples, max_length: int) -> Made:
+def _pairs(tokenizer: Any, split: Examples, max_length: int) -> EncodedRows:
     """Fields hold all choices of a row end to end, and `choice_lengths` says where they part."""
     import numpy as np
 
-    from exp.data.features import Made, Ragged
+    from exp.data.features import EncodedRows, Ragged
 
     context, *questions = [cells for name, cells in split.inputs.items() if name not in CHOICES]
     choices = split.inputs["choices"]
@@ -175,7 +176,7 @@ def _pairs(tokenizer: Any, split: Examples, max_length: int) -> Made:
     ends = np.cumsum([0, *map(len, choices)])
     lengths = np.diff(fields["input_ids"].starts).astype(np.int32)
     rows = {name: Ragged(one.values, one.starts[ends]) for name, one in fields.items()}
-    return Made({**rows, "choice_lengths": Ragged(lengths, ends.astype(np.int64))}, kept={})
+    return EncodedRows({**rows, "choice_lengths": Ragged(lengths, ends.astype(np.int64))}, kept={})
 
 
 @dataclass(frozen=True)

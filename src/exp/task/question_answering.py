@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge
 
+from exp.data.examples import Examples, TaskData
 from exp.data.rows import Rows
 from exp.errors import ExpError
 from exp.metrics import names as metric_names
 from exp.task import gold, tokens
 from exp.task.answer_reading import AnswerReading
 from exp.task.assemble import assemble, ids_of
-from exp.task.base import Answers, EvaluatedBatch, Examples, Head, TaskData
+from exp.task.base import Answers, EvaluatedBatch, Head
 
 if TYPE_CHECKING:
     import torch
 
     from exp.data.base import RawData
     from exp.data.collate import Collator
-    from exp.data.features import Encoded, Made
+    from exp.data.features import Encoded, EncodedRows
 
 log = logging.getLogger("exp")
 MAX_LENGTH = 384
@@ -157,13 +158,13 @@ class QuestionAnswering:
             **tokens.tokenizer_key(processor),
         }
 
-        def make(split: Examples) -> Made:
+        def make(split: Examples) -> EncodedRows:
             # A split that is predicted alone stands in the place of the train split.
             return self._windows(processor, split, allowed, stride, trained=split is data.train and bool(data.evals))
 
         return encode_splits(data, key, cache_dir, make, lambda split: None)
 
-    def _windows(self, processor: Any, split: Examples, allowed: int, stride: int, trained: bool) -> Made:
+    def _windows(self, processor: Any, split: Examples, allowed: int, stride: int, trained: bool) -> EncodedRows:
         from exp.task import spans
 
         questions, contexts = split.inputs.values()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from exp.data.collate import Collator
-from exp.data.features import Made, Ragged
+from exp.data.features import EncodedRows, Ragged
 from exp.errors import ExpError
 from exp.task import tokens
 
@@ -25,7 +25,7 @@ POSITIONS = ("start_positions", "end_positions")  # a model's arguments; one tok
 class Windows:
     """`lost`: examples with an answer that no window holds as a whole."""
 
-    made: Made
+    made: EncodedRows
     lost: list[int]
 
 
@@ -89,7 +89,7 @@ def windows(
             for name, place in zip(POSITIONS, at, strict=True):
                 fields[name].append(np.asarray([place], np.int32))
     tokens.without_length_options(tokenizer)
-    made = Made(_ragged(fields), _ragged(kept), np.asarray(example, np.int64))
+    made = EncodedRows(_ragged(fields), _ragged(kept), np.asarray(example, np.int64))
     return Windows(made, [row for row, one in enumerate(gold or ()) if one.texts and row not in held])
 
 
@@ -132,7 +132,7 @@ def _ragged(columns: Mapping[str, list[Any]]) -> dict[str, Ragged]:
     return {name: Ragged.of(rows, rows[0].dtype) for name, rows in columns.items() if rows}
 
 
-def without(made: Made, examples: Sequence[int]) -> Made:
+def without(made: EncodedRows, examples: Sequence[int]) -> EncodedRows:
     """All windows but those of `examples`."""
     assert made.example is not None
     rows = np.flatnonzero(~np.isin(made.example, np.asarray(examples, np.int64)))
@@ -140,7 +140,7 @@ def without(made: Made, examples: Sequence[int]) -> Made:
     def taken(group: dict[str, Ragged]) -> dict[str, Ragged]:
         return {name: Ragged.of([one[row] for row in rows.tolist()], one.values.dtype) for name, one in group.items()}
 
-    return Made(taken(made.fields), taken(made.kept), made.example[rows])
+    return EncodedRows(taken(made.fields), taken(made.kept), made.example[rows])
 
 
 class SpanCollator(Collator):
