@@ -18,10 +18,10 @@ from exp.analysis.report.page import page
 from exp.analysis.report.payload import payload
 from exp.analysis.report.series import LONGEST, thinned
 from exp.analysis.table import short_keys
-from exp.options.confdir import conf_dir
 from exp.curves.curve import Series
 from exp.curves.verdict import Thresholds
 from exp.errors import ExpError
+from exp.options.confdir import conf_dir
 
 EVIL = "<script>alert(1)</script>"
 

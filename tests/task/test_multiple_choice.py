@@ -17,6 +17,7 @@ from exp.data.examples import Examples
 from exp.data.rows import Rows
 from exp.errors import ExpError
 from exp.task.choices import ChoiceCollator, choices_of, real_choices, right_ones, without_padded_choices
+from exp.task.forward import correct_outputs
 from exp.task.multiple_choice import MultipleChoice
 
 
@@ -174,7 +175,7 @@ def test_padded_choices_change_neither_loss_nor_gradient():
     torch.manual_seed(1)
     sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
     model = BertForMultipleChoice(BertConfig(vocab_size=9, **sizes)).eval()
-    model.register_forward_hook(without_padded_choices, with_kwargs=True)
+    correct_outputs(model, without_padded_choices)
 
     def loss_and_gradient(*groups):
         model.zero_grad()

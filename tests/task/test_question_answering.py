@@ -354,7 +354,7 @@ def test_padding_takes_no_part_in_the_loss(tokenizer, minilm):
             model(**SpanCollator(tokens.fills(tokenizer), left=False, pad_to_multiple_of=None)([one])) for one in items
         ]
         batch = collate(items)
-        output = without_padding(model, (), batch, model(**batch))
+        output = without_padding(batch, model(**batch))
         assert (output.start_logits[batch["attention_mask"] == 0] == -1e4).all()
         if not left:  # absolute positions move with padding on the left
             assert output.loss.item() == pytest.approx(sum(one.loss.item() for one in alone) / 2, rel=1e-5)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -18,10 +19,21 @@ from exp.errors import ExpError, nearest
 from exp.options.confdir import conf_dir, groups
 from exp.options.other_names import known_as
 
-if TYPE_CHECKING:
-    from exp.config.compose import Composer
-
 COMPOSING = (HydraException, OmegaConfBaseException, YAMLError)
+
+
+class Composes(Protocol):
+    """What has composed a config (exp.config.compose.Composer): it knows the keys and groups that were meant."""
+
+    @property
+    def loader(self) -> ConfigLoader: ...
+
+    @property
+    def name(self) -> str:
+        """Of the primary config."""
+        ...
+
+    def groups(self) -> list[str]: ...
 
 
 def while_composing(error: BaseException) -> bool:
@@ -34,13 +46,13 @@ def while_composing(error: BaseException) -> bool:
     return last is not None and str(last.tb_frame.f_globals.get("__name__")).startswith(("hydra.", "omegaconf."))
 
 
-def explained(error: BaseException, words: Sequence[str], composer: Composer | None = None) -> ExpError:
+def explained(error: BaseException, words: Sequence[str], composer: Composes | None = None) -> ExpError:
     """What Hydra found, in one line.
 
     Args:
         error: One for which `while_composing` holds.
         words: The command line's overrides.
-        composer: What composed them; it knows the keys and groups that were meant.
+        composer: What composed them, for keys and groups that are close.
     """
     if isinstance(error, OverrideParseException):
         return _unreadable(error)
@@ -106,7 +118,7 @@ def _listing(option: str, known: Sequence[str]) -> str:
     return "" if not close and len(known) <= 12 else f" All of them: {', '.join(sorted(known))}"
 
 
-def _no_such_key(wrong: str, words: Sequence[str], composer: Composer | None) -> ExpError:
+def _no_such_key(wrong: str, words: Sequence[str], composer: Composes | None) -> ExpError:
     if (elsewhere := known_as(wrong)) is not None:
         return ExpError(f"{wrong}: no such key{elsewhere}")
     known = {*known_keys(words, composer), *composer.groups()} if composer else set()
@@ -122,7 +134,7 @@ def near_key(wrong: str, known: set[str]) -> str:
     return nearest(wrong, known) or "; python -m exp.train --cfg job lists every key"
 
 
-def known_keys(words: Sequence[str], composer: Composer) -> set[str]:
+def known_keys(words: Sequence[str], composer: Composes) -> set[str]:
     """Dotted keys of the config that the group choices in `words` give; empty if even that fails."""
     names = set(composer.groups())
     choices = [word for word in words if word.partition("=")[0].lstrip("+~") in names and "," not in word]

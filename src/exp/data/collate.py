@@ -1,4 +1,4 @@
-"""Rows of unequal length to one batch of tensors, padded to the longest row of that batch."""
+"""Rows of unequal length to one batch of tensors, each field padded to its longest row in that batch."""
 
 from __future__ import annotations
 
@@ -28,16 +28,17 @@ class Collator:
         self.target_dtype = target_dtype
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
-        """int64 tensors [rows, longest]; `labels` likewise where they have a fill, else [rows, ...] of target_dtype."""
+        """int64 tensors [rows, longest of the field]. `labels` likewise where they have a fill, else [rows, ...] of
+        target_dtype."""
         import numpy as np
         import torch
 
-        longest = max(len(row["input_ids"]) for row in rows)
-        longest = -(-longest // self.multiple) * self.multiple
         batch: dict[str, Tensor] = {}
         for key, fill in self.fills.items():
             if key not in rows[0]:
                 continue
+            longest = max(len(row[key]) for row in rows)  # labels may be another text than the input
+            longest = -(-longest // self.multiple) * self.multiple
             padded = np.full((len(rows), longest), fill, dtype=np.int64)
             for number, row in enumerate(rows):
                 values = row[key]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class Dice:
@@ -12,7 +15,7 @@ class Dice:
     def __init__(self, seed: int) -> None:
         self._next = random.Random(seed).random
 
-    def pick(self, choices: Sequence[str]) -> str:
+    def pick(self, choices: Sequence[T]) -> T:
         return choices[int(self._next() * len(choices))]
 
     def chance(self, probability: float) -> bool:

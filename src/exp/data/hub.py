@@ -30,6 +30,7 @@ class HubDataset(Sampled):
     validation_share: Annotated[float, Gt(0), Lt(1)]
     split_seed: Annotated[int, Ge(0)]
     id_column: str | None
+    roles: dict[str, Any] | None = None  # not in configs of the first version
 
     def __post_init__(self) -> None:
         if self.path is None:
@@ -39,11 +40,6 @@ class HubDataset(Sampled):
 
     def columns(self) -> None:
         """Known only when the Hub has been asked."""
-
-    @property
-    def roles(self) -> dict[str, Any]:
-        """The names of labels are known only when the Hub has been asked."""
-        return {}
 
     def read(self) -> RawData:
         assert self.path is not None
@@ -55,7 +51,7 @@ class HubDataset(Sampled):
             train=train,
             evals={} if self.validation_split is None else {"": _rows(loaded, path, self.validation_split)},
             tests={} if self.test_split is None else {"": _rows(loaded, path, self.test_split)},
-            roles=_own_names(loaded[self.train_split]),
+            roles={**_own_names(loaded[self.train_split]), **(self.roles or {})},
             id_column=self.id_column,
             hold_out=HoldOut(self.validation_share, self.split_seed) if self.validation_split is None else None,
             max_train_samples=self.max_train_samples,

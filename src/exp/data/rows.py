@@ -45,38 +45,29 @@ class Rows:
 
     def __contains__(self, name: str) -> bool:
         """Whether the file has the column, be it one that `column` refuses."""
-        return name in self.columns or name in self.refused or self._outer(name) is not None
+        return name in self.columns or name in self.refused or self._nested(name) is not None
 
     def column(self, name: str) -> list[Any]:
-        """`question.stem` is the key `stem` of the objects in the column `question`.
+        """`a.b` is the key b of the objects in column a, where no column has that name.
 
         Raises ExpError for a column that is not there, occurs twice, or holds broken text.
         """
         if name in self.refused:
             raise ExpError(self.refused[name])
-        if name not in self.columns and (outer := self._outer(name)) is not None:
-            return self._inner(outer, name.removeprefix(f"{outer}."))
         if name not in self.columns:
+            nested = self._nested(name)
+            if nested is not None:
+                return nested
             raise ExpError(f"{self.path} has no column {name!r}{nearest(name, map(shortened_name, self.columns))}")
         return self.columns[name]
 
-    def _outer(self, name: str) -> str | None:
-        """The column of objects that a dotted name begins with."""
-        outer = name.partition(".")[0]
-        cells = self.columns.get(outer, ()) if outer != name else ()
-        return outer if any(isinstance(cell, dict) for cell in cells) else None
-
-    def _inner(self, outer: str, keys: str) -> list[Any]:
-        found = []
-        for row, cell in enumerate(self.columns[outer]):
-            for key in keys.split("."):
-                if not isinstance(cell, dict):
-                    raise ExpError(
-                        f"{self.where(row)}: {shortened(cell)} where an object with the key {key!r} should be"
-                    )
-                cell = cell.get(key)
-            found.append(cell)
-        return found
+    def _nested(self, name: str) -> list[Any] | None:
+        """None where no object has the key."""
+        column, dot, key = name.partition(".")
+        cells = self.columns.get(column, []) if dot else []
+        if not any(isinstance(cell, dict) and key in cell for cell in cells):
+            return None
+        return [cell.get(key) if isinstance(cell, dict) else None for cell in cells]
 
     def where(self, row: int) -> str:
         """`a.csv, line 12`, or `a.parquet, row 3`."""

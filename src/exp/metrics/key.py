@@ -12,7 +12,7 @@ from exp.metrics.names import greater_is_better
 
 KINDS = ("train", "eval", "test")
 # Endings of names under eval/ that measure speed or size and not quality.
-SPEEDS = ("runtime", "seconds", "per_second", "examples", "steps", "epoch")
+SPEEDS = ("runtime", "seconds", "per_second", "examples", "steps", "epoch", "length")
 
 
 @dataclass(frozen=True, order=True)

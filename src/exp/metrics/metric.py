@@ -15,6 +15,7 @@ import evaluate
 from datasets import Features, Value
 from datasets import Sequence as ListOf
 
+from exp.metrics import likelihood
 from exp.metrics.names import METRICS, check, produced
 from exp.metrics.scores import compute
 
@@ -23,10 +24,12 @@ ANSWERS = {
     "regression": Value("float64"),
     "multi_label": ListOf(Value("int64")),
     "tags": ListOf(Value("string")),
+    "text": Value("string"),
     "spans": Value("string"),
     "choices": Value("int64"),
+    **{kind: ListOf(Value("float64")) for kind in likelihood.KINDS},
 }
-REFERENCES = {**ANSWERS, "spans": ListOf(Value("string"))}
+REFERENCES = {**ANSWERS, **dict.fromkeys(("text", "spans"), ListOf(Value("string")))}  # a text may have several
 
 
 class Scores(evaluate.Metric):

@@ -9,9 +9,13 @@ from dataclasses import dataclass
 
 from exp.errors import ExpError, nearest
 
-# What a task's answers are: a class a row, a number a row, any number of labels a row, a tag for each word, a part of a
-# text, one of the row's own choices.
-KINDS = ("single_label", "regression", "multi_label", "tags", "spans", "choices")
+# What a task's answers are: a class a row, a number a row, any number of labels a row, a tag for each word, the
+# likelihood of a row's tokens, one after the other or where they were masked, a text, a part of a text, one of the
+# row's own choices.
+KINDS = (
+    *("single_label", "regression", "multi_label", "tags", "next_tokens", "masked_tokens"),
+    *("text", "spans", "choices"),
+)
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class MetricSpec:
     needs_scores: bool = False
 
 
-SINGLE, REGRESSION, MULTI, TAGS, SPANS, CHOICES = ((kind,) for kind in KINDS)
+SINGLE, REGRESSION, MULTI, TAGS, NEXT, MASKED, TEXT, SPANS, CHOICES = ((kind,) for kind in KINDS)
 
 METRICS = {
     "accuracy": MetricSpec(SINGLE + TAGS + CHOICES),  # of rows; of words with tags
@@ -63,6 +67,22 @@ METRICS = {
     "entity_f1": MetricSpec(TAGS),
     "entity_precision": MetricSpec(TAGS),
     "entity_recall": MetricSpec(TAGS),
+    "perplexity": MetricSpec(NEXT + MASKED, lowest=1.0, highest=math.inf, greater_is_better=False),  # a token
+    "perplexity_word": MetricSpec(NEXT, lowest=1.0, highest=math.inf, greater_is_better=False),
+    "bits_per_byte": MetricSpec(NEXT, highest=math.inf, greater_is_better=False),
+    "token_accuracy": MetricSpec(NEXT + MASKED),
+    # From 0 to 100, as papers and sacrebleu report them; see exp.metrics.text.
+    "rouge1": MetricSpec(TEXT, highest=100.0),
+    "rouge2": MetricSpec(TEXT, highest=100.0),
+    "rougeL": MetricSpec(TEXT, highest=100.0),
+    "rougeLsum": MetricSpec(TEXT, highest=100.0),
+    "bleu": MetricSpec(TEXT, highest=100.0),  # what follows the _ is sacrebleu's tokenizer; without one: 13a
+    "bleu_intl": MetricSpec(TEXT, highest=100.0),
+    "bleu_zh": MetricSpec(TEXT, highest=100.0),
+    "bleu_char": MetricSpec(TEXT, highest=100.0),
+    "bleu_none": MetricSpec(TEXT, highest=100.0),
+    "chrf": MetricSpec(TEXT, highest=100.0),
+    "chrf_pp": MetricSpec(TEXT, highest=100.0),  # chrF++: words count too
     "exact_match": MetricSpec(SPANS),
     # Of the questions that have an answer, and of those that have none; the names are those of SQuAD 2.0's script.
     "HasAns_exact": MetricSpec(SPANS),

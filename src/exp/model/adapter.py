@@ -22,15 +22,21 @@ log = logging.getLogger(__name__)
 # Query and value projections, as in the LoRA paper; ModernBERT has one matrix for query, key and value.
 TARGETS = {
     "albert": ("query", "value"),
+    "bart": ("q_proj", "v_proj"),
     "bert": ("query", "value"),
     "camembert": ("query", "value"),
     "deberta": ("in_proj",),
     "deberta-v2": ("query_proj", "value_proj"),
     "distilbert": ("q_lin", "v_lin"),
     "electra": ("query", "value"),
+    "m2m_100": ("q_proj", "v_proj"),
+    "marian": ("q_proj", "v_proj"),
+    "mbart": ("q_proj", "v_proj"),
     "modernbert": ("Wqkv",),
     "mpnet": ("q", "v"),
+    "pegasus": ("q_proj", "v_proj"),
     "roberta": ("query", "value"),
+    "t5": ("q", "v"),
     "xlm-roberta": ("query", "value"),
 }
 Rank = Annotated[int, Ge(1)]
@@ -226,12 +232,15 @@ def targets(model: PreTrainedModel, named: Sequence[str] | None) -> list[str]:
 def trained_whole(model: PreTrainedModel) -> list[str]:
     """Modules that are trained as they are: the head, and a pooler that the checkpoint lacked.
 
+    A language model has no head of its own: its output layer is the checkpoint's, and mostly its embedding table.
+
     Raises ExpError for options of the model that an adapter would make void.
     """
     prefix = model.base_model_prefix
-    whole = [
+    outside = [
         name for name, child in model.named_children() if name != prefix and next(child.parameters(), None) is not None
     ]
+    whole = outside if model.get_output_embeddings() is None else []
     drawn = {name.rsplit(".", 1)[0] for name in drawn_parameters(model) if name.startswith(f"{prefix}.")}
     if any(".layer" in name for name in drawn):
         raise ExpError(

@@ -59,7 +59,7 @@ def card(folder: Path, record: Mapping[str, Any], result: Mapping[str, Any], pic
         result.get("saved_step"),
     )
     name = repo_id or f"{kind}-{data['name'].replace('/', '-')}"
-    labels = ", ".join(data["label_names"]) if data["label_names"] else "a score (regression)"
+    labels = data.get("predicts") or ", ".join(data["label_names"] or ()) or "a score (regression)"
     sections = [
         f"---\n{_metadata(record, measured, name)}\n---",
         f"# {kind} fine-tuned on {data['name']}",
@@ -72,7 +72,7 @@ def card(folder: Path, record: Mapping[str, Any], result: Mapping[str, Any], pic
         "## Recipe\n\n" + _table(("setting", "value"), _recipe(config)),
         "## Versions\n\n" + _versions(record),
         "## How to make it again\n\n" + _again(folder, record),
-        "## How to use it\n\n" + _usage(repo_id, data["pipeline"], data["inputs"]),
+        "## How to use it\n\n" + _usage(repo_id, data),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -187,9 +187,11 @@ def overrides(folder: Path, record: Mapping[str, Any]) -> list[str]:
     return [word for word in words or [] if not word.lstrip("+~").startswith(("hydra.", "tracker", "hub.", "resume="))]
 
 
-def _usage(repo_id: str | None, pipeline: str, columns: Sequence[str]) -> str:
-    place = repo_id or "<this folder>"
-    texts = ", ".join(f'"{key}": "..."' for key in ("text", "text_pair")[: len(columns)])
+def _usage(repo_id: str | None, data: Mapping[str, Any]) -> str:
+    place, pipeline = repo_id or "<this folder>", data["pipeline"]
+    if "usage" in data:  # of a task that transformers has no pipeline for
+        return f"```python\n{data['usage'].replace('PLACE', place)}\n```"
+    texts = ", ".join(f'"{key}": "..."' for key in ("text", "text_pair")[: len(data["inputs"])])
     given = f"{{{texts}}}" if pipeline == "text-classification" else '"..."'
     return (
         "```python\nfrom transformers import pipeline\n\n"

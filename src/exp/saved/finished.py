@@ -141,8 +141,7 @@ def load_model(run: Finished) -> Model:
         raise ExpError(f"{place} cannot be loaded: {str(error).strip().splitlines()[0]}") from error
     if absent := sorted(info["missing_keys"]):
         raise ExpError(f"{place / WEIGHTS} is not whole: {absent[0]} is missing")
-    if head.forward_hook is not None:
-        module.register_forward_hook(head.forward_hook, with_kwargs=True)
+    head.prepare(module, processor)
     forget_last_run()
     with whitelisted():
         multiple = as_trained(run.config, module)
@@ -150,6 +149,7 @@ def load_model(run: Finished) -> Model:
     evaluator = Evaluator(
         task=task,
         reading=task.reading(run.facts),
+        processor=processor,
         collator=task.collate(processor, multiple, run.facts["label_names"]),
         batch_size=run.config["per_device_eval_batch_size"],
         device=accelerator.device,

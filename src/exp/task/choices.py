@@ -153,17 +153,14 @@ def real_choices(attention_mask: Tensor) -> Tensor:
     return attention_mask.sum(-1) > 1
 
 
-def without_padded_choices(model: Any, arguments: Any, batch: Mapping[str, Any], output: Any) -> Any:
-    """A forward hook: padded choices get the lowest logit, and the loss is that of the others."""
+def without_padded_choices(batch: Mapping[str, Any], output: Any) -> Any:
+    """Padded choices get the lowest logit, and the loss is that of the others."""
     from torch.nn.functional import cross_entropy
 
     real = real_choices(batch["attention_mask"])
     if real.all():
         return output
-    masked = output.logits.masked_fill(~real, -1e4)  # fp16 holds it, and e^-1e4 is 0 beside any logit
+    output.logits = output.logits.masked_fill(~real, -1e4)  # fp16 holds it, and e^-1e4 is 0 beside any logit
     if output.loss is not None:
-        labels = batch["labels"]
-        # What an adapter has added to the loss stays.
-        output.loss = output.loss - cross_entropy(output.logits, labels) + cross_entropy(masked, labels)
-    output.logits = masked
+        output.loss = cross_entropy(output.logits, batch["labels"])
     return output

@@ -19,6 +19,7 @@ from exp.task import labels, pictures, tokens
 from exp.task.assemble import assemble, ids_of
 from exp.task.base import Answers, EvaluatedBatch, Floors, Head, Untuned, named_inputs
 from exp.task.choices import choices_of, right_ones, without_padded_choices
+from exp.task.forward import correct_outputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +32,17 @@ if TYPE_CHECKING:
 
 CONTEXT_COLUMN, CHOICES_COLUMN, LABEL_COLUMN, MAX_LENGTH = "context", "choices", "label", 128
 METRICS = ("accuracy",)
+# transformers has no pipeline for the task.
+_USAGE = """import torch
+from transformers import AutoModelForMultipleChoice, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("PLACE")
+model = AutoModelForMultipleChoice.from_pretrained("PLACE")
+context, choices = "Anna is hungry.", ["She eats an apple.", "She reads a book."]
+batch = tokenizer([context] * len(choices), choices, padding=True, return_tensors="pt")
+with torch.no_grad():
+    logits = model(**{key: value[None] for key, value in batch.items()}).logits
+print(choices[logits.argmax()])"""
 CHOICES = ("choices", "names")  # of a row, among the inputs: their texts, and what the label column calls them
 RESERVED = ("id", "label", "prediction", "scores", *CHOICES)
 
@@ -67,7 +79,7 @@ class MultipleChoice:
         return named
 
     def read(self, raw: RawData) -> TaskData:
-        facts = self._columns(raw.roles)
+        facts = {**self._columns(raw.roles), "predicts": "the right one of several choices", "usage": _USAGE}
 
         def split(rows: Rows, labelled: bool) -> Examples:
             found = self.examples(rows, facts, labelled=labelled)
@@ -106,7 +118,7 @@ class MultipleChoice:
             peft_task="SEQ_CLS",  # peft has no other for one score a text
             pipeline="multiple-choice",
             max_length=data.max_length,
-            forward_hook=without_padded_choices,
+            prepare=_prepare,
         )
 
     def encode(self, data: TaskData, processor: Any, cache_dir: Path) -> Encoded:
@@ -159,6 +171,10 @@ class MultipleChoice:
             "choices_columns": columns,
             "label_column": self.label_column or roles.get("label_column") or LABEL_COLUMN,
         }
+
+
+def _prepare(model: Any, processor: Any) -> None:
+    correct_outputs(model, without_padded_choices)
 
 
 def _pairs(tokenizer: Any, split: Examples, max_length: int) -> EncodedRows:

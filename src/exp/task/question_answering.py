@@ -18,6 +18,7 @@ from exp.task import gold, tokens
 from exp.task.answer_reading import AnswerReading
 from exp.task.assemble import assemble, ids_of
 from exp.task.base import Answers, EvaluatedBatch, Head
+from exp.task.forward import correct_outputs
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +32,17 @@ MAX_LENGTH = 384
 METRICS = ("f1", "exact_match")
 PARTS = ("HasAns_f1", "HasAns_exact", "NoAns_f1")  # where "no answer" is one; NoAns_exact is the same as NoAns_f1
 ID_COLUMN = "id"
+# transformers 5 has no pipeline for the task.
+_USAGE = """import torch
+from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("PLACE")
+model = AutoModelForQuestionAnswering.from_pretrained("PLACE")
+batch = tokenizer("Where did Anna go?", "Anna went to Paris on Monday.", return_tensors="pt")
+with torch.no_grad():
+    output = model(**batch)
+start, end = output.start_logits.argmax(), output.end_logits.argmax()
+print(tokenizer.decode(batch["input_ids"][0, start : end + 1]))"""
 
 
 @dataclass(frozen=True)
@@ -77,7 +89,8 @@ class QuestionAnswering:
 
     def read(self, raw: RawData) -> TaskData:
         question, context, answers = self.columns_of(raw.roles)
-        facts: dict[str, Any] = {"inputs": [question, context], "label_column": answers}
+        said = {"predicts": "an answer that stands in the text", "usage": _USAGE}
+        facts: dict[str, Any] = {"inputs": [question, context], "label_column": answers, **said}
         ids = self.id_column or raw.id_column or raw.roles.get("id_column")
 
         def split(rows: Rows, labelled: bool) -> tuple[Rows, Examples]:
@@ -130,8 +143,6 @@ class QuestionAnswering:
         return Examples(list(range(len(rows))), inputs, targets)
 
     def head(self, data: TaskData) -> Head:
-        from exp.task.spans import without_padding
-
         return Head(
             auto_class="AutoModelForQuestionAnswering",
             labels=None,
@@ -140,7 +151,7 @@ class QuestionAnswering:
             peft_task="QUESTION_ANS",
             pipeline="question-answering",
             max_length=data.max_length,
-            forward_hook=without_padding,
+            prepare=_prepare,
         )
 
     def encode(self, data: TaskData, processor: Any, cache_dir: Path) -> Encoded:
@@ -222,6 +233,12 @@ class QuestionAnswering:
     def _column(self, which: str, roles: Mapping[str, Any]) -> str:
         name = f"{which}_column"
         return getattr(self, name) or roles.get(name) or which
+
+
+def _prepare(model: Any, processor: Any) -> None:
+    from exp.task.spans import without_padding
+
+    correct_outputs(model, without_padding)
 
 
 def _articles(rows: Rows, contexts: Sequence[str]) -> Sequence[Any]:

@@ -158,8 +158,8 @@ class SpanCollator(Collator):
         return batch
 
 
-def without_padding(model: Any, arguments: Any, batch: Mapping[str, Any], output: Any) -> Any:
-    """A forward hook: padding cannot be an answer, and takes no part in the loss.
+def without_padding(batch: Mapping[str, Any], output: Any) -> Any:
+    """Padding cannot be an answer, and takes no part in the loss.
 
     transformers has it in the softmax, so that a row's loss there depends on the longest row beside it. Where no row is
     padded the numbers are the same.
@@ -169,13 +169,12 @@ def without_padding(model: Any, arguments: Any, batch: Mapping[str, Any], output
     mask = batch["attention_mask"].bool()
     if mask.all():
         return output
-    logits = (output.start_logits, output.end_logits)
-    masked = [one.masked_fill(~mask, -1e4) for one in logits]  # fp16 holds it, and e^-1e4 is 0 beside any logit
+    # fp16 holds it, and e^-1e4 is 0 beside any logit
+    start, end = (one.masked_fill(~mask, -1e4) for one in (output.start_logits, output.end_logits))
     if output.loss is not None:
-        wanted = [batch[name] for name in POSITIONS]
-        own, without = (sum(map(cross_entropy, pair, wanted)) / 2 for pair in (logits, masked))
-        output.loss = output.loss - own + without  # what an adapter has added to the loss stays
-    output.start_logits, output.end_logits = masked
+        first, last = (batch[name] for name in POSITIONS)
+        output.loss = (cross_entropy(start, first) + cross_entropy(end, last)) / 2
+    output.start_logits, output.end_logits = start, end
     return output
 
 

@@ -149,9 +149,8 @@ def build(config: Mapping[str, Any]) -> Parts:
     set_seed(settings.init_seed)  # before the head is drawn
     head = task.head(data)
     model = source.model(head, processor, **adapter.load_kwargs())
+    head.prepare(model, processor)
     model = adapter.apply(model, steps.total_steps, head.peft_task)
-    if head.forward_hook is not None:
-        model.register_forward_hook(head.forward_hook, with_kwargs=True)
     if settings.gradient_checkpointing:
         model.activation_checkpointing_enable()
     speed = make(config["speed"], "speed")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from exp.config.command_line import Command, value_of
 from exp.config.compose import compose, plain
-from exp.options.confdir import groups
 from exp.config.grammar import quoted
 from exp.errors import ExpError
+from exp.options.confdir import groups
 from exp.run import ranks
 from exp.run.continuation import FREE, interrupted_run
 from exp.training.claim import TIME, written_dir
