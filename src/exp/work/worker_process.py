@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def _read(size: int) -> bytes:
-    """Exactly `size` bytes, past Python's buffer. The coordinator keeps standard input open and closes it to stop the worker."""
+    """Exactly `size` bytes, past Python's buffer, because the coordinator stops the worker through the same input."""
     got = b""
     while len(got) < size:
         piece = os.read(sys.stdin.fileno(), size - len(got))
