@@ -9,8 +9,8 @@ from omegaconf import OmegaConf
 
 from exp.config.targets import make
 from exp.data.base import RawData
+from exp.data.examples import TaskData
 from exp.data.rows import Rows
-from exp.task.base import TaskData
 
 CONF = Path(__file__).parents[1] / "conf"
 

@@ -127,6 +127,8 @@ def _rows(run: Finished, path: Path) -> Rows:
 
     node = run.config["data"]
     readers.require_file(path, "file")
+    if path.suffix == ".txt":  # a row a line, of the only column there is
+        return readers.read(path, ReadOptions(format="text", names=list(run.facts["inputs"][:1])))
     own = str(node.get("train_file") or "").removesuffix(".gz").rpartition(".")[2]
     if own and own == path.name.removesuffix(".gz").rpartition(".")[2]:
         return readers.read(path, ReadOptions(**{name: node.get(name) for name in ReadOptions.__dataclass_fields__}))

@@ -32,6 +32,8 @@ FILES = {
     "words.conll": "a O\n\nb O\n",
     "words.conllu": "1\ta\t_\tX\tX\t_\t_\t_\t_\t_\n\n",
     "many.tsv": "a\t1\tid1\n",
+    "text.txt": "a line\n",
+    "chats.jsonl": '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n',
 }
 GIVEN = {
     "data=files": ["data.train_file=train.csv"],
@@ -39,6 +41,12 @@ GIVEN = {
     **{
         f"data={name}": ["data.path=.", *(f"data.{split}_file={file}" for split in ("train", "validation", "test"))]
         for name, file in (("wnut17", "words.conll"), ("eslspok", "words.conllu"), ("goemotions", "many.tsv"))
+    },
+    "data=tiny_shakespeare": ["data.path=.", "data.file=text.txt"],
+    **{f"data={name}": ["data.path=.", "data.file=chats.jsonl"] for name in ("self_instruct", "kto_demo")},
+    **{
+        f"task={name}": ["data=tiny_shakespeare", "data.path=.", "data.file=text.txt"]
+        for name in ("causal_lm", "masked_lm")
     },
     "task=multi_label": ["data=files", "data.train_file=many.jsonl"],
     "task=token_classification": ["data=files", "data.train_file=words.jsonl"],

@@ -87,6 +87,7 @@ def plain_loop(*overrides: str) -> tuple[Recorder, Parts]:
     torch.manual_seed(settings.dropout_seed)
     for epoch in range(int(settings.num_train_epochs)):
         generator = torch.Generator().manual_seed(settings.data_seed + epoch)
+        train.begin_epoch(epoch, settings.data_seed)
         order = torch.randperm(len(train), generator=generator).tolist()
         size = settings.per_device_train_batch_size
         chunks = [order[i : i + size] for i in range(0, len(order), size)]
@@ -127,7 +128,8 @@ def plain_evaluation(parts: Parts) -> dict[str, float]:
                 units = parts.task.units(batch)
                 losses.append(output.loss.item() * units if units else 0.0)
                 counts.append(units)
-                answers.append(parts.task.answer(EvaluatedBatch(parts.model, batch, output, features, [row])))
+                one = EvaluatedBatch(parts.model, batch, output, features, [row], parts.processor)
+                answers.append(parts.task.answer(one))
         together = {name: [one[name][0] for one in answers] for name in answers[0]}
         table = parts.reading.decode(together, features, examples)
         if reading is None:

@@ -60,8 +60,52 @@ def token_classification(folder: Path) -> list[str]:
     return [*_write(folder, row), "task=token_classification", "task.max_length=8", "task.stride=2"]
 
 
+def causal_lm(folder: Path) -> list[str]:
+    """Documents that run on in blocks, with a block that is shorter than the others."""
+
+    def row(dice: random.Random) -> dict[str, Any]:
+        return {"text": " ".join(_sentence(dice))}
+
+    return [*_write(folder, row), "task=causal_lm", "model=gpt2_tiny", "task.block_size=8", "task.max_new_tokens=5"]
+
+
+def causal_lm_packed(folder: Path) -> list[str]:
+    """Documents that share rows and do not see each other, drawn continuations."""
+    return [
+        *[word for word in causal_lm(folder) if "block_size" not in word],
+        *("model=llama_tiny", "task.packing=true", "task.block_size=16", "task.do_sample=true", "task.top_k=5"),
+    ]
+
+
+def causal_lm_chats(folder: Path) -> list[str]:
+    """Chats of one or two turns, some cut at their beginning."""
+
+    def row(dice: random.Random) -> dict[str, Any]:
+        turns = []
+        for _ in range(dice.randint(1, 2)):
+            words = _sentence(dice)
+            turns.append({"role": "user", "content": " ".join(words)})
+            turns.append({"role": "assistant", "content": " ".join(sorted(words)[:3])})
+        return {"messages": turns}
+
+    words = ["task=causal_lm", "task.messages_column=messages", "task.block_size=40", "task.truncation=left"]
+    return [*_write(folder, row), *words, "model=llama_tiny", "task.max_new_tokens=5"]
+
+
+def masked_lm(folder: Path) -> list[str]:
+    def row(dice: random.Random) -> dict[str, Any]:
+        return {"text": " ".join(_sentence(dice))}
+
+    return [*_write(folder, row), "task=masked_lm", "task.block_size=8", "task.whole_word_masking=true"]
+
+
+# By the task's name, after a dash the way in which it is used.
 TASKS: dict[str, Callable[[Path], list[str]]] = {
     "text_classification": text_classification,
     "multi_label": multi_label,
     "token_classification": token_classification,
+    "causal_lm": causal_lm,
+    "causal_lm-packed": causal_lm_packed,
+    "causal_lm-chats": causal_lm_chats,
+    "masked_lm": masked_lm,
 }

@@ -17,7 +17,7 @@ NO_DROPOUT = ["model.dropout=0", "tracker=none"]
 
 
 def test_every_task_of_conf_is_here():
-    assert {path.stem for path in (conf_dir() / "task").glob("*.yaml")} == set(TASKS)
+    assert {path.stem for path in (conf_dir() / "task").glob("*.yaml")} == {name.partition("-")[0] for name in TASKS}
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_accumulation_changes_no_loss(task, loop, words, tmp_path):
             "num_train_epochs=1",
         )
         found.append([value for key in ("train/loss", "train/grad_norm") for _, value in recorder.of(key)])
-    assert len(found[0]) == 12 and all(map(math.isfinite, found[0]))
+    assert len(found[0]) >= 6 and all(map(math.isfinite, found[0]))
     assert found[1] == pytest.approx(found[0], rel=1e-5) and found[2] == pytest.approx(found[0], rel=1e-5)
 
 

@@ -9,8 +9,8 @@ import pytest
 from tests.reading import option, rows
 from tests.reading import raw as raw_of
 
+from exp.data.examples import TaskData
 from exp.errors import ExpError
-from exp.task.base import TaskData
 
 TEXTS = ["one two three", "a much longer sentence, with commas", "four", "five six"]
 

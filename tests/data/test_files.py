@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from tests.reading import option, read
 
+from exp.data.examples import TaskData
 from exp.errors import ExpError
-from exp.task.base import TaskData
 
 ROWS = [{"text": f'said "{number}", then\tleft', "label": ("no", "yes", "maybe")[number % 3]} for number in range(30)]
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from tests.reading import option, read
 
+from exp.data.examples import TaskData
 from exp.data.glue import METRICS, TASKS
 from exp.errors import ExpError
-from exp.task.base import TaskData
 
 
 def get(name: str, path: Path | None, task: dict | None = None, **changes) -> TaskData:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from tests.reading import option, read
 
+from exp.data.examples import TaskData
 from exp.errors import ExpError
-from exp.task.base import TaskData
 
 
 def default(**changes) -> TaskData:

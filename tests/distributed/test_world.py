@@ -7,31 +7,31 @@ import math
 import pytest
 import torch
 
-from exp.distributed.world import ALONE, Many
+from exp.distributed.world import SINGLE_PROCESS, ProcessGroupWorld
 
 
-def process(rank: int, size: int) -> Many:
+def process(rank: int, size: int) -> ProcessGroupWorld:
     """One of several processes, without the others."""
-    made = object.__new__(Many)
+    made = object.__new__(ProcessGroupWorld)
     made.rank, made.size = rank, size
     return made
 
 
 def test_one_process_weighs_micro_batches_by_their_units():
     losses, units = torch.tensor([1.0, 4.0, 2.5]), [3, 1, 4]
-    parts = [ALONE.weigh(loss, count, sum(units)) for loss, count in zip(losses, units, strict=True)]
+    parts = [SINGLE_PROCESS.weigh(loss, count, sum(units)) for loss, count in zip(losses, units, strict=True)]
     assert sum(parts).item() == pytest.approx((3 * 1.0 + 1 * 4.0 + 4 * 2.5) / 8)
-    assert ALONE.total(7) == 7 and ALONE.share([4, 2]) == [4, 2] and ALONE.takes([4])
+    assert SINGLE_PROCESS.total(7) == 7 and SINGLE_PROCESS.share([4, 2]) == [4, 2] and SINGLE_PROCESS.takes([4])
 
 
 def test_a_step_of_one_micro_batch_is_left_to_the_last_bit():
     loss = torch.tensor(0.1234567)
-    assert ALONE.weigh(loss, 5, 5) is loss
+    assert SINGLE_PROCESS.weigh(loss, 5, 5) is loss
 
 
 def test_a_micro_batch_without_units_adds_nothing_and_keeps_its_graph():
     loss = torch.tensor(math.nan, requires_grad=True)
-    part = ALONE.weigh(loss, 0, 5)
+    part = SINGLE_PROCESS.weigh(loss, 0, 5)
     assert part.item() == 0.0
     part.backward()
     assert loss.grad.item() == 0.0

@@ -9,8 +9,8 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from exp.data.examples import Examples, TaskData
 from exp.model.tiny import SPECIAL, vocabulary
-from exp.task.base import Examples, TaskData
 from tests.model.test_pretrained import head_of
 from tests.optim.test_options import make
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from exp.data.base import HoldOut
+from exp.data.examples import Examples
 from exp.errors import ExpError
 from exp.task.assemble import assemble, carve, fingerprint, ids_of, sample
-from exp.task.base import Examples
 from tests.reading import raw, rows
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from exp.data.examples import Examples
 from exp.errors import ExpError
-from exp.task.base import Examples
 from exp.task.multi_label import MultiLabelReading
 from tests.reading import option, raw, rows
 

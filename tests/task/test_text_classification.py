@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from exp.data.examples import Examples
 from exp.errors import ExpError
-from exp.task.base import Examples, Floors
+from exp.task.base import Floors
 from exp.task.pictures import Confusion, Scatter
 from exp.task.text_classification import TextReading
 from tests.reading import option, raw, rows

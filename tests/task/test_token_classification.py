@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from exp.data.examples import Examples
 from exp.errors import ExpError
-from exp.task.base import EvaluatedBatch, Examples
+from exp.task.base import EvaluatedBatch
 from exp.task.pictures import Confusion
 from exp.task.token_classification import TagReading
 from tests.reading import option, raw, read, rows

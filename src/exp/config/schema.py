@@ -61,8 +61,8 @@ def config_schema(of_groups: list[str]) -> dict[str, Any]:
 def group_schema(group: str) -> dict[str, Any]:
     """Of any YAML in conf/<group>/: which keys it may have follows from its `_target_`."""
     by_target: dict[str, dict[str, Any]] = {}
-    for _, node, comments in _options(group):
-        by_target.setdefault(node["_target_"], _option(node, group, comments))
+    for name, node, comments in _options(group):
+        by_target.setdefault(node["_target_"], _option(node, _place(group, name), comments))
     names = {target: target.rpartition(".")[2] for target in by_target}
     return {
         "$schema": DRAFT,
@@ -86,7 +86,7 @@ def option_schema(group: str, name: str) -> dict[str, Any]:
     if name not in found:
         raise ExpError(f"{group}/{name}: no such option{nearest(name, found)}")
     node, comments = found[name]
-    return {"$schema": DRAFT, "title": f"{group}={name}", **_option(node, group, comments)}
+    return {"$schema": DRAFT, "title": f"{group}={name}", **_option(node, _place(group, name), comments)}
 
 
 def _option(node: Mapping[str, Any], where: str, comments: Mapping[str, str]) -> dict[str, Any]:
@@ -131,6 +131,13 @@ def _options(group: str) -> Iterator[tuple[str, dict[str, Any], dict[str, str]]]
         node = yaml.safe_load(path.read_text(encoding="utf-8"))
         if _is_option(node):
             yield path.stem, node, comments_of(path)
+
+
+def _place(group: str, name: str) -> str:
+    """Where the option stands in a config: in its group's node, or where its YAML's package header says."""
+    with (conf_dir() / group / f"{name}.yaml").open(encoding="utf-8") as file:
+        header = re.match(r"# @package ([\w.]+)", file.readline())
+    return header[1] if header and header[1] != "_global_" else group
 
 
 def _is_option(node: Any) -> bool:

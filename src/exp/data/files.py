@@ -15,6 +15,7 @@ from exp.data.readers import ReadOptions
 from exp.data.rows import Rows
 from exp.errors import ExpError, nearest
 
+LINES = {"between_rows": "line_break"}  # what format=text says of its rows: they are lines of one text
 Names = str | list[str] | None  # one file, a glob, or several of either
 
 
@@ -65,7 +66,7 @@ class Files(Sampled):
             train=self._rows("train_file", self.train_file),
             evals={} if self.validation_file is None else {"": self._rows("validation_file", self.validation_file)},
             tests=self._tests(),
-            roles=self.roles or {},
+            roles={**(LINES if self.format == "text" else {}), **(self.roles or {})},
             id_column=self.id_column,
             hold_out=HoldOut(self.validation_share, self.split_seed) if self.validation_file is None else None,
             max_train_samples=self.max_train_samples,

@@ -7,19 +7,18 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 
 from exp.distributed.world import SINGLE_PROCESS, in_batch_order, own_batches
 from exp.task.base import EvaluatedBatch
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from exp.data.collate import Collator
     from exp.data.examples import Examples
     from exp.data.features import FeatureSet
     from exp.distributed.world import World
-    from exp.task.base import Reading, Task
+    from exp.task.base import Answers, Reading, Task
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,7 @@ class Evaluation:
     table: pa.Table
     metrics: dict[str, float]
     tuned: Mapping[str, float] = field(default_factory=dict)  # what was fitted on this set, such as a threshold
+    answered: bool = True  # False: the loss alone was measured, and the table has no columns
 
 
 @dataclass(frozen=True)
@@ -37,29 +37,41 @@ class Evaluator:
 
     task: Task
     reading: Reading
+    processor: Any  # of the model
     collator: Collator
     batch_size: int
     device: torch.device
     world: World = SINGLE_PROCESS
 
     def sets(
-        self, model: torch.nn.Module, sets: Mapping[str, tuple[FeatureSet, Examples]], tune: bool
+        self,
+        model: torch.nn.Module,
+        sets: Mapping[str, tuple[FeatureSet, Examples]],
+        tune: bool,
+        final: bool = True,
     ) -> tuple[dict[str, Evaluation], Reading]:
-        """Every set, and the reading that was tuned on the first one where `tune` and the task ask for it."""
+        """Every set, and the reading that was tuned on the first one where `tune` and the task ask for it.
+
+        `final` False: in the middle of a training, where a task may measure the loss alone.
+        """
         found: dict[str, Evaluation] = {}
         reading = self.reading
         for name, (features, examples) in sets.items():
-            losses, table = self._passed(model, features, examples)
+            loss, answers = self._passed(model, features, final)
+            if answers is None:
+                found[name] = Evaluation(pa.table({}), {"loss": loss}, answered=False)
+                continue
+            table = reading.decode(answers, features, examples)
             tuned: Mapping[str, float] = {}
             if tune and not found:
                 reading, tuned = reading.tuned(table)
             table = reading.applied(table)
-            metrics = {} if examples.targets is None else {"loss": losses, **reading.score(table)}
+            metrics = {} if examples.targets is None else {"loss": loss, **reading.score(table)}
             found[name] = Evaluation(table, metrics, tuned)
         return found, reading
 
-    def _passed(self, model: torch.nn.Module, features: FeatureSet, examples: Examples) -> tuple[float, pa.Table]:
-        """Loss as a mean over units (not over batches: the last one may be short), and the decoded answers.
+    def _passed(self, model: torch.nn.Module, features: FeatureSet, final: bool) -> tuple[float, Answers | None]:
+        """Loss as a mean over units (not over batches: the last one may be short), and the answers.
 
         Batches are cut from the set sorted by length, because padding costs time; results come back in the set's
         order. Several processes take the batches in turn, and each gets the whole evaluation. The model's mode is put
@@ -69,7 +81,7 @@ class Evaluator:
         model.eval()
         order = sorted(range(len(features)), key=lambda row: features.lengths[row])
         batches = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
-        found: list[tuple[Mapping[str, Any], float, int]] = []  # answers, sum of losses, units
+        found: list[tuple[Answers | None, float, int]] = []  # answers, sum of losses, units
         with torch.inference_mode():
             for rows in own_batches(self.world, batches):
                 batch = {
@@ -78,18 +90,20 @@ class Evaluator:
                 output = model(**batch)
                 units = self.task.units(batch) if "labels" in batch else 0
                 loss = output.loss.item() * units if units else 0.0
-                answers = self.task.answer(EvaluatedBatch(model, batch, output, features, rows))
+                one = EvaluatedBatch(model, batch, output, features, rows, self.processor, final)
+                answers = self.task.answer(one)
                 found.append((answers, loss, units))
         model.train(was_training)
 
         found = in_batch_order(self.world, found, len(batches))
-        back = np.argsort(np.asarray(order))
-        names = found[0][0].keys()
-        flat = {name: [one for answers, _, _ in found for one in answers[name]] for name in names}
-        answers = {name: [values[i] for i in back] for name, values in flat.items()}
         units = sum(count for _, _, count in found)
-        losses = sum(loss for _, loss, _ in found) / units if units else float("nan")
-        return losses, self.reading.decode(answers, features, examples)
+        mean = sum(loss for _, loss, _ in found) / units if units else float("nan")
+        kept = [answers for answers, _, _ in found if answers is not None]
+        if not kept:
+            return mean, None
+        back = np.argsort(np.asarray(order))
+        flat = {name: [one for answers in kept for one in answers[name]] for name in kept[0]}
+        return mean, {name: [values[i] for i in back] for name, values in flat.items()}
 
     def with_reading(self, reading: Reading) -> Evaluator:
         return replace(self, reading=reading)

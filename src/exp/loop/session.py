@@ -62,7 +62,13 @@ class Session:
         self.train_loss = TrainLoss(device)
         self.records = Extremes(self.plan.directions)
         self.evaluator = Evaluator(
-            parts.task, parts.reading, parts.collator, self.settings.per_device_eval_batch_size, device, parts.world
+            parts.task,
+            parts.reading,
+            parts.processor,
+            parts.collator,
+            self.settings.per_device_eval_batch_size,
+            device,
+            parts.world,
         )
         self.reading = parts.reading
         self.evaluations: dict[str, Evaluation] = {}  # of the weights as they are now, by suffix
@@ -198,10 +204,10 @@ class Session:
 
     # ---- evaluation and what follows from it ----
 
-    def _pass_over_evals(self) -> dict[str, Evaluation]:
+    def _pass_over_evals(self, final: bool) -> dict[str, Evaluation]:
         encoded, data = self.parts.encoded, self.parts.data
         sets = {suffix: (encoded.evals[suffix], examples) for suffix, examples in data.evals.items()}
-        found, self.reading = self.evaluator.sets(self.model, sets, tune=True)
+        found, self.reading = self.evaluator.sets(self.model, sets, tune=True, final=final)
         return found
 
     def _evaluate(self) -> None:
@@ -209,12 +215,8 @@ class Session:
         if self.settings.eval_strategy == "no":
             return
         self.cost.pause()
-        self.evaluations = self._pass_over_evals()
-        metrics = {
-            eval_key(suffix, name): value
-            for suffix, found in self.evaluations.items()
-            for name, value in found.metrics.items()
-        }
+        self.evaluations = self._pass_over_evals(final=self.step >= self.plan.total_steps)
+        metrics = _keyed(self.evaluations)
         self._publish(metrics)
         self.display.evaluation(metrics, self.step, self.epoch, self.records.last.get("train/loss"))
         value = metrics[self.plan.objective]
@@ -236,7 +238,11 @@ class Session:
 
     def _write_predictions(self, weights_step: int) -> None:
         """Of the final weights, those of `weights_step`, whatever the evaluation strategy was."""
-        found = self.evaluations or self._pass_over_evals()
+        found = self.evaluations
+        if not found or not all(one.answered for one in found.values()):
+            found = self._pass_over_evals(final=True)
+            if self.evaluations:  # the loss alone was measured when the run stopped early
+                self._publish(_keyed(found))
         for suffix, evaluation in found.items():
             self._write(split_name("eval", suffix), evaluation)
         if self.settings.do_predict:
@@ -262,3 +268,10 @@ class Session:
 
     def _lr(self) -> float:
         return max(group["lr"] for group in self.optimizer.param_groups)
+
+
+def _keyed(evaluations: Mapping[str, Evaluation]) -> dict[str, float]:
+    """eval/accuracy, eval_mm/loss and so on."""
+    return {
+        eval_key(suffix, name): value for suffix, found in evaluations.items() for name, value in found.metrics.items()
+    }

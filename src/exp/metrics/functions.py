@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exp.errors import ExpError
+from exp.metrics import likelihood
 from exp.metrics.names import METRICS
 
 Array = NDArray[Any]
@@ -199,4 +200,5 @@ FUNCTIONS: dict[tuple[str, str], Function] = {
     ("entity_f1", "tags"): _of_entities("f1_score"),
     ("entity_precision", "tags"): _of_entities("precision_score"),
     ("entity_recall", "tags"): _of_entities("recall_score"),
+    **likelihood.FUNCTIONS,
 }

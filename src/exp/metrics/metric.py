@@ -15,6 +15,7 @@ import evaluate
 from datasets import Features, Value
 from datasets import Sequence as ListOf
 
+from exp.metrics import likelihood
 from exp.metrics.names import METRICS, check, produced
 from exp.metrics.scores import compute
 
@@ -23,6 +24,7 @@ ANSWERS = {
     "regression": Value("float64"),
     "multi_label": ListOf(Value("int64")),
     "tags": ListOf(Value("string")),
+    **{kind: ListOf(Value("float64")) for kind in likelihood.KINDS},
 }
 
 

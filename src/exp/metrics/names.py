@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from exp.errors import ExpError, nearest
 
-# What a task's answers are: a class a row, a number a row, any number of labels a row, a tag for each word.
-KINDS = ("single_label", "regression", "multi_label", "tags")
+# What a task's answers are: a class a row, a number a row, any number of labels a row, a tag for each word, the
+# likelihood of a row's tokens, one after the other or where they were masked.
+KINDS = ("single_label", "regression", "multi_label", "tags", "next_tokens", "masked_tokens")
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class MetricSpec:
     needs_scores: bool = False
 
 
-SINGLE, REGRESSION, MULTI, TAGS = ((kind,) for kind in KINDS)
+SINGLE, REGRESSION, MULTI, TAGS, NEXT, MASKED = ((kind,) for kind in KINDS)
 
 METRICS = {
     "accuracy": MetricSpec(SINGLE + TAGS),  # of rows; of words with tags
@@ -62,6 +63,10 @@ METRICS = {
     "entity_f1": MetricSpec(TAGS),
     "entity_precision": MetricSpec(TAGS),
     "entity_recall": MetricSpec(TAGS),
+    "perplexity": MetricSpec(NEXT + MASKED, lowest=1.0, highest=math.inf, greater_is_better=False),  # a token
+    "perplexity_word": MetricSpec(NEXT, lowest=1.0, highest=math.inf, greater_is_better=False),
+    "bits_per_byte": MetricSpec(NEXT, highest=math.inf, greater_is_better=False),
+    "token_accuracy": MetricSpec(NEXT + MASKED),
 }
 FOR_TWO_CLASSES = ("f1", "precision", "recall")
 

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from exp.errors import ExpError
-from exp.metrics import outside
+from exp.metrics import likelihood, outside
 from exp.metrics.functions import of_each_class, of_each_type, value
 from exp.metrics.names import COMBINED, KINDS, LOSS, produced
+
+NUMBERS = ("regression", *likelihood.KINDS)  # kinds whose answers are numbers, not classes
 
 
 def compute(
@@ -27,7 +29,7 @@ def compute(
         metrics: entries of `task.metrics` that `exp.metrics.names.check` let pass.
         kind: what the answers are, one of `exp.metrics.names.KINDS`.
         predictions: [n] class indices or names (single_label), [n] numbers (regression), [n, labels] of 0 and 1
-            (multi_label), or a list of n lists of tags (tags).
+            (multi_label), a list of n lists of tags (tags), or sums over tokens (exp.metrics.likelihood).
         references: the right answers, in the same form.
         scores: [n, classes] probabilities, each row summing to 1 (single_label), or [n, labels] (multi_label);
             needed where `exp.metrics.names.METRICS[name].needs_scores`.
@@ -56,11 +58,11 @@ def compute(
 
 
 def details(kind: str, predictions: Any, references: Any, labels: Sequence[str] | None = None) -> dict[str, float]:
-    """F1 of every class, label or type of entity, as `f1_<name>`; empty for regression and for plain tags.
+    """F1 of every class, label or type of entity, as `f1_<name>`; empty for numbers and for plain tags.
 
     Args: as for `compute`. Without `labels` the names are indices, and only classes that occur are told.
     """
-    if kind == "regression":
+    if kind in NUMBERS:
         return {}
     predictions, references = (_in_form(rows, kind, labels) for rows in (predictions, references))
     if kind == "tags":
@@ -71,7 +73,7 @@ def details(kind: str, predictions: Any, references: Any, labels: Sequence[str] 
 def _in_form(rows: Any, kind: str, labels: Sequence[str] | None) -> Any:
     if kind == "tags":
         return [[str(tag) for tag in row] for row in rows]
-    if kind == "regression":
+    if kind in NUMBERS:
         return np.asarray(rows, dtype=np.float64)
     found = np.asarray(rows)
     if found.dtype.kind not in "UO":

@@ -30,7 +30,10 @@ def redraw(model: PreTrainedModel, names: set[str]) -> None:
 
 
 def output_layer(model: PreTrainedModel) -> tuple[str, nn.Linear]:
-    """The linear layer whose rows are the labels: the last one outside the encoder, and its name."""
+    """The linear layer whose rows are the labels: the last one outside the encoder, and its name.
+
+    For tasks whose `Head.drawn` is true.
+    """
     from torch import nn
 
     prefix = model.base_model_prefix + "."

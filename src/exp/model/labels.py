@@ -31,7 +31,12 @@ def rows_by_name(old: Sequence[str] | None, new: Sequence[str] | None) -> list[i
 
 
 def set_labels(config: Any, head: Head) -> None:
-    """Label names, their number and the kind of loss; without names there is one output, a score."""
+    """Label names, their number and the kind of loss; without names there is one output, a score.
+
+    A head that comes with the checkpoint has none of these.
+    """
+    if not head.drawn:
+        return
     if head.problem_type is not None:
         config.problem_type = head.problem_type
     if head.labels is None:

@@ -1,4 +1,4 @@
-"""A pretrained encoder with a classification head, from the Hub or a folder."""
+"""A pretrained model with the head that the task asks for, from the Hub or a folder."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge, Lt
 
 from exp.errors import ExpError
-from exp.model.drawn import drawn_parameters, mark_drawn, output_layer, redraw, redraw_top
-from exp.model.labels import named_labels, rows_by_name, set_labels
+from exp.model.drawn import drawn_parameters, mark_drawn, output_layer, redraw_top
+from exp.model.family import check_family
+from exp.model.generation import set_generation
+from exp.model.labels import named_labels, set_labels
+from exp.model.output_layer import fit_output_layer
 from exp.model.source import hub_errors, locate
+from exp.task.tokens import without_length_options
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -37,21 +41,22 @@ class Pretrained:
     attn_implementation: str | None
 
     def processor(self, data: TaskData, head: Head) -> PreTrainedTokenizerBase:
-        """The checkpoint's fast tokenizer, without the truncation and padding that some files bake in.
+        """The checkpoint's tokenizer, without the truncation and padding that some files bake in.
 
-        Raises ExpError when it cannot be had, or when `task.max_length` is more than the model can read.
+        Raises ExpError when it cannot be had, when `task.max_length` is more than the model can read, and for a family
+        of models that has no such head.
         """
         from transformers import AutoTokenizer
 
         path = locate(self.path)
         config = self._config()
+        check_family(config, head, f"model.path={self.path}")
         with hub_errors(self.path, self.revision):
             tokenizer = AutoTokenizer.from_pretrained(path, revision=self.revision, use_fast=True)
-        if not tokenizer.is_fast:
+        if not tokenizer.is_fast and head.drawn:
             raise ExpError(f"model.path={self.path} has no fast tokenizer (tokenizer.json); exp needs one")
         # sentence-transformers' MiniLM pads and cuts everything to 128 tokens.
-        tokenizer.backend_tokenizer.no_truncation()
-        tokenizer.backend_tokenizer.no_padding()
+        without_length_options(tokenizer)
         for key in ("max_length", "pad_to_multiple_of", "stride", "truncation_strategy", "pad_token_type_id"):
             tokenizer.init_kwargs.pop(key, None)
         if tokenizer.pad_token is None:
@@ -62,8 +67,9 @@ class Pretrained:
             tokenizer.pad_token = tokenizer.eos_token
         limit = _longest(config)
         if limit is not None:
-            if head.max_length > limit:
-                raise ExpError(f"task.max_length={head.max_length}: {self.path} reads at most {limit} tokens")
+            for key, length in (head.lengths or {"max_length": head.max_length}).items():
+                if length > limit:
+                    raise ExpError(f"task.{key}={length}: {self.path} reads at most {limit} tokens")
             tokenizer.model_max_length = min(tokenizer.model_max_length, limit)
         return tokenizer
 
@@ -84,7 +90,6 @@ class Pretrained:
         config = self._config()
         old_names = named_labels(config)
         old_count = config.num_labels
-        rows = rows_by_name(old_names, head.labels)
         set_labels(config, head)
         if config.pad_token_id is None:
             config.pad_token_id = processor.pad_token_id
@@ -104,28 +109,14 @@ class Pretrained:
                 output_loading_info=True,
                 **load,
             )
-        name, layer = output_layer(model)
-        missing = set(info["missing_keys"]) | {key[0] for key in info["mismatched_keys"]}
-        self._check_fit(model, name, set(info["missing_keys"]), {key[0] for key in info["mismatched_keys"]})
-        mark_drawn(model, missing & {key for key, _ in model.named_parameters()})
-        if f"{name}.weight" in missing:
-            log.info("new head: %s drawn at random", ", ".join(sorted(missing)))
-        elif rows is not None:
-            with torch.no_grad():
-                layer.weight.copy_(layer.weight[rows].clone())
-                if layer.bias is not None:
-                    layer.bias.copy_(layer.bias[rows].clone())
-            log.info("head kept: the checkpoint's labels are %s", ", ".join(old_names or ()))
-        elif head.labels is None and old_count == 1:
-            log.info("head kept: the checkpoint has one output, as this regression")
-        else:
-            redraw(model, {key for key, _ in model.named_parameters() if key.startswith(f"{name}.")})
-            log.info(
-                "new head: %s drawn at random, because the checkpoint's labels (%s) are not the data's (%s)",
-                name,
-                ", ".join(old_names) if old_names else "without names",
-                ", ".join(head.labels or ("a score",)),
-            )
+        missing, mismatched = set(info["missing_keys"]), {key[0] for key in info["mismatched_keys"]}
+        name = output_layer(model)[0] if head.drawn else None
+        self._check_fit(model, name, missing, mismatched)
+        absent = missing | mismatched
+        mark_drawn(model, absent & {key for key, _ in model.named_parameters()})
+        if name is not None:
+            fit_output_layer(model, head, absent, old_names, old_count)
+        set_generation(model, head, processor)
         if self.reinit_layers:
             names = redraw_top(model, self.reinit_layers)
             log.info("drawn anew: pooler and last %d layers (%d tensors)", self.reinit_layers, len(names))
@@ -143,16 +134,17 @@ class Pretrained:
         with hub_errors(self.path, self.revision):
             return AutoConfig.from_pretrained(path, revision=self.revision, trust_remote_code=False)
 
-    def _check_fit(self, model: PreTrainedModel, head: str, missing: set[str], mismatched: set[str]) -> None:
-        strange = sorted(name for name in mismatched if not name.startswith(f"{head}."))
+    def _check_fit(self, model: PreTrainedModel, head: str | None, missing: set[str], mismatched: set[str]) -> None:
+        """`head`: the layer that may be missing; None: every weight belongs to the checkpoint."""
+        strange = sorted(name for name in mismatched if head is None or not name.startswith(f"{head}."))
         if strange:
             raise ExpError(f"model.path={self.path}: weights and config.json differ in shape: {', '.join(strange[:3])}")
-        prefix = model.base_model_prefix + "."
+        prefix = "" if head is None else model.base_model_prefix + "."
         encoder = [name for name, _ in model.named_parameters() if name.startswith(prefix)]
         lacking = sorted(name for name in missing if name.startswith(prefix) and "pooler" not in name)
         if len(lacking) > len(encoder) / 2:
             raise ExpError(
-                f"model.path={self.path}: {len(lacking)} of {len(encoder)} encoder weights are not in the checkpoint"
+                f"model.path={self.path}: {len(lacking)} of {len(encoder)} pretrained weights are not in the checkpoint"
                 f" ({', '.join(lacking[:3])}, ...); it is not a {type(model).__name__}"
             )
         if lacking:

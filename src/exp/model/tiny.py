@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge, Gt, Lt
 
 from exp.errors import ExpError
+from exp.model.family import check_family
 from exp.model.labels import set_labels
 from exp.task.tokens import texts_of
 
@@ -42,11 +43,15 @@ class BertTiny:
             )
 
     def processor(self, data: TaskData, head: Head) -> PreTrainedTokenizerBase:
-        """A lower-casing WordPiece tokenizer; the same data give the same vocabulary on every machine."""
+        """A lower-casing WordPiece tokenizer; the same data give the same vocabulary on every machine.
+
+        Raises ExpError for a task that a BERT has no head for.
+        """
         from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
         from tokenizers.models import WordPiece
-        from transformers import PreTrainedTokenizerFast
+        from transformers import BertConfig, PreTrainedTokenizerFast
 
+        check_family(BertConfig(), head, "model=bert_tiny")
         normalizer = normalizers.BertNormalizer(lowercase=True)
         splitter = pre_tokenizers.BertPreTokenizer()
         # A space always parts two words: what stands between spaces is looked at once, however often it comes.

@@ -121,7 +121,8 @@ def load_model(run: Finished) -> Model:
     place = run.folder / "model"
     with whitelisted():
         task = build_task(run.config)
-    auto_class = getattr(transformers, task.head(_labels_of(run)).auto_class)
+    head = task.head(_labels_of(run))
+    auto_class = getattr(transformers, head.auto_class)
     # Two kernels for the same attention differ in their last bits, and config.json does not name the one used.
     attention = run.config["model"].get("attn_implementation")
     hf_logging.disable_progress_bar()
@@ -140,6 +141,7 @@ def load_model(run: Finished) -> Model:
         raise ExpError(f"{place} cannot be loaded: {str(error).strip().splitlines()[0]}") from error
     if absent := sorted(info["missing_keys"]):
         raise ExpError(f"{place / WEIGHTS} is not whole: {absent[0]} is missing")
+    head.prepare(module, processor)
     forget_last_run()
     with whitelisted():
         multiple = as_trained(run.config, module)
@@ -147,6 +149,7 @@ def load_model(run: Finished) -> Model:
     evaluator = Evaluator(
         task=task,
         reading=task.reading(run.facts),
+        processor=processor,
         collator=task.collate(processor, multiple, run.facts["label_names"]),
         batch_size=run.config["per_device_eval_batch_size"],
         device=accelerator.device,

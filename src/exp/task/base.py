@@ -7,8 +7,8 @@ that table into numbers; it needs neither torch nor transformers. Nothing outsid
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -26,6 +26,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Generation:
+    """How a model generates, in evaluation and for everybody who loads it: it stands in generation_config.json."""
+
+    settings: Mapping[str, Any]  # keys of transformers' GenerationConfig; None: as the checkpoint has it
+
+
+def _as_it_is(model: Any, processor: Any) -> None:
+    """For tasks that ask no more of a model than its head."""
+
+
+@dataclass(frozen=True)
 class Head:
     """What the task asks of a model."""
 
@@ -33,8 +44,14 @@ class Head:
     labels: tuple[str, ...] | None  # names by index of the output; None: no classes
     problem_type: str | None  # for the config: regression | single_label_classification | multi_label_classification
     peft_task: str  # peft's TaskType: SEQ_CLS
-    pipeline: str  # of transformers, for the card: text-classification
+    pipeline: str  # the Hub's name of the task, for the card: text-classification
     max_length: int  # tokens of the longest input
+    drawn: bool = True  # a linear output layer of the task's own; False: the checkpoint brings all weights
+    lengths: Mapping[str, int] = field(default_factory=dict)  # key of the task -> tokens; empty: {"max_length": ...}
+    generation: Generation | None = None  # None: the model generates nothing
+    # Called with the built or loaded model and its processor, before an adapter wraps it. Raises ExpError where the
+    # model cannot do what the task asks.
+    prepare: Callable[[Any, Any], None] = _as_it_is
 
 
 @dataclass(frozen=True)
@@ -46,6 +63,8 @@ class EvaluatedBatch:
     output: Any  # of the model: `loss`, `logits`
     features: FeatureSet
     rows: Sequence[int]  # of `features`, in the order of the batch
+    processor: Any = None  # the run's tokenizer
+    final: bool = True  # False: in the middle of a training, where an answer may be too dear
 
 
 # What evaluation keeps: name -> one small value for each row of a FeatureSet, in its order.
@@ -97,8 +116,8 @@ class Task(Protocol):
         """What the loss of `batch` is a mean over: examples, or labelled tokens."""
         ...
 
-    def answer(self, batch: EvaluatedBatch) -> Answers:
-        """What is kept of a batch: never the logits of all tokens."""
+    def answer(self, batch: EvaluatedBatch) -> Answers | None:
+        """What is kept of a batch: never the logits of all tokens. None: this evaluation is of the loss alone."""
         ...
 
     def typed(self, texts: Sequence[str], columns: Sequence[str]) -> Rows:
@@ -115,7 +134,7 @@ class Reading(Protocol):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What `score` is sure to return; the first is the primary metric."""
+        """What every evaluation is sure to return; the first is the primary metric."""
         ...
 
     def decode(self, answers: Answers, features: FeatureSet, examples: Examples) -> pa.Table:

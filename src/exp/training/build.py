@@ -149,6 +149,7 @@ def build(config: Mapping[str, Any]) -> Parts:
     set_seed(settings.init_seed)  # before the head is drawn
     head = task.head(data)
     model = source.model(head, processor, **adapter.load_kwargs())
+    head.prepare(model, processor)
     model = adapter.apply(model, steps.total_steps, head.peft_task)
     if settings.gradient_checkpointing:
         model.activation_checkpointing_enable()

@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def _read(size: int) -> bytes:
-    """Exactly `size` bytes, past Python's buffer, because the coordinator stops the worker through the same input."""
+    """Exactly `size` bytes, past Python's buffer; the coordinator closes standard input to stop the worker."""
     got = b""
     while len(got) < size:
         piece = os.read(sys.stdin.fileno(), size - len(got))
