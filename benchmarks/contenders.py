@@ -13,13 +13,13 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import execution_whitelist
 from omegaconf import OmegaConf
 
-from exp.config.confdir import conf_dir
 from exp.loop.base import Parts
+from exp.loop.trial import NoTrial
+from exp.options.confdir import conf_dir
+from exp.options.trust import whitelist
 from exp.run.folder import create
-from exp.study.trial import NoTrial
 from exp.tracker.base import NullTracker
 from exp.training.build import build, build_loop
-from exp.training.launch import WHITELIST
 
 Turn = Callable[[], None]
 # Other people's loops get the model as it is.
@@ -33,7 +33,7 @@ def config_of(words: Sequence[str]) -> dict[str, Any]:
 
 
 def parts_of(config: Mapping[str, Any]) -> Parts:
-    with execution_whitelist(WHITELIST):
+    with execution_whitelist(whitelist()):
         return build(config)
 
 
@@ -51,7 +51,7 @@ def tutorial(words: Sequence[str], steps: int, chunk: int, turn: Turn) -> None:
     model.to(device).train()
     rows = [parts.encoded.train[i] for i in range(len(parts.encoded.train))]
     order = RandomSampler(rows, generator=torch.Generator().manual_seed(parts.settings.data_seed))
-    loader = DataLoader(rows, batch_size=batch, sampler=order, collate_fn=DataCollatorWithPadding(parts.tokenizer))
+    loader = DataLoader(rows, batch_size=batch, sampler=order, collate_fn=DataCollatorWithPadding(parts.processor))
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5, foreach=False, fused=False)
     scheduler = get_scheduler("linear", optimizer, num_warmup_steps=0, num_training_steps=steps)
     done = 0
@@ -93,7 +93,7 @@ def stock_trainer(words: Sequence[str], steps: int, chunk: int, turn: Turn, pad_
                 log_level="error",
             ),
             train_dataset=parts.encoded.train,
-            data_collator=DataCollatorWithPadding(parts.tokenizer, **padding),
+            data_collator=DataCollatorWithPadding(parts.processor, **padding),
             callbacks=[Turns()],
         ).train()
 
@@ -115,7 +115,7 @@ def ours(words: Sequence[str], steps: int, chunk: int, turn: Turn) -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = create(Path(folder), config)
         parts = parts_of(config)
-        with execution_whitelist(WHITELIST):
+        with execution_whitelist(whitelist()):
             loop = build_loop(config)
         loop.fit(parts, run, Turns(turn), NoTrial())
 

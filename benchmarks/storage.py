@@ -20,11 +20,12 @@ from optuna.trial import TrialState, create_trial
 from tests.postgres import server
 
 from exp.study.objective import Objective
+from exp.study.plan import StudyPlan
 from exp.study.samplers import make_sampler
 from exp.study.space import read_space
-from exp.study.worker import StudyPlan, open_board
-from exp.work.board import Heart
+from exp.study.worker import open_queue
 from exp.work.storage import open_storage
+from exp.work.trial_queue import Heartbeat
 
 ROUNDS = 40
 PARAMS = {"lr": "tag(log,interval(1e-5,1e-3))", "warmup": "interval(0.0,0.2)", "batch": "choice(8,16,32)"}
@@ -63,16 +64,16 @@ def filled(storage: str | None, folder: Path, count: int) -> None:
 def spent(plan: StudyPlan) -> list[float]:
     """Milliseconds of each round."""
     found = []
-    board = open_board(plan)
-    with Heart(plan.storage, plan.folder, plan.study_name, "w", plan.beat_every):
+    queue = open_queue(plan)
+    with Heartbeat(plan.storage, plan.folder, plan.study_name, "w", plan.beat_every):
         for _ in range(ROUNDS):
             begun = time.perf_counter()
-            mine = board.claim("w", commit="c", sweep="f")
+            mine = queue.claim("w", commit="c", sweep="f")
             assert mine is not None
-            board.study.sampler = make_sampler(plan.sampler, plan.study_name, mine.number, plan.space)
-            trial = optuna.Trial(board.study, mine._trial_id)
+            queue.study.sampler = make_sampler(plan.sampler, plan.study_name, mine.number, plan.space)
+            trial = optuna.Trial(queue.study, mine._trial_id)
             plan.space.suggest(trial)
-            board.tell(trial, "w", TrialState.COMPLETE, [0.5], task_seconds=1.0)
+            queue.tell(trial, "w", TrialState.COMPLETE, [0.5], task_seconds=1.0)
             found.append(1000 * (time.perf_counter() - begun))
     return found[5:]  # the first rounds read what is stored into the worker's cache
 

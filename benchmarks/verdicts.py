@@ -113,9 +113,9 @@ def main() -> int:
 def measure(root: Path, seeds: range, only: str | None) -> int:
     from hydra import initialize_config_dir
 
-    from exp.config.confdir import conf_dir
     from exp.curves.picture import draw
     from exp.curves.summary import read
+    from exp.options.confdir import conf_dir
 
     logging.disable(logging.INFO)
     matrix: dict[str, Counter[str]] = {}
@@ -130,13 +130,13 @@ def measure(root: Path, seeds: range, only: str | None) -> int:
                 folder = root / truth.name.replace(" ", "-").replace(",", "") / str(seed)
                 if not (folder / "run.json").exists():
                     train(folder, truth, seed)
-                reading = read(folder, Thresholds())
+                summary = read(folder, Thresholds())
                 title = f"{truth.name}, seed {seed}"
-                draw(reading.curve, reading.verdict, folder / "curves.png", title, reading.facts)
-                seen[reading.verdict.state] += 1
+                draw(summary.curve, summary.verdict, folder / "curves.png", title, summary.facts)
+                seen[summary.verdict.state] += 1
                 total += 1
-                right += reading.verdict.state in truth.right
-                called_broken += truth is TRUTHS[0] and reading.verdict.state in BROKEN
+                right += summary.verdict.state in truth.right
+                called_broken += truth is TRUTHS[0] and summary.verdict.state in BROKEN
     show(matrix)
     print(
         f"right: {right} of {total} ({right / total:.0%}, at least 90% wanted); healthy called broken: {called_broken}"

@@ -48,11 +48,11 @@ def test_a_merged_adapter_differs_by_rounding_at_most(capsys: pytest.CaptureFixt
 
 
 def test_rows_compare_to_the_last_bit() -> None:
-    assert entry.Row("eval/loss", 0.1, 0.1).equal
-    assert entry.Row("eval/loss", math.nan, math.nan).equal
-    near = entry.Row("eval/loss", 0.7, math.nextafter(0.7, 1))
+    assert entry.Remeasured("eval/loss", 0.1, 0.1).equal
+    assert entry.Remeasured("eval/loss", math.nan, math.nan).equal
+    near = entry.Remeasured("eval/loss", 0.7, math.nextafter(0.7, 1))
     assert not near.equal and near.close
-    assert not entry.Row("eval/accuracy", 0.7, 0.71).close
+    assert not entry.Remeasured("eval/accuracy", 0.7, 0.71).close
 
 
 EVENTS = [
@@ -85,6 +85,9 @@ def broken(kind: str, folder: Path) -> str:
     if kind == "newer":
         record["schema"] = 99
         message = "was written by a newer exp (schema 99"
+    elif kind == "first version":
+        del record["config"]["task"]
+        message = "was trained by the first version of exp"
     elif kind == "failed":
         for file in (folder / "model").iterdir():
             file.unlink()
@@ -99,7 +102,7 @@ def broken(kind: str, folder: Path) -> str:
     return message
 
 
-@pytest.mark.parametrize("kind", ["no folder", "no run", "newer", "failed", "cut weights"])
+@pytest.mark.parametrize("kind", ["no folder", "no run", "newer", "first version", "failed", "cut weights"])
 def test_bad_folders(kind: str, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     message = broken(kind, folder)

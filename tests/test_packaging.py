@@ -96,7 +96,7 @@ def test_a_built_wheel_works_from_another_folder(tmp_path: Path) -> None:
     helped = subprocess.run([*words, "--help"], cwd=elsewhere, capture_output=True, text=True, timeout=120)
     assert helped.returncode == 0, helped.stderr
     assert "optimizer: adafactor, adam, adamw" in helped.stdout
-    where = "import exp.config.confdir as c; print(c.conf_dir())"
+    where = "import exp.options.confdir as c; print(c.conf_dir())"
     located = subprocess.run([str(python), "-c", where], cwd=elsewhere, capture_output=True, text=True, check=True)
     assert Path(located.stdout.strip()) == site / "exp" / "conf"
     assert "StudySweeper" in plugins(str(python), elsewhere)

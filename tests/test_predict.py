@@ -107,7 +107,7 @@ def test_typed_text_gets_the_answer_that_the_file_gets(
         ("text\nhello\n", "new.csv", "has no column 'sentence'; the model reads sentence, the file has text"),
         ("", "new.csv", "is empty"),
         ("sentence\n", "new.csv", "has no rows"),
-        ("sentence\nhello\n", "new.doc", "cannot read .doc"),
+        ("sentence\nhello\n", "new.doc", "cannot tell its format from .doc"),
         ('{"sentence": 3}\n', "new.jsonl", "line 1: column 'sentence' is 3, not a text"),
         ("sentence,label\nhello,neutral\n", "new.csv", "line 2: label 'neutral'"),
         (None, "new.csv", "there is no file"),

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from exp import reproduce as entry
 from exp.errors import ExpError
@@ -131,16 +132,10 @@ def test_data_that_are_gone_are_missed_before_anything_is_written(
 ) -> None:
     folder = copy_of(reviews_run(), tmp_path / "run")
     config = folder / ".hydra" / "config.yaml"
-    text = config.read_text().replace("exp.data.reviews.reviews", "exp.data.glue.glue")
-    kept = [
-        line
-        for line in text.splitlines()
-        if not any(
-            f"  {key}:" in line for key in ("train_size", "eval_size", "test_size", "label_noise", "generator_seed")
-        )
-    ]
-    kept.insert(2, "  task: mrpc\n  path: /data/that/are/gone\n  both_orders: false")
-    config.write_text("\n".join(kept) + "\n")
+    saved = OmegaConf.load(config)
+    samples = {"max_train_samples": None, "max_eval_samples": None}
+    saved.data = {"_target_": "exp.data.glue.Glue", "task": "mrpc", "path": "/data/that/are/gone", **samples}
+    OmegaConf.save(saved, config)
     with pytest.raises(ExpError, match="cannot be started again"):
         entry.reproduce(folder, None)
     assert "/data/that/are/gone" in capfd.readouterr().err

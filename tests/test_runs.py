@@ -103,6 +103,50 @@ def test_archive_and_back(home, tmp_path, capsys):
     assert main(["restore", str(file), "--to", str(tmp_path / "back")]) == 2  # nothing is overwritten
 
 
+def archive(file, **members):
+    """A tar of files (text) and links (name of the target in a list); names have __ for /."""
+    with tarfile.open(file, "w:gz") as tar:
+        for name, content in members.items():
+            item = tarfile.TarInfo(name.replace("__", "/").replace("_json", ".json").replace("_jsonl", ".jsonl"))
+            if isinstance(content, list):
+                item.type, item.linkname = content
+                tar.addfile(item)
+            else:
+                item.size = len(content)
+                tar.addfile(item, io.BytesIO(content))
+    return str(file)
+
+
+@pytest.mark.parametrize(
+    ("members", "why"),
+    [
+        ({"a__metrics_json": b"FORGED"}, "belongs to no run in it"),
+        ({"alias": [tarfile.SYMTYPE, "a"], "alias__run_json": b"{}"}, "is a link or a device"),
+        ({"new__checkpoints__latest": [tarfile.SYMTYPE, "/etc"]}, "is a link or a device"),
+        ({"new__out": [tarfile.LNKTYPE, "new/run.json"]}, "is a link or a device"),
+        ({"new__pipe": [tarfile.FIFOTYPE, ""]}, "is a link or a device"),
+        ({"a__run_json": b"{}"}, "a exists; restore into another folder"),
+        ({"other__run_json": b"[]"}, "is no run's record"),
+    ],
+)
+def test_a_restore_is_all_or_nothing_and_overwrites_nothing(members, why, home, tmp_path, capsys):
+    before = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    record = (home / "a" / "run.json").read_bytes()
+    file = archive(tmp_path / "x.tgz", new__run_json=record, **members)
+    assert main(["restore", file, "--to", str(home)]) == 2
+    assert why in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == before
+    assert sorted(path.name for path in home.iterdir()) == ["a", "b"]
+
+
+def test_links_of_an_earlier_archive_are_left_out(home, tmp_path):
+    record = (home / "a" / "run.json").read_bytes()
+    latest = [tarfile.SYMTYPE, "step-000004"]
+    assert main(["restore", archive(tmp_path / "x.tgz", new__run_json=record, new__checkpoints__latest=latest),
+                 "--to", str(home)]) == 0  # fmt: skip
+    assert [path.name for path in (home / "new").rglob("*")] == ["run.json"]
+
+
 def test_an_archive_cannot_write_outside(tmp_path, capsys):
     evil = tmp_path / "evil.tar.gz"
     with tarfile.open(evil, "w:gz") as tar:

@@ -135,9 +135,9 @@ def test_what_a_push_needs_is_checked_before(
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "none"))
     monkeypatch.setenv("HF_TOKEN", given["token"])
     with pytest.raises(ExpError) as error:
-        hub.check(True, given["repo_id"], True)
+        hub.Hub(True, given["repo_id"], True)
     assert message in str(error.value)
-    hub.check(False, None, True)  # nothing is needed where nothing is pushed
+    hub.Hub(False, None, True)  # nothing is needed where nothing is pushed
 
 
 def test_a_training_that_could_not_push_never_begins(entry: Entry, tmp_path: Path) -> None:
@@ -205,10 +205,10 @@ def test_ids_on_the_hub_go_into_the_metadata() -> None:
 
     record = {
         "config": {
-            "data": {"_target_": "exp.data.glue.glue", "task": "stsb", "path": "/data/STS-B"},
+            "data": {"_target_": "exp.data.glue.Glue", "task": "stsb", "path": "/data/STS-B"},
             "model": {"path": "google-bert/bert-base-uncased"},
         },
-        "data": {"name": "stsb"},
+        "data": {"name": "stsb", "pipeline": "text-classification"},
         "model": {"type": "bert"},
     }
     text = _metadata(record, {"eval/pearson": {"value": 0.9, "step": 1}, "eval/loss": {"value": 0.1, "step": 1}}, "m")

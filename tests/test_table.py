@@ -105,6 +105,6 @@ def test_from_nothing_to_a_table_and_again(entry, tmp_path):
 
 
 def test_tables_ship_with_the_package():
-    from exp.config.confdir import conf_dir
+    from exp.options.confdir import conf_dir
 
     assert (Path(conf_dir()) / "table" / "offline_demo.yaml").exists()

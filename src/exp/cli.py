@@ -19,6 +19,7 @@ COMMANDS = {
     "compare": ("exp.compare", "what differed between runs, and what it did"),
     "curves": ("exp.curves.__main__", "draw and judge learning curves"),
     "table": ("exp.table", "run a paper's table and set it beside the published numbers"),
+    "schema": ("exp.schema", "write JSON schemas, so that an editor checks and completes the YAMLs"),
     "reproduce": ("exp.reproduce", "run a finished run again and say whether it agrees"),
 }
 
@@ -72,3 +73,7 @@ def _sweep(rest: list[str]) -> list[str]:
     # Hydra shows a config or runs many, not both.
     shows = {"-h", "--help", "-c", "--cfg", "-i", "--info"} & set(others)
     return [*([] if shows else ["--multirun"]), *preset, *others]
+
+
+if __name__ == "__main__":
+    main()

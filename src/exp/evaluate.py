@@ -49,10 +49,11 @@ class Remeasured:
 
 def evaluate(given: Mapping[str, str]) -> int:
     """Prints the table; returns the exit code. Raises ExpError for a run that cannot be evaluated."""
+    from exp.data.examples import split_name
     from exp.run.events import read_events
+    from exp.run.result import read_result
     from exp.saved import finished
     from exp.saved.metrics import of_saved_weights
-    from exp.task.base import split_name
 
     if "run" not in given:
         raise ExpError("run is not given: add run=<run folder>")
@@ -60,7 +61,11 @@ def evaluate(given: Mapping[str, str]) -> int:
     moved = finished.checked_moves(run, given)
     facts = run.facts
     recorded = of_saved_weights(
-        read_events(run.folder / "metrics.jsonl"), run.config, facts["objective"], facts["greater_is_better"]
+        read_events(run.folder / "metrics.jsonl"),
+        run.config,
+        facts["objective"],
+        facts["greater_is_better"],
+        (read_result(run.folder / "result.json") or {}).get("saved_step"),
     )
     data = finished.load_data(run, moved)
     model = finished.load_model(run)

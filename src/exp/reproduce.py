@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import os
 import subprocess
 import sys
@@ -16,15 +17,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from exp.config.command_line import quoted
+from exp.config.grammar import quoted
 from exp.errors import ExpError, nearest
+from exp.options.project import environment
+from exp.options.trusted_code import warn_of_changes
 from exp.run.differences import differences
 from exp.run.environment import git, hardware, packages
 from exp.run.events import Event, read_events
 from exp.run.exits import plain_exits
 from exp.run.folder import read_config, read_record
 from exp.run.result import read_result
-from exp.training.launch import claim
 
 DIFFERENT = 1
 RESULT = ("status", "stopped_early", "objective", "best", "last")  # of result.json; cost is never the same twice
@@ -34,6 +36,7 @@ def reproduce(source: Path, into: Path | None) -> int:
     """Raises ExpError for a folder that cannot be run again, before anything is written."""
     record = _checked(source)
     folder = _empty(into.absolute()) if into else _free(source)
+    warn_of_changes(record)
     warned = differences(_light(record), _light({**_now(), "hardware": hardware()}))
     for line in warned:
         print(f"warning: {line}")
@@ -85,13 +88,8 @@ def command(source: Path, folder: Path, record: Mapping[str, Any]) -> list[str]:
     together = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     return [
         *(sys.executable, *(together if processes > 1 else []), "-m", "exp.train"),
-        *("--config-path", str(source / ".hydra"), "--config-name", "config"),
+        f"repeat={quoted(source)}",
         f"hydra.run.dir={quoted(folder)}",
-        # The saved config has no Hydra node, so what train.yaml says there is said again.
-        "hydra.job.name=train",
-        "hydra/job_logging=none",
-        "hydra/hydra_logging=none",
-        "+hydra.callbacks.exp._target_=exp.training.launch.Claim",
         *trackers,
         *(["hub.push=false"] if "hub" in record["config"] else []),
         *(["resume=null"] if record["config"]["resume"] is not None else []),
@@ -143,10 +141,9 @@ def _empty(folder: Path) -> Path:
 
 
 def _free(source: Path) -> Path:
-    """A new folder beside the run, kept by being made; nobody else gets it."""
-    folder = claim(source.with_name(f"{source.name}-reproduced"), movable=True)
-    folder.rmdir()  # the training claims it itself
-    return folder
+    """A new folder beside the run; the training claims it."""
+    names = (f"{source.name}-reproduced{f'-{count}' if count else ''}" for count in itertools.count())
+    return next(folder for name in names if not (folder := source.with_name(name)).exists())
 
 
 def _working_folder(record: Mapping[str, Any]) -> str | None:
@@ -155,9 +152,17 @@ def _working_folder(record: Mapping[str, Any]) -> str | None:
 
 
 def _environment(record: Mapping[str, Any]) -> dict[str, str]:
-    """As many threads as then: sums are split among them, which changes their last bits."""
+    """As many threads as then: sums are split among them, which changes their last bits.
+
+    The record names the working folder: no module is looked for there, and what is trusted is what is trusted here.
+    """
     threads = record["hardware"].get("threads")
-    return {**os.environ, **({"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)} if threads else {})}
+    return {
+        **os.environ,
+        **environment(),
+        "PYTHONSAFEPATH": "1",
+        **({"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)} if threads else {}),
+    }
 
 
 def _now() -> dict[str, Any]:

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from exp.analysis import archive
-from exp.analysis.collect import Collection, collect
+from exp.analysis.collect import collect
+from exp.analysis.collection import Collection
 from exp.analysis.filters import keep, plain
-from exp.analysis.grouping import differing, shown_value, telling
+from exp.analysis.grouping import differing_keys, distinguishing_keys, shown_value
 from exp.analysis.run_data import RunData, read_run
 from exp.analysis.table import SHORT_HASH, short_keys
 from exp.errors import ExpError
@@ -62,9 +63,9 @@ def _what_differs(runs: list[RunData]) -> list[str]:
     configs = {run.condition: run for run in runs}
     if not 2 <= len(configs) <= MOST_COMPARED:
         return [""] * len(runs)
-    keys = differing(configs.values())
+    keys = differing_keys(configs.values())
     varies = {name: {key: run.config.get(key) for key in keys} for name, run in configs.items()}
-    told = telling(keys, list(varies.values()))[:MOST_TOLD]
+    told = distinguishing_keys(keys, list(varies.values()))[:MOST_TOLD]
     titles = short_keys(told)
     texts = {
         name: " ".join(

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from exp.config import arguments
 from exp.errors import ExpError
 from exp.run.exits import plain_exits
+from exp.run.links import check_inside
 from exp.saved import finished, hub
 
 KEYS = {
@@ -29,6 +30,7 @@ def share(given: Mapping[str, str]) -> None:
             raise ExpError(f"{key} is not given; it is {KEYS[key]}")
     private = arguments.flag("private", given["private"]) if "private" in given else True
     run = finished.find(given["run"])
+    check_inside(run.folder / "model")
     print(hub.upload(run.folder, hub.check_target(given["repo_id"]), private))
 
 

@@ -25,6 +25,7 @@ USAGE = """python -m exp.table table=NAME [word=value ...]
   overrides='[k=v]'      for all cells; overrides.NAME='[k=v]' for the row or column NAME
   retry_failed=true      run failed runs again
   view=stability         also stability, seeds (a grid of two seeds) or budget (expected best)
+  config_dir=DIR         a folder of options and tables of your own, as --config-dir of exp.train
   folder=DIR             where runs and the table go (multirun/tables/NAME)
   sources='[DIR]'        where finished runs are looked for ([outputs, multirun])
 """
@@ -40,6 +41,7 @@ WORDS: dict[str, tuple[type, Any]] = {
     "overrides": (list, []),
     "retry_failed": (bool, False),
     "view": (str, None),
+    "config_dir": (str, None),
     "folder": (str, None),
     "sources": (list, ["outputs", "multirun"]),
 }
@@ -76,7 +78,7 @@ def read(words: list[str]) -> tuple[dict[str, Any], dict[str, list[str]]]:
         else:
             options[name] = value
     if options["table"] is None:
-        raise ExpError(f"table=... is missing{nearest('', load.names())}")
+        raise ExpError(f"table=... is missing{nearest('', load.names(_config_dir(options)))}")
     if options["jobs"] < 1:
         raise ExpError(f"jobs={options['jobs']} must be 1 or more")
     if options["max_cells"] is not None and options["max_cells"] < 0:
@@ -86,11 +88,11 @@ def read(words: list[str]) -> tuple[dict[str, Any], dict[str, list[str]]]:
 
 def make(options: dict[str, Any], added: dict[str, list[str]]) -> int:
     extra = views.view(options["view"]) if options["view"] else None
-    table = load.load(options["table"], options["seeds"], added)
+    table = load.load(options["table"], options["seeds"], added, _config_dir(options))
     folder = Path(options["folder"] or f"multirun/tables/{table.name}")
     sources = [*(Path(source) for source in options["sources"]), folder]
     made = plan.make(table, sources, options["cells"], options["retry_failed"])
-    print(produce.planned(made), flush=True)
+    print(produce.plan_summary(made), flush=True)
     stopped = False
     if not options["render_only"]:
         stopped = produce.run_missing(made, folder, options)
@@ -100,6 +102,10 @@ def make(options: dict[str, Any], added: dict[str, list[str]]) -> int:
     if stopped:
         print("stopped; the same command goes on")
     return INTERRUPTED if stopped else 0
+
+
+def _config_dir(options: dict[str, Any]) -> Path | None:
+    return Path(options["config_dir"]) if options["config_dir"] else None
 
 
 def _split(text: str) -> list[str]:

@@ -22,14 +22,13 @@ def train(cfg: DictConfig) -> float:
 
     from exp.curves import summary as curves
     from exp.curves.verdict import Thresholds
-    from exp.loop import outputs
+    from exp.loop import outputs, trial
     from exp.run.interrupts import Interrupted
     from exp.run.result import write_result
     from exp.saved import card
-    from exp.study import trial
     from exp.training.build import build_hub, build_tracker
     from exp.training.fit import fit
-    from exp.training.lifecycle import opened, recorded
+    from exp.training.lifecycle import afterwards, opened, recorded
 
     folder = Path(HydraConfig.get().runtime.output_dir)
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
@@ -42,14 +41,16 @@ def train(cfg: DictConfig) -> float:
             if not run.kept:  # of several processes the first one writes what follows
                 return result.objective["value"]
             outputs.save_model(parts, run, result)
-            write_result(run.result_path, result)
-            ending.status, ending.reason = result.status, result.reason
+            ending.settle(result.status, result.reason, lambda: write_result(run.result_path, result))
             outputs.summarize(run, result)
-            # A trial's picture would cost more than its overhead is allowed; `exp.curves` draws it when asked.
-            alone = isinstance(trial.current.get(), trial.NoTrial)
-            log.info("%s", curves.finish(folder, Thresholds(), picture=alone))
-            card.write(folder, result)
-        build_hub(config).share(run.folder)
+            with afterwards(run, "the curve"):
+                # A trial's picture would cost more than its overhead is allowed; `exp.curves` draws it when asked.
+                alone = isinstance(trial.current.get(), trial.NoTrial)
+                log.info("%s", curves.draw_and_judge(folder, Thresholds(), picture=alone))
+            with afterwards(run, "the model card"):
+                card.write(folder, result)
+        with afterwards(run, "the upload"):
+            build_hub(config).share(run.folder)
     return result.objective["value"]
 
 

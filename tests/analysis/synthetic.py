@@ -1,4 +1,4 @@
-"""Run folders written through exp.run's own functions, without training."""
+"""Run folders written through exp.run's own functions, without training: of this version, or of the first."""
 
 from __future__ import annotations
 
@@ -9,8 +9,15 @@ from exp.run.events import EventLog
 from exp.run.result import Result, write_result
 
 CODE = {"commit": "0123456789abcdef", "dirty": False, "diff": ""}
+TEXT = {
+    "_target_": "exp.task.text_classification.TextClassification",
+    **dict.fromkeys(("text_columns", "label_column", "label_names", "no_label", "problem_type", "metrics"), None),
+    "max_length": None,
+    "both_orders": False,
+}
 CONFIG = {
-    "data": {"name": "mrpc", "_target_": "exp.data.glue.mrpc"},
+    "data": {"name": "mrpc", "_target_": "exp.data.glue.Glue"},
+    "task": TEXT,
     "model": {"_target_": "exp.model.auto.Auto", "path_or_name": "tiny"},
     "optimizer": {"_target_": "exp.optim.optimizers.adamw", "lr": 5e-5, "weight_decay": 0.0},
     "loop": {"_target_": "exp.loop.trainer.TrainerLoop"},
@@ -28,9 +35,15 @@ def write(
     result=True,
     metrics=("accuracy",),
     reason=None,
+    facts=None,
+    first_version=False,
     **changes,
 ):
-    """`accuracy` is one value an evaluation (at steps 100, 200, ...); `changes` are dotted keys, dots as __."""
+    """`accuracy` is one value an evaluation (at steps 100, 200, ...); `changes` are dotted keys, dots as __.
+
+    `facts` are added to run.json's block `data`. A run of the first version has no task, and counts of labels in place
+    of chance levels.
+    """
     path.mkdir(parents=True)
     config = {key: dict(value) if isinstance(value, dict) else value for key, value in CONFIG.items()}
     for key, value in changes.items():
@@ -39,6 +52,9 @@ def write(
         for part in above:
             node = node.setdefault(part, {})
         node[name] = value
+    if first_version:
+        del config["task"]
+    guessing = {"loss": math.log(2), "metrics": {"accuracy": [0.684, 0.023]}}
     config["seed"] = seed
     run = run_folder.create(path, config)
     task = config["data"]["name"]
@@ -48,9 +64,10 @@ def write(
             "name": task,
             "metrics": list(metrics),
             "objective": f"eval/{metrics[0]}",
-            "majority_share": 0.684,
             "eval_examples": {"": 408},
             "label_names": ["no", "yes"],
+            **({"majority_share": 0.684} if first_version else {"chance": guessing}),
+            **(facts or {}),
         },
     )
     log = EventLog(run.metrics_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from exp.analysis import collect as module
 from exp.analysis.collect import collect
 from exp.analysis.run_data import RunData, read_run
+from exp.curves.verdict import Thresholds
 from exp.errors import ExpError
 
 spec = importlib.util.spec_from_file_location("synthetic", Path(__file__).with_name("synthetic.py"))
@@ -66,6 +68,10 @@ def test_a_run_whose_process_is_gone_has_died(tmp_path):
     run = synthetic.write(tmp_path / "r", status="running")
     run.update(pid=2**22 + 1)  # above Linux' largest pid
     assert read_run(tmp_path / "r").status == "died"
+    run.update(pid=os.getpid())
+    assert read_run(tmp_path / "r").status == "running"
+    run.update(started=1.0)  # the id is another process's by now
+    assert read_run(tmp_path / "r").status == "died"
     run.update(host="elsewhere")
     assert read_run(tmp_path / "r").status == "running"
 
@@ -114,8 +120,10 @@ def test_the_index_notices_changes_and_may_be_deleted_or_damaged(tmp_path, monke
     text = json.loads(record.read_text()) | {"status": "failed"}
     record.write_text(json.dumps(text))
     assert read()[1].status == "failed" and len(reads) == 1
-    index.write_bytes(b"damaged" * 1000)
-    assert read()[1].status == "failed"
+    index.write_bytes(b"my thesis" * 1000)
+    with pytest.raises(ExpError, match="is no index of runs"):
+        read()
+    assert index.read_bytes() == b"my thesis" * 1000
     index.unlink()
     assert read()[2] == fresh[2]
     assert collect([str(tmp_path / "runs")], Path("/proc/nowhere/index")).runs
@@ -126,3 +134,16 @@ def test_a_run_survives_json(tmp_path):
     run = read_run(tmp_path / "r")
     again = RunData.from_json(json.loads(json.dumps(run.to_json())))
     assert again.best == run.best and again.config == run.config and again.source == run.source
+
+
+def test_runs_of_the_first_version_are_read_as_those_of_this_one(tmp_path):
+    synthetic.write(tmp_path / "old", first_version=True)
+    synthetic.write(tmp_path / "new")
+    old, new = (collect([str(tmp_path / name)]).runs[0] for name in ("old", "new"))
+    assert "task._target_" not in old.config and "task._target_" in new.config
+    assert old.best == new.best and old.task == new.task == "mrpc"
+    assert old.facts().chance_loss == new.facts().chance_loss
+    level, error = old.facts().floors["accuracy"]
+    assert new.facts().floors["accuracy"] == (level, pytest.approx(error, abs=1e-4))
+    assert old.verdict(Thresholds()) == new.verdict(Thresholds())
+    assert old.reading() == new.reading()

@@ -7,11 +7,12 @@ import sys
 from html.parser import HTMLParser
 
 import pytest
+from omegaconf import OmegaConf
 from tests.analysis.synthetic import grid, write
 
 from exp.analysis import report
 from exp.analysis.collect import collect
-from exp.analysis.grouping import compare, independent, telling
+from exp.analysis.grouping import compare, distinguishing_keys, independent_keys
 from exp.analysis.report.confusion import confusion
 from exp.analysis.report.page import page
 from exp.analysis.report.payload import payload
@@ -20,6 +21,7 @@ from exp.analysis.table import short_keys
 from exp.curves.curve import Series
 from exp.curves.verdict import Thresholds
 from exp.errors import ExpError
+from exp.options.confdir import conf_dir
 
 EVIL = "<script>alert(1)</script>"
 
@@ -108,8 +110,8 @@ def test_short_names_stay_apart():
 
 def test_labels_name_as_few_options_as_tell_conditions_apart():
     conditions = [{"opt": o, "betas": f"b{o}", "lr": lr} for o in "ab" for lr in (1, 2, 3)]
-    assert telling(["opt", "betas", "lr"], conditions) == ["opt", "lr"]
-    assert telling(["opt"], conditions[:1]) == []
+    assert distinguishing_keys(["opt", "betas", "lr"], conditions) == ["opt", "lr"]
+    assert distinguishing_keys(["opt"], conditions[:1]) == []
 
 
 def test_confusion_counts_rows_of_labels(tmp_path):
@@ -120,10 +122,34 @@ def test_confusion_counts_rows_of_labels(tmp_path):
     run.predictions.mkdir()
     pairs = {"label": ["no", "no", "yes", None], "prediction": ["no", "yes", "yes", "no"]}
     parquet.write_table(pa.table(pairs), run.predictions / "eval.parquet")
-    parquet.write_table(pa.table({"label": [0.5], "prediction": [0.7]}), run.predictions / "score.parquet")
     (run.predictions / "broken.parquet").write_text("half")
     [found] = collect([str(tmp_path / "runs")]).runs
-    assert confusion(found) == {"eval": {"labels": ["no", "yes"], "counts": [[1, 1], [0, 1]]}}
+    assert confusion(found) == {"eval": {"names": ["no", "yes"], "counts": [[1, 1], [0, 1]]}}
+
+
+def test_scores_have_no_confusion(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    run = write(tmp_path / "runs" / "a", facts={"label_names": None, "metrics": ["pearson"]})
+    run.predictions.mkdir()
+    parquet.write_table(pa.table({"label": [0.5], "prediction": [0.7]}), run.predictions / "eval.parquet")
+    [found] = collect([str(tmp_path / "runs")]).runs
+    assert confusion(found) == {}
+
+
+def test_confusion_of_tags_counts_words(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    task = OmegaConf.to_container(OmegaConf.load(conf_dir() / "task" / "token_classification.yaml"))
+    facts = {"label_names": ["O", "B-x", "I-x"], "metrics": ["entity_f1"], "inputs": ["tokens"]}
+    run = write(tmp_path / "runs" / "a", task=task, facts=facts)
+    run.predictions.mkdir()
+    words = {"label": [["O", "B-x"], ["O"], None], "prediction": [["O", "O"], ["O"], ["B-x"]]}
+    parquet.write_table(pa.table(words), run.predictions / "eval.parquet")
+    [found] = collect([str(tmp_path / "runs")]).runs
+    assert confusion(found) == {"eval": {"names": ["O", "B-x", "I-x"], "counts": [[2, 0, 0], [1, 0, 0], [0, 0, 0]]}}
 
 
 def test_without_plotly_the_extra_is_named(tmp_path, monkeypatch):
@@ -146,5 +172,5 @@ def test_options_that_change_together_are_one_and_drawn_numbers_are_not():
         {"lr": lr, "warmup": warmup, "optimizer": name, "betas": betas}
         for (lr, warmup), (name, betas) in zip(drawn, [("adamw", [0.9]), ("sgd", None)] * 2, strict=True)
     ]
-    assert independent(["lr", "warmup", "optimizer", "betas"], conditions) == ["lr", "warmup", "optimizer"]
-    assert independent(["lr", "warmup"], conditions[:2]) == ["lr"]
+    assert independent_keys(["lr", "warmup", "optimizer", "betas"], conditions) == ["lr", "warmup", "optimizer"]
+    assert independent_keys(["lr", "warmup"], conditions[:2]) == ["lr"]

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from exp.analysis.collect import Collection, collect
+from exp.analysis.collect import collect
+from exp.analysis.collection import Collection
 from exp.analysis.grouping import compare
 from exp.errors import ExpError
 

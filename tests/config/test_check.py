@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,12 @@ from omegaconf import DictConfig, open_dict
 
 from exp.config import rules
 from exp.config.check import check
-from exp.config.confdir import conf_dir, groups
-from exp.config.typed import described, fits
+from exp.config.targets import check_node
 from exp.errors import ExpError
+from exp.options.confdir import conf_dir, groups
+from exp.options.other_names import NOT_HERE, TRAINING_ARGUMENTS
+from exp.options.settings import RootSettings
+from tests.config.bad_values import GIVEN, options, prepare
 
 
 def composed(*overrides: str) -> tuple[DictConfig, dict[str, Any]]:
@@ -37,7 +41,7 @@ def told(*overrides: str) -> str:
     [
         # types
         (["seed=1.5"], "seed=1.5 has the wrong type: it takes a whole number"),
-        (["seed=true"], "seed=True has the wrong type"),
+        (["seed=true"], "seed=true has the wrong type"),
         (["load_best_model_at_end=1"], "it takes true or false"),
         (["eval_steps=often"], "it takes a whole number or null"),
         (["num_train_epochs=null"], "num_train_epochs=null has the wrong type: it takes a number"),
@@ -51,18 +55,18 @@ def told(*overrides: str) -> str:
         (["on_bad_loss=ignore"], "on_bad_loss=ignore: no such choice"),
         (["eval_steps=0"], "eval_steps=0 must be 1 or more"),
         (["per_device_train_batch_size=0"], "per_device_train_batch_size=0 must be 1 or more"),
-        (["data.max_train_samples=0"], "data.max_train_samples=0 must be 1 or more"),
+        (["data.max_train_samples=0"], "data.max_train_samples=0"),
         (["early_stopping_patience=0"], "early_stopping_patience=0 must be 1 or more"),
         (["max_grad_norm=-1"], "max_grad_norm=-1 must be 0 or more"),
-        (["optimizer.lr=nan"], "optimizer.lr=nan must be 0 or more"),
-        (["seed=4294967296"], "must be below 2**32"),
+        (["optimizer.lr=nan"], "optimizer.lr=nan must be a finite number"),
+        (["seed=4294967296"], "seed=4294967296 must be 0 or more and below 4294967296"),
         (["max_steps=0"], "max_steps=0 must be 1 or more, or -1"),
         (["num_train_epochs=0"], "num_train_epochs=0 must be above 0"),
         # combinations
         (["eval_strategy=no", "early_stopping_patience=3"], "early_stopping_patience=3 needs evaluations"),
-        (["eval_strategy=no", "load_best_model_at_end=true"], "load_best_model_at_end=True needs evaluations"),
+        (["eval_strategy=no", "load_best_model_at_end=true"], "load_best_model_at_end=true needs evaluations"),
         (["eval_strategy=no", "metric_for_best_model=accuracy"], "metric_for_best_model=accuracy needs evalu"),
-        (["scheduler.warmup_ratio=1.0"], "must be below 1"),
+        (["scheduler.warmup_ratio=1.0"], "scheduler.warmup_ratio=1.0 must be 0 or more and below 1"),
         (["scheduler.warmup_steps=10", "max_steps=10"], "scheduler.warmup_steps=10 is no shorter than max_steps"),
         (["metric_for_best_model=accurcy"], "does not compute it; choose one of accuracy"),
         (["metric_for_best_model=pearson"], "pearson is a metric of regression, and data=reviews is single_label"),
@@ -97,27 +101,13 @@ def test_what_can_work_passes(overrides: list[str]) -> None:
     check(*composed(*overrides))
 
 
-def every_option() -> list[str]:
-    return [
-        f"{group}={file.stem}"
-        for group in groups()
-        if group not in ("experiment", "sweep", "table")
-        for file in sorted((conf_dir() / group).glob("*.yaml"))
-    ]
-
-
-@pytest.mark.parametrize("option", every_option())
+@pytest.mark.parametrize("option", options())
 def test_every_option_binds_to_its_target(option: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Keys and types of each YAML fit the signature that it names; what it leaves open is filled in."""
+    """Keys and values of each YAML fit the declaration that it names; what it leaves open is filled in."""
     monkeypatch.setattr(rules, "_accelerator_here", lambda: True)
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "train.csv").write_text("text,label\na,x\nb,y\n")
-    more = {
-        "data=files": ["data.train_file=train.csv", "data.text_columns=[text]", "data.label_column=label"],
-        "data=hub": ["data.path=owner/name", "data.text_columns=[text]", "data.label_column=label"],
-        "model=pretrained": ["model.path=owner/name"],
-    }
-    check(*composed(option, *more.get(option, [])))
+    prepare(tmp_path)
+    check(*composed(option, *GIVEN.get(option, [])))
 
 
 def test_fp16_needs_an_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,34 +152,93 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, word: str, ex
 
 def test_a_missing_file_names_its_neighbour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "train.csv").write_text("")
-    with pytest.raises(ExpError, match=r"data.train_file=trian.csv: no such file.*did you mean 'train.csv'"):
-        rules._files({"data": {"train_file": "trian.csv"}})
+    (tmp_path / "model").mkdir()
+    assert "model.path=./modle: no such file or folder" in told("model=pretrained", "model.path=./modle")
+    assert "did you mean 'model'" in told("model=pretrained", "model.path=./modle")
 
 
 @pytest.mark.parametrize(
-    ("value", "annotation", "expected"),
+    ("overrides", "expected"),
     [
-        (3, "float", True),
-        (3.0, "int", False),
-        (True, "int", False),
-        (None, "int | None", True),
-        ("a", "int | None", False),
-        ([0.9, 0.999], "tuple[float, float]", True),
-        ([0.9, "x"], "tuple[float, float]", False),
-        (["a", "b"], "tuple[str, ...]", True),
-        (["a", 1], "list[str]", False),
-        ("a", "Sequence[str]", False),
-        ("b", "Literal['a', 'b'] | None", True),
-        ("c", "Literal['a', 'b']", False),
-        ({"a": 1}, "Mapping[str, Any]", True),
-        (object(), "SomethingElse", True),
+        (
+            ["task.text_columns=[txt]"],
+            "no column 'txt'; did you mean 'text'?; say which is which with task.text_columns",
+        ),
+        (["task.label_column=lable"], "no column 'lable'; did you mean 'label'"),
+        (["task.metrics=[pearson]"], "'pearson' is for regression"),
+        (["task.metrics=[f1]", "metric_for_best_model=accuracy"], "choose one of f1, loss"),
     ],
 )
-def test_fits(value: Any, annotation: str, expected: bool) -> None:
-    assert fits(value, annotation) is expected
+def test_a_task_and_data_that_do_not_fit(
+    overrides: list[str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    prepare(tmp_path)
+    files = ["data=files", "data.train_file=train.csv"]
+    check(*composed(*files))
+    assert expected in told(*files, *overrides)
 
 
-def test_described() -> None:
-    assert described("int | None") == "a whole number or null"
-    assert described("tuple[str, ...]") == "a list, each a text"
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("learning_rate", "optimizer.lr"),
+        ("output_dir", "hydra.run.dir"),
+        ("report_to", "tracker"),
+        ("fp16", "precision=fp16"),
+        ("group_by_length", "batching=length_grouped"),
+        ("warmup_ratio", "scheduler.warmup_ratio"),
+        ("dataloader_num_workers", "exp has no such setting"),
+        ("data.text_columns", "it is task.text_columns now"),
+        ("data.metrics", "it is task.metrics now"),
+        ("data.task", "it is task.problem_type now"),
+    ],
+)
+def test_a_name_from_elsewhere_says_what_it_is_here(key: str, expected: str) -> None:
+    assert expected in told(f"+{key}=1")
+
+
+def test_every_name_from_elsewhere_is_none_of_ours_and_names_one_of_ours() -> None:
+    ours = {one.name for one in fields(RootSettings)}
+    assert not ours & set(TRAINING_ARGUMENTS)
+    for said in TRAINING_ARGUMENTS.values():
+        word = said.partition(" ")[0].partition("=")[0].rstrip(",")
+        group = word.partition(".")[0]
+        assert group in {*ours, *groups(), "hub", "hydra", "the", "chosen"}, said
+
+
+def test_names_from_elsewhere_are_those_of_training_arguments() -> None:
+    """Those that exist in transformers and mean a thing here are all known: each is ours or told where it is."""
+    from transformers import TrainingArguments
+
+    theirs = {one.name for one in fields(TrainingArguments)}
+    ours = {one.name for one in fields(RootSettings)}
+    assert sorted(theirs - ours - set(TRAINING_ARGUMENTS) - NOT_HERE) == []
+
+
+class Half:
+    """A callable that is no dataclass, as a user's own may be."""
+
+    def __init__(self, model: Any, *, share: float, names: list[str] | None = None, **more: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"share": 0.5, "other": 1}, None),
+        ({"share": "x"}, "part.share='x' has the wrong type: it takes a number"),
+        ({"share": 0.5, "names": "a"}, "part.names='a' has the wrong type: it takes a list, each a text or null"),
+        ({"share": float("nan")}, "part.share=nan must be a finite number"),
+    ],
+)
+def test_a_callable_is_checked_against_its_signature(
+    values: dict[str, Any], expected: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exp.options.trust.resolve", lambda target, where: Half)
+    node = {"_target_": "mine.Half", "_partial_": True, **values}
+    if expected is None:
+        assert check_node(node, "part") is None
+        return
+    with pytest.raises(ExpError) as error:
+        check_node(node, "part")
+    assert str(error.value) == expected

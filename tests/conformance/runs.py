@@ -12,16 +12,17 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import execution_whitelist
 from omegaconf import OmegaConf
 
-from exp.config.confdir import conf_dir
+from exp.data.examples import split_name
 from exp.loop import outputs
 from exp.loop.base import Parts
+from exp.loop.trial import NoTrial
+from exp.options.confdir import conf_dir
+from exp.options.trust import whitelist
 from exp.run.folder import Run, create
 from exp.run.result import Result
-from exp.study.trial import NoTrial
-from exp.task.base import EvaluatedBatch, split_name
+from exp.task.base import EvaluatedBatch
 from exp.tracker.base import NullTracker
 from exp.training.build import build, build_loop
-from exp.training.launch import WHITELIST
 
 # Eleven batches an epoch; with an accumulation of 4 the last group has three, and the last batch two examples.
 SMALL = [
@@ -55,7 +56,7 @@ def config_of(*overrides: str) -> dict[str, Any]:
 
 
 def parts_of(config: dict[str, Any]) -> Parts:
-    with execution_whitelist(WHITELIST):
+    with execution_whitelist(whitelist()):
         return build(config)
 
 
@@ -66,7 +67,7 @@ def run_loop(folder: Path, *overrides: str, trial: Any = None) -> tuple[Recorder
     run = create(folder, config)
     recorder = Recorder()
     parts = parts_of(config)
-    with execution_whitelist(WHITELIST):
+    with execution_whitelist(whitelist()):
         loop = build_loop(config)
     outputs.describe(parts, run)
     result = loop.fit(parts, run, recorder, trial or NoTrial())

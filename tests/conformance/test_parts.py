@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from exp.config.confdir import conf_dir
+from exp.options.confdir import conf_dir
 from tests.conformance.runs import run_loop
 from tests.conformance.test_loop_parity import same
 from tests.tiny_models import KINDS, make_tiny
@@ -35,13 +35,15 @@ def test_every_family_trains_three_steps(kind, tmp_path, glue):
 
 @pytest.mark.parametrize("optimizer", options("optimizer"))
 def test_every_optimizer(optimizer, tmp_path):
-    ours, _ = agree(tmp_path, f"optimizer={optimizer}", "optimizer.weight_decay=0.01", "gradient_accumulation_steps=4")
+    name = ["optimizer.name=RAdam"] if optimizer == "by_name" else ["optimizer.weight_decay=0.01"]
+    ours, _ = agree(tmp_path, f"optimizer={optimizer}", *name, "gradient_accumulation_steps=4")
     assert all(torch.isfinite(torch.tensor(value)) for _, _, value in ours.events)
 
 
 @pytest.mark.parametrize("scheduler", options("scheduler"))
 def test_every_scheduler(scheduler, tmp_path):
-    ours, _ = agree(tmp_path, f"scheduler={scheduler}", "gradient_accumulation_steps=2")
+    name = ["scheduler.name=ConstantLR"] if scheduler == "by_name" else []
+    ours, _ = agree(tmp_path, f"scheduler={scheduler}", *name, "gradient_accumulation_steps=2")
     assert len(ours.of("train/lr")) == 12
 
 

@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from exp.config.confdir import conf_dir
+from exp.options.confdir import conf_dir
 from tests.conformance.runs import SMALL, config_of, parts_of, plain_loop, run_loop
 from tests.conformance.task_data import TASKS
 from tests.conformance.test_loop_parity import same

@@ -13,7 +13,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from exp.config.confdir import conf_dir
+from exp.options.confdir import conf_dir
 from exp.run.events import read_events
 from exp.run.folder import STATUSES
 from exp.tracker.base import Fanout, NullTracker
@@ -46,8 +46,8 @@ MAKERS = {
     "jsonl": JsonlTracker,
     "wandb": a_wandb,
     "trackio": a_trackio,
-    "fanout": lambda: Fanout([JsonlTracker(), a_wandb(), NullTracker()]),
-    "empty fanout": lambda: Fanout([]),
+    "fanout": lambda: Fanout(JsonlTracker(), [a_wandb(), NullTracker()]),
+    "fanout of one": lambda: Fanout(JsonlTracker(), []),
 }
 
 
@@ -129,6 +129,38 @@ def test_a_fanout_gives_every_tracker_the_same_numbers(tmp_path):
             {"train/loss": 0.5, "step": 2, "epoch": 1.0},
         ]
     )
+
+
+class Broken(NullTracker):
+    """A user's tracker with a bug in one of its calls."""
+
+    def __init__(self, call):
+        self.calls = []
+        for name in ("start", "log", "alert", "finish"):
+            setattr(self, name, self.made(name, broken=name == call))
+
+    def made(self, name, broken):
+        def call(*args, **kwargs):
+            self.calls.append(name)
+            if broken:
+                raise RuntimeError("a bug of the user's")
+
+        return call
+
+
+@pytest.mark.parametrize("call", ["start", "log", "alert", "finish"])
+def test_a_tracker_that_raises_is_dropped_and_the_others_go_on(call, tmp_path, caplog):
+    run, broken, other = new_run(tmp_path / "run"), Broken(call), Broken(None)
+    fanout = Fanout(JsonlTracker(), [broken, other])
+    fanout.start(run)
+    for step in (1, 2):
+        fanout.log({"train/loss": 1.0}, step=step, epoch=1.0)
+    fanout.alert("unstable", "the loss jumps")
+    fanout.finish("completed")
+    assert broken.calls[-1] == call and broken.calls.count(call) == 1
+    assert other.calls == ["start", "log", "log", "alert", "finish"]
+    assert len(read_events(run.metrics_path)) == 2
+    assert caplog.text.count("Broken failed while") == 1
 
 
 @pytest.mark.parametrize(

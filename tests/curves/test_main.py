@@ -9,20 +9,24 @@ import sys
 import pytest
 
 from exp.curves.__main__ import main
-from exp.curves.summary import finish
+from exp.curves.curve import Facts, facts_of
+from exp.curves.summary import draw_and_judge
 from exp.curves.verdict import Thresholds
 from exp.run.events import EventLog
 from exp.run.folder import create
 
+CHANCE = {"chance": {"loss": 0.6931, "metrics": {"accuracy": [0.684, 0.023]}}}
+FIRST_VERSION = {"majority_share": 0.684}  # classes were counted by their names
 
-def write_run(folder, seed=1, name="mrpc"):
+
+def write_run(folder, seed=1, name="mrpc", guessing=CHANCE):
     folder.mkdir(parents=True)
     run = create(folder, {"seed": seed, "optimizer": {"lr": 5e-5}, "data": {"name": name}})
     run.update(
         data={
             "name": name,
             "label_names": ["no", "yes"],
-            "majority_share": 0.684,
+            **guessing,
             "eval_examples": {"": 408},
             "objective": "eval/accuracy",
         }
@@ -46,8 +50,9 @@ def png_size(path):
     return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
 
 
-def test_a_run_is_judged_and_drawn(tmp_path, capsys):
-    run = write_run(tmp_path / "a$b_{x}")  # a dollar sign must not start a formula
+@pytest.mark.parametrize("guessing", [CHANCE, FIRST_VERSION], ids=["chance", "first version"])
+def test_a_run_is_judged_and_drawn(tmp_path, capsys, guessing):
+    run = write_run(tmp_path / "a$b_{x}", guessing=guessing)  # a dollar sign must not start a formula
     assert main([str(run.folder)]) == 0
     out = capsys.readouterr().out
     assert "verdict: overfitting" in out and "[completed]" in out
@@ -71,7 +76,7 @@ def test_a_sweep_folder_means_all_its_runs_and_a_bad_one_hides_none(tmp_path, ca
 def test_finish_returns_the_verdict_and_survives_a_read_only_picture(tmp_path):
     run = write_run(tmp_path / "r")
     (run.folder / "curves.png").mkdir()  # cannot be written
-    assert finish(run.folder, Thresholds()).startswith("verdict: overfitting")
+    assert draw_and_judge(run.folder, Thresholds()).startswith("verdict: overfitting")
 
 
 def test_an_empty_run_draws_without_error(tmp_path):
@@ -81,19 +86,39 @@ def test_an_empty_run_draws_without_error(tmp_path):
     assert (tmp_path / "e" / "curves.png").exists()
 
 
-def test_majority_comes_from_the_predictions_where_the_record_lacks_it(tmp_path):
+def test_the_record_says_what_guessing_gives():
+    data = {
+        "metrics": ["entity_f1", "accuracy"],
+        "objective": "eval/entity_f1",
+        "eval_examples": {"": 100, "mm": 7},
+        "chance": {"loss": 2.5, "metrics": {"entity_f1": [0.0, 0.05]}},
+        "greater_is_better": True,
+    }
+    assert facts_of({"data": data}) == Facts(
+        "entity_f1", 2.5, {"entity_f1": (0.0, 0.05)}, 100, {"eval/entity_f1": True}
+    )
+
+
+def test_a_record_of_the_first_version_has_label_shares():
+    data = {"metrics": ["accuracy"], "label_names": ["a", "b"], "majority_share": 0.75, "eval_examples": {"": 101}}
+    facts = facts_of({"data": data})
+    assert facts.chance_loss == pytest.approx(0.6931, abs=1e-4) and facts.eval_examples == 101
+    assert facts.floors["accuracy"] == (0.75, pytest.approx(0.0431, abs=1e-4))  # sqrt(0.75 * 0.25 / 101)
+    assert facts.floors["matthews_correlation"] == (0.0, 0.1)  # 1 / sqrt(100)
+
+
+def test_label_shares_come_from_the_predictions_where_such_a_record_lacks_them(tmp_path):
     pytest.importorskip("pyarrow")
     import pyarrow as arrow
     import pyarrow.parquet as parquet
-
-    from exp.curves.curve import facts_of
 
     (tmp_path / "predictions").mkdir()
     parquet.write_table(
         arrow.table({"id": [0, 1, 2, 3], "label": [1, 1, 1, 0]}), tmp_path / "predictions" / "eval.parquet"
     )
     facts = facts_of({}, tmp_path)
-    assert (facts.majority_share, facts.eval_examples, facts.classes) == (0.75, 4, 2)
+    assert facts.floors["accuracy"][0] == 0.75 and facts.eval_examples == 4
+    assert facts.chance_loss == pytest.approx(0.6931, abs=1e-4)
 
 
 def test_the_entry_imports_no_training_library(tmp_path):

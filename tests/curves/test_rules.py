@@ -12,7 +12,8 @@ from exp.curves.rules import verdict
 from exp.curves.verdict import STATES, Thresholds
 from exp.run.events import Event
 
-MRPC = Facts(primary_metric="accuracy", classes=2, majority_share=0.684, eval_examples=408)
+LN2 = math.log(2)
+MRPC = Facts("accuracy", chance_loss=LN2, floors={"accuracy": (0.684, 0.023)}, eval_examples=408)
 LIMITS = Thresholds()
 
 
@@ -108,7 +109,7 @@ def test_a_collapse_to_the_majority_class_is_unstable():
     train = [*falling(0.69, 0.55, 10), *falling(0.6, 0.69, 10)]
     found = judge(events(train, [0.6, 0.55, 0.65, 0.69], [0.72, 0.80, 0.69, 0.684]))
     assert found.state == "unstable"
-    assert "majority class" in found.evidence[0]
+    assert "no better than guessing (0.684)" in found.evidence[0]
 
 
 def test_not_finite_is_unstable_without_any_evaluation():
@@ -120,12 +121,12 @@ def test_not_finite_is_unstable_without_any_evaluation():
 def test_an_undefined_correlation_is_not_instability():
     rows = events(falling(2.0, 0.5, 30), [1.0, 0.8, 0.6])
     rows.append(Event(300, 3.0, 0.0, {"eval/pearson": math.nan}))
-    assert judge(rows, Facts("pearson", None, None, 1500)).state == "improving"
+    assert judge(rows, Facts("pearson", floors={"pearson": (0.0, 0.026)})).state == "improving"
 
 
 @pytest.mark.parametrize(
     ("accuracy", "state"),
-    # One standard error at 408 examples is 0.023: 0.684 + 0.023 = 0.707.
+    # One standard error of 408 examples above: 0.684 + 0.023 = 0.707.
     [(0.684, "underfitting"), (0.700, "underfitting"), (0.715, "converged")],
 )
 def test_failed_is_not_above_the_majority_class_by_one_standard_error(accuracy, state):
@@ -134,11 +135,25 @@ def test_failed_is_not_above_the_majority_class_by_one_standard_error(accuracy, 
 
 
 def test_matthews_correlation_is_compared_with_zero():
-    facts = Facts("matthews_correlation", 2, 0.69, 1043)
+    facts = Facts("matthews_correlation", LN2, {"matthews_correlation": (0.0, 0.031)}, 1043)
     rows = events([0.62] * 40, [0.62] * 4)
     for row in [row for row in rows if "eval/loss" in row.metrics]:
-        row.metrics["eval/matthews_correlation"] = 0.02  # 1 / sqrt(1042) = 0.031
+        row.metrics["eval/matthews_correlation"] = 0.02  # 1 / sqrt(1042) = 0.031, as the task says
     assert judge(rows, facts).state == "underfitting"
+
+
+def test_every_metric_that_the_task_knows_chance_of_is_compared():
+    """Entity F1 of a tagger that answers O everywhere is 0, while its accuracy is high."""
+    floors = {"entity_f1": (0.0, 0.03), "accuracy": (0.94, 0.004)}
+    facts = Facts("entity_f1", chance_loss=math.log(13), floors=floors)
+    rows = events([0.3] * 40, [0.3] * 4)
+    for row in [row for row in rows if "eval/loss" in row.metrics]:
+        row.metrics.update({"eval/entity_f1": 0.0, "eval/accuracy": 0.94})
+    found = judge(rows, facts)
+    assert found.state == "underfitting" and len(found.evidence) == 2
+    for row in [row for row in rows if "eval/loss" in row.metrics]:
+        row.metrics["eval/entity_f1"] = 0.2
+    assert judge(rows, facts).state != "underfitting"
 
 
 def test_a_model_that_still_learns_has_not_failed_yet():
@@ -148,7 +163,7 @@ def test_a_model_that_still_learns_has_not_failed_yet():
     assert any("not yet above guessing" in line for line in found.evidence)
 
 
-def test_without_a_majority_share_the_training_loss_decides():
+def test_without_chance_levels_the_training_loss_decides():
     assert judge(events([0.7] * 20, [0.7] * 3), Facts()).state == "underfitting"
     found = judge(events(falling(0.7, 0.4, 20), [0.5] * 3), Facts())
     assert found.state == "converged"

@@ -7,15 +7,12 @@ import math
 from pathlib import Path
 
 import pytest
-
-from exp.data.collate import Collator
-from exp.data.encode import encode
-from exp.data.glue import glue as load_glue
+from tests.reading import option, read
 
 
 @pytest.fixture(scope="module")
 def mrpc(glue: Path):
-    return load_glue("mrpc", str(glue / "MRPC"), ["accuracy", "f1"], 128, None, None, False)
+    return read(option("data", "mrpc", path=str(glue / "MRPC")))
 
 
 @pytest.fixture(scope="module")
@@ -27,18 +24,18 @@ def tokenizer(minilm: Path):
 
 @pytest.fixture(scope="module")
 def encoded(mrpc, tokenizer, tmp_path_factory: pytest.TempPathFactory):
-    return encode(mrpc, tokenizer, tmp_path_factory.mktemp("cache"))
+    return option("task", "text_classification").encode(mrpc, tokenizer, tmp_path_factory.mktemp("cache"))
 
 
 def test_row_counts_and_label_names(mrpc) -> None:
     assert (len(mrpc.train), len(mrpc.evals[""]), len(mrpc.tests[""])) == (3668, 408, 1725)
-    assert mrpc.label_names == ("not_equivalent", "equivalent")
-    assert mrpc.train.features["label"].names == ["not_equivalent", "equivalent"]
+    assert mrpc.labels == ("not_equivalent", "equivalent")
+    assert (mrpc.metrics, mrpc.max_length) == (("accuracy", "f1"), 128)
 
 
 def test_train_row_14_and_test_row_86(mrpc) -> None:
-    assert mrpc.label_names[mrpc.train[14]["label"]] == "not_equivalent"
-    assert mrpc.label_names[mrpc.tests[""][86]["label"]] == "equivalent"
+    assert mrpc.labels[mrpc.train.targets[14]] == "not_equivalent"
+    assert mrpc.labels[mrpc.tests[""].targets[86]] == "equivalent"
 
 
 def test_a_pair_has_fifteen_tokens_and_two_types(tokenizer) -> None:
@@ -47,11 +44,11 @@ def test_a_pair_has_fifteen_tokens_and_two_types(tokenizer) -> None:
     assert pair["token_type_ids"] == [0] * 8 + [1] * 7
 
 
-def test_first_eight_pairs_are_padded_to_67(encoded, tokenizer) -> None:
+def test_first_eight_pairs_are_padded_to_67(mrpc, encoded, tokenizer) -> None:
     assert encoded.train.lengths[:8] == [50, 59, 47, 67, 59, 50, 62, 32]
     rows = [encoded.train[row] for row in range(8)]
     assert [len(row["input_ids"]) for row in rows] == encoded.train.lengths[:8]
-    batch = Collator(tokenizer, None)(rows)
+    batch = option("task", "text_classification").collate(tokenizer, None, mrpc.labels)(rows)
     assert {key: tuple(tensor.shape) for key, tensor in batch.items()} == {
         "input_ids": (8, 67),
         "token_type_ids": (8, 67),

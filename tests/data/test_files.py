@@ -4,34 +4,16 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.reading import option, read
 
-from exp.data.files import files
-from exp.data.hub import hub
+from exp.data.examples import TaskData
 from exp.errors import ExpError
 
-OPTIONS = {
-    "path": None,
-    "train_file": None,
-    "validation_file": None,
-    "test_file": None,
-    "validation_share": 0.1,
-    "split_seed": 13,
-    "task": "classification",
-    "text_columns": ["text"],
-    "label_column": "label",
-    "label_names": None,
-    "id_column": None,
-    "metrics": ["accuracy"],
-    "max_length": 128,
-    "max_train_samples": None,
-    "max_eval_samples": None,
-    "both_orders": False,
-}
 ROWS = [{"text": f'said "{number}", then\tleft', "label": ("no", "yes", "maybe")[number % 3]} for number in range(30)]
 
 
-def get(**changes):
-    return files(**(OPTIONS | changes))
+def get(task: dict | None = None, **changes) -> TaskData:
+    return read(option("data", "files", **changes), **(task or {}))
 
 
 def write(path: Path, rows=ROWS) -> str:
@@ -60,54 +42,60 @@ def write(path: Path, rows=ROWS) -> str:
 
 def test_every_format_gives_the_same_data(tmp_path: Path) -> None:
     found = {end: get(train_file=write(tmp_path / f"rows.{end}")) for end in ("csv", "jsonl", "parquet")}
-    assert len({raw.fingerprint for raw in found.values()}) == 1
-    assert found["csv"].label_names == ("maybe", "no", "yes")
-    assert found["csv"].train[0]["text"].startswith('said "')
+    assert len({data.fingerprint for data in found.values()}) == 1
+    assert found["csv"].labels == ("maybe", "no", "yes")
+    assert found["csv"].train.inputs["text"][0].startswith('said "')
     tsv = get(train_file=write(tmp_path / "rows.tsv"))
     assert len(tsv.train) + len(tsv.evals[""]) == 30
 
 
 def test_a_share_is_held_out_from_every_class(tmp_path: Path) -> None:
     file = write(tmp_path / "rows.csv")
-    raw = get(train_file=file, validation_share=0.2)
-    assert sorted(raw.evals[""]["label"]) == [0, 0, 1, 1, 2, 2]
-    assert sorted([*raw.train["idx"], *raw.evals[""]["idx"]]) == list(range(30))
-    assert list(raw.evals[""]["idx"]) == list(get(train_file=file, validation_share=0.2).evals[""]["idx"])
-    assert list(raw.evals[""]["idx"]) != list(get(train_file=file, validation_share=0.2, split_seed=1).evals[""]["idx"])
+    data = get(train_file=file, validation_share=0.2)
+    held_out = data.evals[""]
+    assert sorted(held_out.targets) == [0, 0, 1, 1, 2, 2]
+    assert sorted([*data.train.ids, *held_out.ids]) == list(range(30))
+    assert held_out.ids == get(train_file=file, validation_share=0.2).evals[""].ids
+    assert held_out.ids != get(train_file=file, validation_share=0.2, split_seed=1).evals[""].ids
 
 
 def test_own_validation_and_test_files_and_ids(tmp_path: Path) -> None:
     pairs = [{"key": f"k{n}", "q1": f"a{n}", "q2": f"b{n}", "same": n % 2} for n in range(6)]
-    raw = get(
+    unlabelled = [{key: row[key] for key in ("key", "q1", "q2")} for row in pairs]
+    data = get(
+        {"text_columns": ["q1", "q2"], "label_column": "same", "label_names": [1, 0], "both_orders": True},
         path=str(tmp_path),
         train_file=Path(write(tmp_path / "train.jsonl", pairs)).name,
         validation_file=Path(write(tmp_path / "dev.csv", pairs[:3])).name,
-        test_file=Path(
-            write(tmp_path / "test.parquet", [{k: row[k] for k in ("key", "q1", "q2")} for row in pairs])
-        ).name,
-        text_columns=["q1", "q2"],
-        label_column="same",
-        label_names=[1, 0],
+        test_file=Path(write(tmp_path / "test.parquet", unlabelled)).name,
         id_column="key",
-        both_orders=True,
     )
-    assert raw.label_names == ("1", "0") and list(raw.evals[""]["label"]) == [1, 0, 1]
-    assert list(raw.tests[""]["idx"]) == ["k0", "k1", "k2", "k3", "k4", "k5"]
-    assert "label" not in raw.tests[""].column_names
-    assert len(raw.train) == 12
+    assert data.name == "train"
+    assert data.labels == ("1", "0") and data.evals[""].targets == [1, 0, 1]
+    assert data.tests[""].ids == ["k0", "k1", "k2", "k3", "k4", "k5"]
+    assert data.tests[""].targets is None
+    assert len(data.train) == 12 and data.train.inputs["q1"][6:] == data.train.inputs["q2"][:6]
 
 
-def test_integer_labels_are_ordered_as_numbers(tmp_path: Path) -> None:
-    rows = [{"text": "x", "label": value} for value in (10, 9, 2, 10)]
-    file = write(tmp_path / "a.csv", rows)
-    assert get(train_file=file, validation_file=file).label_names == ("2", "9", "10")
+def test_several_named_test_files(tmp_path: Path) -> None:
+    own = {name: write(tmp_path / f"{name}.csv", ROWS[: 3 + at]) for at, name in enumerate(("news", "mail"))}
+    data = get(train_file=write(tmp_path / "a.csv"), test_files=own)
+    assert {name: len(split) for name, split in data.tests.items()} == {"news": 3, "mail": 4}
+    assert list(data.splits()) == ["train", "eval", "test_news", "test_mail"]
 
 
-def test_regression(tmp_path: Path) -> None:
-    rows = [{"text": f"t{n}", "label": n / 4} for n in range(20)]
-    raw = get(train_file=write(tmp_path / "a.csv", rows), task="regression", metrics=["pearson", "mse"])
-    assert raw.label_names is None and len(raw.evals[""]) == 2
-    assert raw.train[0]["label"] == rows[raw.train[0]["idx"]]["label"]
+def test_roles_of_the_files_hold_where_the_task_says_nothing(tmp_path: Path) -> None:
+    rows = [{"body": "x", "text": "y", "label": value} for value in ("a", "b")]
+    files = {"train_file": write(tmp_path / "a.csv", rows), "validation_file": write(tmp_path / "b.csv", rows)}
+    files["roles"] = {"text_columns": ["body"], "max_length": 20}
+    data = get(**files)
+    assert (list(data.train.inputs), data.max_length) == (["body"], 20)
+    assert list(get({"text_columns": ["text"]}, **files).train.inputs) == ["text"]
+
+
+def test_the_header_tells_columns_before_any_row_is_read(tmp_path: Path) -> None:
+    source = option("data", "files", train_file=write(tmp_path / "a.csv"))
+    assert source.columns() == ["text", "label"]
 
 
 @pytest.mark.parametrize(
@@ -135,37 +123,33 @@ def test_a_label_that_training_lacks_is_named(tmp_path: Path) -> None:
         get(train_file=write(tmp_path / "a.csv"), validation_file=str(own))
 
 
+def test_ids_that_are_missing_or_doubled_are_named(tmp_path: Path) -> None:
+    for second, message in (("k1", r"line 3: id 'k1' stands in .*line 2 too"), ("", "line 3: no id in column 'key'")):
+        (tmp_path / "a.csv").write_text(f"key,text,label\nk1,a,x\n{second},b,y\n")
+        with pytest.raises(ExpError, match=message):
+            get(train_file=str(tmp_path / "a.csv"), id_column="key")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({}, "needs data.train_file"),
         ({"train_file": "none.csv"}, "there is no file none.csv"),
-        ({"task": "clasification"}, "did you mean 'classification'"),
-        ({"task": "regression"}, "'accuracy' compares classes"),
-        ({"text_columns": ["a", "b", "c"]}, "3 columns"),
-        ({"text_columns": ["label"]}, "rename"),
-        ({"label_names": ["a"]}, "two different names"),
-        ({"both_orders": True}, "both_orders"),
-        ({"max_train_samples": 0}, "max_train_samples=0"),
-        ({"train_file": __file__.replace(".py", ".csv"), "validation_share": 1.5}, "validation_share=1.5"),
+        ({"train_file": __file__}, r"data\.format"),
+        ({"train_file": "a.csv", "path": "/nowhere/at/all"}, "data.path=/nowhere/at/all: there is no such folder"),
+        ({"train_file": "a.csv", "test_file": "b.csv", "test_files": {"x": "b.csv"}}, "both given"),
     ],
 )
-def test_bad_options_are_refused(changes: dict, message: str) -> None:
+def test_files_that_cannot_work_are_refused_before_any_is_opened(changes: dict, message: str) -> None:
     with pytest.raises(ExpError, match=message):
-        get(**changes)
-
-
-HUB = {key: value for key, value in OPTIONS.items() if not key.endswith("_file") and key != "id_column"} | {
-    "name": None,
-    "revision": None,
-    "train_split": "train",
-    "validation_split": "validation",
-    "test_split": None,
-}
+        option("data", "files", **changes)
 
 
 def test_hub_reads_a_local_folder_with_its_own_label_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from datasets import ClassLabel, Dataset, Features, Value
+
+    def hub(task: dict | None = None, **changes) -> TaskData:
+        return read(option("data", "hub", path=str(folder), **changes), **(task or {}))
 
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
     features = Features({"text": Value("string"), "label": ClassLabel(names=["neg", "pos"])})
@@ -174,25 +158,41 @@ def test_hub_reads_a_local_folder_with_its_own_label_names(tmp_path: Path, monke
     for split, labels in {"train": [1, 0] * 10, "validation": [0, 1], "test": [-1, -1]}.items():
         rows = {"text": [f"{split} {n}" for n in range(len(labels))], "label": labels}
         Dataset.from_dict(rows, features=features).to_parquet(folder / f"{split}-00000-of-00001.parquet")
-    raw = hub(**(HUB | {"path": str(folder), "test_split": "test"}))
-    assert raw.label_names == ("neg", "pos") and list(raw.train["label"])[:3] == [1, 0, 1]
-    assert "label" not in raw.tests[""].column_names
-    carved = hub(**(HUB | {"path": str(folder), "validation_split": None}))
+    data = hub(test_split="test")
+    assert data.labels == ("neg", "pos") and data.train.targets[:3] == [1, 0, 1]
+    assert data.tests[""].targets is None
+    carved = hub(validation_split=None)
     assert (len(carved.train), len(carved.evals[""])) == (18, 2)
     with pytest.raises(ExpError, match="no split 'valid'; did you mean 'validation'"):
-        hub(**(HUB | {"path": str(folder), "validation_split": "valid"}))
+        hub(validation_split="valid")
     with pytest.raises(ExpError, match="no column 'sentence'"):
-        hub(**(HUB | {"path": str(folder), "text_columns": ["sentence"]}))
+        hub({"text_columns": ["sentence"]})
+
+
+def test_hub_gives_names_to_lists_of_class_indices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from datasets import ClassLabel, Dataset, Features, Sequence, Value
+
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    tags = ClassLabel(names=["O", "B-x", "I-x"])
+    features = Features({"tokens": Sequence(Value("string")), "tags": Sequence(tags)})
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for split in ("train", "validation"):
+        rows = {"tokens": [["a", "b"], ["c"]], "tags": [[1, 2], [0]]}
+        Dataset.from_dict(rows, features=features).to_parquet(folder / f"{split}-00000-of-00001.parquet")
+    data = read(option("data", "hub", path=str(folder)), "token_classification")
+    assert data.labels == ("O", "B-x", "I-x") and data.train.targets == [[1, 2], [0]]
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [
-        ({}, "needs data.path"),
-        ({"path": "./nowhere"}, "no such folder"),
-        ({"path": "someone/something"}, "HF_HUB_OFFLINE.*work offline"),
-    ],
+    [({}, "needs data.path"), ({"path": "./nowhere"}, "no such folder")],
 )
-def test_hub_that_cannot_be_read(changes: dict, message: str) -> None:
+def test_hub_options_that_cannot_work_are_refused(changes: dict, message: str) -> None:
     with pytest.raises(ExpError, match=message):
-        hub(**(HUB | changes))
+        option("data", "hub", **changes)
+
+
+def test_a_hub_out_of_reach_says_how_to_go_on() -> None:
+    with pytest.raises(ExpError, match=r"HF_HUB_OFFLINE.*work offline"):
+        option("data", "hub", path="someone/something").read()

@@ -1,21 +1,18 @@
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
+from tests.reading import option, read
 
-from exp.data.glue import METRICS, TASKS, check
-from exp.data.glue import glue as load
+from exp.data.examples import TaskData
+from exp.data.glue import METRICS, TASKS
 from exp.errors import ExpError
 
-CONF = Path(__file__).resolve().parents[2] / "conf" / "data"
 
-
-def get(task: str, path: Path | None, **changes):
-    options = {"max_length": 128, "max_train_samples": None, "max_eval_samples": None, "both_orders": False}
-    return load(task, None if path is None else str(path), METRICS[task], **(options | changes))
+def get(name: str, path: Path | None, task: dict | None = None, **changes) -> TaskData:
+    """As `data=<name> data.path=<path>`; `task` holds keys of the task."""
+    return read(option("data", name, path=None if path is None else str(path), **changes), **(task or {}))
 
 
 # What GLUE's own files look like, one train row a class.
@@ -79,22 +76,24 @@ def write(folder: Path, task: str, **changes: str | bytes) -> Path:
     ],
 )
 def test_every_task_in_glues_own_layout(tmp_path: Path, task: str, labels: list, evals: dict) -> None:
-    raw = get(task, write(tmp_path, task))
-    assert list(raw.train["label"]) == labels
-    assert {suffix: list(split["label"]) for suffix, split in raw.evals.items()} == evals
-    assert raw.label_names == TASKS[task].names
-    assert set(raw.text_columns) < set(raw.train.column_names)
-    for split in raw.tests.values():
-        assert "label" not in split.column_names
-    assert set(raw.tests) == ({""} if any(name.startswith("test") for name in FILES[task]) else set())
+    data = get(task, write(tmp_path, task))
+    assert data.train.targets == labels
+    assert {suffix: split.targets for suffix, split in data.evals.items()} == evals
+    assert data.labels == TASKS[task].names and data.metrics == METRICS[task] and data.max_length == 128
+    assert tuple(data.train.inputs) == TASKS[task].columns
+    for split in data.tests.values():
+        assert split.targets is None
+    assert set(data.tests) == ({""} if any(name.startswith("test") for name in FILES[task]) else set())
 
 
 def test_quotes_marks_and_line_ends_are_text(tmp_path: Path) -> None:
-    raw = get("mrpc", write(tmp_path, "mrpc"))
-    assert raw.train[0] == {"sentence1": 'He said " no', "sentence2": "b", "idx": 0, "label": 0}
-    assert raw.train[1]["sentence1"] == '" c'
+    train = get("mrpc", write(tmp_path, "mrpc")).train
+    assert train.inputs == {"sentence1": ['He said " no', '" c'], "sentence2": ["b", "d"]}
+    assert (train.ids, train.targets) == ([0, 1], [0, 1])
     odd = "sentence\tlabel\none\u2028two\x85three\t0\n"
-    assert get("sst2", write(tmp_path / "odd", "sst2", train=odd)).train["sentence"][0] == "one\u2028two\x85three"
+    assert (
+        get("sst2", write(tmp_path / "odd", "sst2", train=odd)).train.inputs["sentence"][0] == "one\u2028two\x85three"
+    )
 
 
 def test_qqp_leaves_out_cut_rows_and_says_so(tmp_path: Path, caplog) -> None:
@@ -124,11 +123,12 @@ def test_missing_files_are_found_before_any_row_is_read(tmp_path: Path) -> None:
     write(tmp_path, "mnli")
     (tmp_path / "dev_mismatched.tsv").unlink()
     (tmp_path / "train.tsv").write_bytes(b"\xff")
-    options = (METRICS["mnli"], 128, None, None, False)
     with pytest.raises(ExpError, match=r"dev_mismatched\.tsv"):
-        check("mnli", str(tmp_path), *options)
+        option("data", "mnli", path=str(tmp_path))
     with pytest.raises(ExpError, match="no such folder"):
-        check("mnli", str(tmp_path / "nowhere"), *options)
+        option("data", "mnli", path=str(tmp_path / "nowhere"))
+    with pytest.raises(ExpError, match=r"data\.task=mrpk: no GLUE task; did you mean 'mrpc'"):
+        option("data", "mrpc", task="mrpk")
 
 
 def test_the_hub_offline_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -137,33 +137,42 @@ def test_the_hub_offline_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, tmp_
         get("rte", None)
 
 
+def to_parquet(file: Path, columns: dict) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table(columns), file)
+
+
 def test_a_copy_of_the_hubs_parquet_files(tmp_path: Path, glue: Path) -> None:
     own = get("mrpc", glue)
     folder = tmp_path / "mrpc"
     folder.mkdir()
+
+    def copy(name: str, split, start: int = 0, end: int | None = None) -> None:
+        columns = {**split.inputs, "label": split.targets, "idx": split.ids}
+        to_parquet(folder / f"{name}.parquet", {key: cells[start:end] for key, cells in columns.items()})
+
     half = len(own.train) // 2
-    own.train.select(range(half)).to_parquet(folder / "train-00000-of-00002.parquet")
-    own.train.select(range(half, len(own.train))).to_parquet(folder / "train-00001-of-00002.parquet")
-    own.evals[""].to_parquet(folder / "validation-00000-of-00001.parquet")
-    own.tests[""].to_parquet(folder / "test-00000-of-00001.parquet")
+    copy("train-00000-of-00002", own.train, 0, half)
+    copy("train-00001-of-00002", own.train, half)
+    copy("validation-00000-of-00001", own.evals[""])
+    copy("test-00000-of-00001", own.tests[""])
     for path in (tmp_path, folder):
-        copy = get("mrpc", path)
-        assert copy.fingerprint == own.fingerprint and copy.train[:] == own.train[:]
+        copied = get("mrpc", path)
+        assert copied.fingerprint == own.fingerprint and copied.train == own.train
     (folder / "validation-00000-of-00001.parquet").unlink()
     with pytest.raises(ExpError, match="validation-"):
         get("mrpc", tmp_path)
 
 
 def test_minus_one_on_the_hub_means_unlabelled(tmp_path: Path) -> None:
-    from datasets import Dataset
-
     rows = {"sentence1": ["a", "b"], "sentence2": ["c", "d"], "idx": [7, 9]}
-    Dataset.from_dict(rows | {"label": [0, 1]}).to_parquet(tmp_path / "train-00000-of-00001.parquet")
-    Dataset.from_dict(rows | {"label": [1, 1]}).to_parquet(tmp_path / "validation-00000-of-00001.parquet")
-    Dataset.from_dict(rows | {"label": [-1, -1]}).to_parquet(tmp_path / "test-00000-of-00001.parquet")
-    raw = get("rte", tmp_path)
-    assert "label" not in raw.tests[""].column_names
-    assert list(raw.train["idx"]) == [7, 9]
+    for split, labels in {"train": [0, 1], "validation": [1, 1], "test": [-1, -1]}.items():
+        to_parquet(tmp_path / f"{split}-00000-of-00001.parquet", rows | {"label": labels})
+    data = get("rte", tmp_path)
+    assert data.tests[""].targets is None
+    assert (data.train.ids, data.train.targets) == ([7, 9], [0, 1])
 
 
 @pytest.mark.parametrize(
@@ -171,10 +180,10 @@ def test_minus_one_on_the_hub_means_unlabelled(tmp_path: Path) -> None:
     [("mrpc", (3668, 408, 1725), True), ("cola", (8551, 1043, 1063), False), ("stsb", (5749, 1500, 1379), False)],
 )
 def test_real_files(glue: Path, task: str, rows: tuple, labelled_test: bool) -> None:
-    raw = get(task, glue)
-    assert (len(raw.train), len(raw.evals[""]), len(raw.tests[""])) == rows
-    assert ("label" in raw.tests[""].column_names) == labelled_test
-    assert get(task, glue / TASKS[task].folder).fingerprint == raw.fingerprint
+    data = get(task, glue)
+    assert (len(data.train), len(data.evals[""]), len(data.tests[""])) == rows
+    assert (data.tests[""].targets is not None) == labelled_test
+    assert get(task, glue / TASKS[task].folder).fingerprint == data.fingerprint
     # The strict reader of the standard library, quoting off, sees the same rows.
     import csv
 
@@ -187,48 +196,18 @@ def test_samples_are_nested_and_keep_the_order(glue: Path) -> None:
     small = get("mrpc", glue, max_train_samples=100, max_eval_samples=50)
     large = get("mrpc", glue, max_train_samples=200)
     assert len(small.train) == 100 and len(small.evals[""]) == 50 and len(small.tests[""]) == 50
-    assert list(small.train["idx"]) == sorted(small.train["idx"])
-    assert set(small.train["idx"]) < set(large.train["idx"])
-    assert set(small.train["label"]) == {0, 1}
-    assert len({raw.fingerprint for raw in (full, small, large)}) == 3
+    assert small.train.ids == sorted(small.train.ids)
+    assert set(small.train.ids) < set(large.train.ids)
+    assert set(small.train.targets) == {0, 1}
+    assert len({data.fingerprint for data in (full, small, large)}) == 3
 
 
 def test_both_orders_doubles_training_only(glue: Path) -> None:
-    once, twice = get("mrpc", glue, max_train_samples=10), get("mrpc", glue, max_train_samples=10, both_orders=True)
+    once = get("mrpc", glue, max_train_samples=10)
+    twice = get("mrpc", glue, {"both_orders": True}, max_train_samples=10)
     assert len(twice.train) == 20 and len(twice.evals[""]) == len(once.evals[""])
-    assert list(twice.train["sentence1"])[10:] == list(once.train["sentence2"])
-    assert list(twice.train["label"]) == list(once.train["label"]) * 2
+    assert twice.train.inputs["sentence1"][10:] == once.train.inputs["sentence2"]
+    assert twice.train.targets == once.train.targets * 2 and twice.train.ids == once.train.ids * 2
+    assert twice.fingerprint != once.fingerprint
     with pytest.raises(ExpError, match="both_orders"):
-        get("cola", glue, both_orders=True)
-
-
-@pytest.mark.parametrize("option", sorted(path.stem for path in CONF.glob("*.yaml")))
-def test_every_option_fits_its_target(option: str) -> None:
-    from importlib import import_module
-
-    from hydra import compose, initialize_config_dir
-
-    with initialize_config_dir(str(CONF.parent)):
-        node = OmegaConf.to_container(compose("train", overrides=[f"data={option}"]).data)
-    target = node.pop("_target_")
-    module, _, name = target.rpartition(".")
-    function = getattr(import_module(module), name)
-    bound = inspect.signature(function).bind(**node)
-    assert all(parameter.default is parameter.empty for parameter in inspect.signature(function).parameters.values())
-    checked = inspect.signature(import_module(module).check)
-    assert list(checked.parameters) == list(bound.signature.parameters)
-    if option in METRICS:
-        assert node["metrics"] == METRICS[option] and node["task"] == option
-    if option not in ("files", "hub"):  # those two need a path first
-        import_module(module).check(**node)
-
-
-def test_options_import_nothing_heavy() -> None:
-    import subprocess
-    import sys
-
-    code = (
-        "import sys, exp.data.glue, exp.data.files, exp.data.hub, exp.data.reviews, exp.metrics.names;"
-        "print([m for m in ('torch', 'transformers', 'datasets', 'numpy', 'pyarrow', 'evaluate') if m in sys.modules])"
-    )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+        get("cola", glue, {"both_orders": True})

@@ -7,6 +7,7 @@ FOLDER/<name>.json.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,15 @@ import torch
 from hydra.utils import execution_whitelist
 from omegaconf import OmegaConf
 
-from exp.distributed import ranks
+from exp.distributed.joined_ranks import joined
+from exp.loop.trial import NoTrial
+from exp.options.trust import whitelist
+from exp.run import ranks
 from exp.run.result import Result
-from exp.study.trial import NoTrial
 from exp.training.build import build, build_loop
-from exp.training.launch import WHITELIST
 from exp.training.lifecycle import opened
 from tests.conformance.runs import Recorder, config_of
+from tests.conformance.task_data import token_classification
 
 LOOPS = ("accelerate", "trainer")
 # Without dropout, whose masks every process draws for itself. 42 examples: the last batch of 8 has two.
@@ -33,6 +36,8 @@ RECIPES = {
     "accumulation": [*UNEVEN, "gradient_accumulation_steps=4", "scheduler=cosine", "scheduler.warmup_ratio=0.3"],
     "grouped": ["batching=length_grouped", "gradient_accumulation_steps=2"],
     "adapter": ["adapter=lora", "adapter.lora_dropout=0"],
+    # Micro-batches with unequal numbers of labelled tokens, cut unequally over the processes.
+    "tags": ["gradient_accumulation_steps=2", "max_grad_norm=0.5"],
     "stopping": ["num_train_epochs=6", "early_stopping_patience=2", "optimizer.lr=1e-12"],
 }
 # Name -> recipe and how it is cut over the processes.
@@ -45,7 +50,17 @@ SHARDED = {
 
 def words_of(recipe: str, loop: str, processes: int) -> list[str]:
     """The same batch of eight for any number of processes."""
-    return [*COMMON, f"loop={loop}", f"per_device_train_batch_size={8 // processes}", *RECIPES[recipe]]
+    data = tagged_data() if recipe == "tags" else []
+    return [*COMMON, *data, f"loop={loop}", f"per_device_train_batch_size={8 // processes}", *RECIPES[recipe]]
+
+
+def tagged_data() -> list[str]:
+    """The words that name it. Whoever launches processes has called this before, so that one process writes it."""
+    file = Path(os.environ["EXP_CACHE"]) / "tagged" / "words.json"
+    if not file.exists():
+        words = token_classification(file.parent)
+        file.write_text(json.dumps(words))
+    return json.loads(file.read_text())
 
 
 def story(result: Result, recorder: Recorder) -> dict[str, Any]:
@@ -59,7 +74,7 @@ def run(folder: Path, words: list[str], trial: Any = None) -> tuple[Result, Reco
         (folder / ".hydra").mkdir(parents=True, exist_ok=True)
         OmegaConf.save(OmegaConf.create(config), folder / ".hydra" / "config.yaml")
     recorder = Recorder()
-    with opened(folder, config) as opened_run, execution_whitelist(WHITELIST):
+    with opened(folder, config) as opened_run, execution_whitelist(whitelist()):
         parts = build(config)
         result = build_loop(config).fit(parts, opened_run, recorder, trial or NoTrial())
     return result, recorder, parts
@@ -79,7 +94,7 @@ class PruneAt:
 
 
 def main(folder: Path) -> None:
-    with ranks.joined() as together:
+    with joined() as together:
         rank = together.place.rank
 
         def leave(name: str, found: dict[str, Any]) -> None:

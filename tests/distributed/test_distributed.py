@@ -15,7 +15,7 @@ import pytest
 
 from exp.run.events import read_events
 from tests.conformance.runs import run_loop
-from tests.distributed.processes import LOOPS, RECIPES, SHARDED, story, words_of
+from tests.distributed.processes import LOOPS, RECIPES, SHARDED, story, tagged_data, words_of
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 TOLERANCE = 1e-5  # fp32; sums are split otherwise
@@ -28,6 +28,7 @@ def together(tmp_path_factory):
 
 
 def launch_all(folder: Path) -> None:
+    tagged_data()
     done = subprocess.run(
         [*TORCHRUN, "-m", "tests.distributed.processes", str(folder)], capture_output=True, text=True, timeout=240
     )
@@ -335,9 +336,9 @@ def test_nobody_to_meet_and_a_port_that_is_taken(entry, tmp_path):
 def test_gpus_that_are_not_there(monkeypatch):
     import torch
 
-    from exp.distributed.place import Place
     from exp.distributed.world import _device
     from exp.errors import ExpError
+    from exp.run.place import Place
 
     class Met:
         place = Place(3, 4, 3)

@@ -13,9 +13,9 @@ from exp.data.collate import Collator
 from exp.errors import ExpError
 from exp.loop import checkpoint as checkpoints
 from exp.loop.bad_loss import BadLoss
+from exp.loop.trial import NoTrial
 from exp.run.events import read_events
 from exp.run.folder import create, read_record
-from exp.study.trial import NoTrial
 from exp.tracker.jsonl import JsonlTracker
 from exp.training.fit import fit
 from tests.conformance.runs import config_of
@@ -26,13 +26,13 @@ LOOPS = ("trainer", "accelerate")
 def fitted(folder, *words):
     from hydra.utils import execution_whitelist
 
-    from exp.training.launch import WHITELIST
+    from exp.options.trust import whitelist
 
     folder.mkdir(exist_ok=True)
     config = config_of(*words)
     run, tracker = create(folder, config), JsonlTracker()
     tracker.start(run)
-    with execution_whitelist(WHITELIST):
+    with execution_whitelist(whitelist()):
         parts, result = fit(config, run, tracker, NoTrial())
     return run, parts, result
 
@@ -155,10 +155,12 @@ def test_ten_bad_steps_in_a_row_end_the_run_all_the_same():
         judge.judge(torch.tensor(math.nan), 10, 1e-5)
 
 
-def saved(folder, step, best=False):
+def saved(folder, step, best=None):
     model = torch.nn.Linear(3, 2)
     torch.nn.init.constant_(model.weight, step)
-    return checkpoints.save(folder, {"step": step}, checkpoints.weights_of(model), {"optimizer": {}}, best), model
+    found = checkpoints.save(folder, {"step": step}, checkpoints.weights_of(model), {"optimizer": {}})
+    checkpoints.link(folder, step, best)
+    return found, model
 
 
 def test_a_damaged_checkpoint_is_passed_over_by_name(tmp_path, caplog):
@@ -176,10 +178,10 @@ def test_a_damaged_checkpoint_is_passed_over_by_name(tmp_path, caplog):
 
 
 def test_the_best_checkpoint_and_the_newest_are_never_deleted(tmp_path):
-    saved(tmp_path, 1, best=True)
+    saved(tmp_path, 1, best=1)
     for step in (2, 3, 4):
         saved(tmp_path, step)
-        checkpoints.prune(tmp_path, 1)
+        checkpoints.prune(tmp_path, 1, best_step=1)
     assert [found.step for found in checkpoints.all_checkpoints(tmp_path)] == [1, 4]
     assert (tmp_path / "best").resolve().name == "step-000001"
     assert (tmp_path / "latest").resolve().name == "step-000004"
@@ -205,8 +207,6 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
 
 
 def test_loading_runs_no_code(tmp_path):
-    import pickle
-
     found, _ = saved(tmp_path, 1)
 
     class Evil:
@@ -214,6 +214,6 @@ def test_loading_runs_no_code(tmp_path):
             return (os.mkdir, (str(tmp_path / "pwned"),))
 
     torch.save({"optimizer": Evil()}, found.path / "training.pt")
-    with pytest.raises(pickle.UnpicklingError):
+    with pytest.raises(ExpError, match=r"training.pt cannot be read"):
         checkpoints.load_training(found)
     assert not (tmp_path / "pwned").exists()

@@ -70,13 +70,13 @@ def package(written, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(folder.parent)
     monkeypatch.setenv("EXP_TRUST", "own_pkg")
     monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
-    if not hasattr(importlib.import_module("exp.config.trust"), "permit"):
+    if not hasattr(importlib.import_module("exp.options.trust"), "permit"):
         _stand_in(monkeypatch, folder)
     return folder
 
 
 def _stand_in(monkeypatch, folder):
-    """For exp.config.trust and exp.config.project."""
+    """For exp.options.trust and exp.options.project."""
 
     def resolve(target, where):
         module, _, name = target.rpartition(".")
@@ -87,7 +87,7 @@ def _stand_in(monkeypatch, folder):
         except (ImportError, AttributeError) as error:
             raise ExpError(f"{where}: {target} cannot be imported: {error}") from None
 
-    trust, project = ModuleType("exp.config.trust"), ModuleType("exp.config.project")
+    trust, project = ModuleType("exp.options.trust"), ModuleType("exp.options.project")
     trust.resolve = resolve
     project.packages = lambda: (SimpleNamespace(name="own_pkg", folder=folder),)
     config = importlib.import_module("exp.config")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ import torch
 from exp.errors import ExpError
 from exp.model.adapter import targets, trained_whole
 from exp.optim.groups import parameter_groups
-from tests.model.test_pretrained import data, load
+from exp.task.base import Head
 from tests.optim.test_options import make
 from tests.tiny_models import KINDS, batches, make_tiny
 
@@ -16,18 +17,35 @@ ADAPTERS = ("lora", "adalora", "qlora")
 STEPS = 6
 
 
+HEAD = Head(
+    auto_class="AutoModelForSequenceClassification",
+    labels=("no", "yes"),
+    problem_type="single_label_classification",
+    peft_task="SEQ_CLS",
+    pipeline="text-classification",
+    max_length=64,
+)
+TAGS = replace(HEAD, auto_class="AutoModelForTokenClassification", problem_type=None, peft_task="TOKEN_CLS")
+
+
+def load(folder, **changes):
+    source = make("model", "pretrained", path=str(folder), **changes)
+    torch.manual_seed(5)
+    return source.model(HEAD, source.processor(None, HEAD))
+
+
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     return {kind: make_tiny(kind, tmp_path_factory.mktemp(kind)) for kind in KINDS}
 
 
-def adapted(folder, name, **changes):
+def adapted(folder, name, head=HEAD, **changes):
     source = make("model", "pretrained", path=str(folder))
     adapter = make("adapter", name, **changes)
-    tokenizer = source.tokenizer(data())
+    tokenizer = source.processor(None, head)
     torch.manual_seed(5)
-    model = source.model(data(), tokenizer, **adapter.load_kwargs())
-    return adapter, adapter.apply(model, STEPS), tokenizer
+    model = source.model(head, tokenizer, **adapter.load_kwargs())
+    return adapter, adapter.apply(model, STEPS, head.peft_task), tokenizer
 
 
 def train(adapter, model, tokenizer, steps=STEPS):
@@ -63,6 +81,28 @@ def test_it_trains_little_and_merges_into_a_plain_model(folders, kind, name, tmp
     assert again.config.id2label == {0: "no", 1: "yes"}
     assert torch.allclose(again.eval()(**batch).logits, before, atol=1e-5)
     assert torch.equal(model(**batch).logits, before), "merging leaves the trained model as it is"
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_a_head_for_each_word_is_trained_and_merged(folders, name):
+    adapter, model, tokenizer = adapted(folders["bert"], name, TAGS)
+    batch = next(batches(tokenizer))
+    batch["labels"] = torch.zeros_like(batch["input_ids"])
+    model.train()
+    model(**batch).loss.backward()
+    trained = {n for n, p in model.named_parameters() if p.grad is not None}
+    assert any("lora_" in n for n in trained) and any("classifier.modules_to_save" in n for n in trained)
+    assert model.peft_type and model.active_peft_config.task_type == "TOKEN_CLS"
+    before = model.eval()(**batch).logits
+    assert before.shape == (*batch["input_ids"].shape, 2)
+    assert torch.allclose(adapter.merge(model).eval()(**batch).logits, before, atol=1e-4)
+
+
+def test_adalora_needs_two_steps():
+    option = make("adapter", "adalora")
+    option.check_length(2)
+    with pytest.raises(ExpError, match="this run has 1"):
+        option.check_length(1)
 
 
 def test_none_trains_and_saves_the_model_itself(folders):
@@ -121,7 +161,7 @@ def test_target_modules_are_checked(folders):
 @pytest.mark.parametrize("changes", [{"mixout": 0.5}, {"reinit_layers": 1}], ids=str)
 def test_stabilisers_of_trained_weights_are_refused(folders, changes):
     with pytest.raises(ExpError, match=next(iter(changes))):
-        make("adapter", "lora").apply(load(folders["bert"], **changes), STEPS)
+        make("adapter", "lora").apply(load(folders["bert"], **changes), STEPS, HEAD.peft_task)
 
 
 def test_decay_to_init_is_refused_under_an_adapter(folders):
@@ -132,7 +172,7 @@ def test_decay_to_init_is_refused_under_an_adapter(folders):
 
 def test_qlora_needs_pretrained_weights():
     with pytest.raises(ExpError, match="bert_tiny has none"):
-        make("model", "bert_tiny").model(data(), None, **make("adapter", "qlora").load_kwargs())
+        make("model", "bert_tiny").model(HEAD, None, **make("adapter", "qlora").load_kwargs())
 
 
 @pytest.mark.parametrize(
@@ -155,4 +195,4 @@ def test_a_missing_package_is_named(name, package, folders, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ExpError, match=f"pip install {package}"):
         make("adapter", name).load_kwargs()
-        make("adapter", name).apply(model, STEPS)
+        make("adapter", name).apply(model, STEPS, HEAD.peft_task)

@@ -5,10 +5,11 @@ import sys
 
 import pytest
 
+from exp.data.examples import Examples, TaskData
 from exp.errors import ExpError
 from exp.model.decoder_tiny import Gpt2Tiny, LlamaTiny
 from exp.model.trained_tokenizer import texts_in, trained_tokenizer
-from exp.task.base import Examples, Head, TaskData
+from exp.task.base import Head
 
 TEXTS = ["the cat sat on the mat", "the dog ran to the cat", "naïve café"] * 3
 SHAPE = {"num_hidden_layers": 1, "hidden_size": 32, "num_attention_heads": 2, "dropout": 0.0}

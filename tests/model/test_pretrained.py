@@ -2,28 +2,37 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
 
 from exp.errors import ExpError
 from exp.model.drawn import drawn_parameters, output_layer
+from exp.task.base import Head
 from tests.optim.test_options import make
 from tests.tiny_models import KINDS, batches, make_tiny
 
 
-def data(labels=("no", "yes"), max_length=64):
-    return SimpleNamespace(label_names=labels, max_length=max_length)
+def head_of(labels=("no", "yes"), max_length=64, **changes) -> Head:
+    """One label a text; a score where `labels` is None."""
+    problem = "regression" if labels is None else "single_label_classification"
+    made = Head("AutoModelForSequenceClassification", labels, problem, "SEQ_CLS", "text-classification", max_length)
+    return replace(made, **changes)
 
 
-def load(folder, labels=("no", "yes"), **changes):
+def tokenizer_of(source, **changes):
+    """A pretrained model's own; it looks at no data."""
+    return source.processor(None, head_of(**changes))
+
+
+def load(folder, labels=("no", "yes"), head=None, **changes):
     source = make("model", "pretrained", path=str(folder), **changes)
     torch.manual_seed(5)
-    return source.model(data(labels), source.tokenizer(data(labels)))
+    return source.model(head or head_of(labels), tokenizer_of(source))
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -39,9 +48,9 @@ def classifier(request, tmp_path_factory) -> Path:
 
 def test_every_architecture_learns(base):
     source = make("model", "pretrained", path=str(base), dropout=0.0)
-    tokenizer = source.tokenizer(data())
+    tokenizer = tokenizer_of(source)
     torch.manual_seed(5)
-    model = source.model(data(), tokenizer).train()
+    model = source.model(head_of(), tokenizer).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     losses = []
     for _ in range(20):
@@ -75,7 +84,7 @@ def test_regression_has_one_float_output(base):
     model = load(base, None)
     assert model.config.num_labels == 1 and model.config.problem_type == "regression"
     source = make("model", "pretrained", path=str(base))
-    batch = next(batches(source.tokenizer(data())))
+    batch = next(batches(tokenizer_of(source)))
     batch["labels"] = torch.tensor([1.5, 4.0])
     out = model(**batch)
     expected = ((out.logits.squeeze(-1) - batch["labels"]) ** 2).mean()
@@ -155,14 +164,14 @@ def test_reinit_of_more_layers_than_there_are_is_refused(base):
 
 
 def test_minilm_reads_as_the_course_prints(minilm):
-    tokenizer = make("model", "minilm_l6", path=str(minilm)).tokenizer(data(max_length=512))
+    tokenizer = tokenizer_of(make("model", "minilm_l6", path=str(minilm)), max_length=512)
     out = tokenizer("This is the first sentence.", "This is the second one.")
     assert len(out["input_ids"]) == 15
     assert out["token_type_ids"] == [0] * 8 + [1] * 7
 
 
 def test_baked_in_truncation_and_padding_are_gone_also_after_saving(minilm, tmp_path):
-    tokenizer = make("model", "minilm_l6", path=str(minilm)).tokenizer(data(max_length=512))
+    tokenizer = tokenizer_of(make("model", "minilm_l6", path=str(minilm)), max_length=512)
     tokenizer.save_pretrained(tmp_path)
     saved = json.loads((tmp_path / "tokenizer.json").read_text())
     assert saved["truncation"] is None and saved["padding"] is None
@@ -173,9 +182,9 @@ def test_baked_in_truncation_and_padding_are_gone_also_after_saving(minilm, tmp_
 @pytest.mark.parametrize(("kind", "limit"), [("bert", 130), ("roberta", 128 - 0), ("modernbert", 130)])
 def test_more_tokens_than_the_model_reads_are_refused(kind, limit, tmp_path):
     source = make("model", "pretrained", path=str(make_tiny(kind, tmp_path)))
-    source.tokenizer(data(max_length=limit))
+    tokenizer_of(source, max_length=limit)
     with pytest.raises(ExpError, match=f"reads at most {limit} tokens"):
-        source.tokenizer(data(max_length=limit + 1))
+        tokenizer_of(source, max_length=limit + 1)
 
 
 def test_loading_says_one_line_and_nothing_of_transformers(tmp_path, capfd, caplog):
@@ -195,14 +204,22 @@ def test_weights_of_another_architecture_are_refused(tmp_path):
         load(folder)
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"dropout": 1.0}, "dropout=1.0"),
-        ({"mixout": -0.1}, "mixout=-0.1"),
-        ({"reinit_layers": -1}, "reinit_layers=-1"),
-    ],
-)
-def test_numbers_that_cannot_work_are_refused(changes, message):
-    with pytest.raises(ExpError, match=message):
-        make("model", "bert_base", **changes)
+def test_a_head_of_tags_is_the_one_that_transformers_draws(base):
+    tags = head_of(("O", "B-x", "I-x"), auto_class="AutoModelForTokenClassification", problem_type=None)
+    ours = load(base, head=tags)
+    torch.manual_seed(5)
+    plain = AutoModelForTokenClassification.from_pretrained(base, num_labels=3, dtype=torch.float32)
+    for (name, a), b in zip(ours.named_parameters(), plain.named_parameters(), strict=True):
+        assert name == b[0] and torch.equal(a, b[1]), name
+    assert ours.config.id2label == {0: "O", 1: "B-x", 2: "I-x"} and ours.config.label2id["I-x"] == 2
+    ids = torch.tensor([[5, 6, 7]])
+    assert ours(input_ids=ids).logits.shape == (1, 3, 3)
+
+
+def test_many_labels_a_text_have_a_loss_of_their_own(tmp_path):
+    model = load(make_tiny("bert", tmp_path), head=head_of(problem_type="multi_label_classification")).eval()
+    batch = next(batches(tokenizer_of(make("model", "pretrained", path=str(tmp_path)))))
+    batch["labels"] = torch.tensor([[1.0, 1.0], [0.0, 0.0]])
+    out = model(**batch)
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(out.logits, batch["labels"])
+    assert out.loss.item() == pytest.approx(expected.item())

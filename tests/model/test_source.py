@@ -2,16 +2,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import pytest
 
 from exp.errors import ExpError
 from exp.model.source import locate
+from tests.model.test_pretrained import head_of, tokenizer_of
 from tests.optim.test_options import make
 from tests.tiny_models import make_tiny
-
-DATA = SimpleNamespace(label_names=("no", "yes"), max_length=64)
 
 
 def test_a_hub_id_stays_as_it_is():
@@ -62,6 +60,6 @@ def test_an_unreachable_hub_is_named_with_the_way_round(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     source = make("model", "electra_small")
     with pytest.raises(ExpError, match=r"Hub cannot be reached.*model.path=<folder"):
-        source.tokenizer(DATA)
+        tokenizer_of(source)
     with pytest.raises(ExpError, match="Hub cannot be reached"):
-        source.model(DATA, None)
+        source.model(head_of(), None)

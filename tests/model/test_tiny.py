@@ -3,17 +3,24 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
-from types import SimpleNamespace
+from dataclasses import replace
 
 import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from exp.data.examples import Examples, TaskData
 from exp.model.tiny import SPECIAL, vocabulary
+from tests.model.test_pretrained import head_of
 from tests.optim.test_options import make
 
 TRAIN = {"text": ["The soup was cold, the staff rude.", "The staff was kind!"], "other": ["the café", "a a"]}
-PAIR = SimpleNamespace(train=TRAIN, text_columns=("text", "other"), label_names=("neg", "pos"), max_length=64)
+PAIR = TaskData("toy", Examples([0, 1], TRAIN, [0, 1]), {}, {}, ("neg", "pos"), ("accuracy",), 64, "")
+HEAD = head_of(("neg", "pos"))
+
+
+def pair_tokenizer():
+    return make("model", "bert_tiny").processor(PAIR, HEAD)
 
 
 def test_frequent_words_come_first_and_rare_ones_are_spelt():
@@ -32,7 +39,7 @@ def test_the_size_is_kept_but_no_character_is_lost():
 
 
 def test_a_pair_reads_as_in_bert():
-    tokenizer = make("model", "bert_tiny").tokenizer(PAIR)
+    tokenizer = pair_tokenizer()
     out = tokenizer("The staff", "was rude")
     tokens = tokenizer.convert_ids_to_tokens(out["input_ids"])
     assert tokens == ["[CLS]", "the", "staff", "[SEP]", "was", "r", "##u", "##d", "##e", "[SEP]"]
@@ -44,8 +51,8 @@ def test_a_pair_reads_as_in_bert():
 @pytest.mark.slow
 def test_the_vocabulary_is_the_same_in_every_process():
     code = (
-        "from tests.model.test_tiny import PAIR, make; import hashlib;"
-        " t = make('model', 'bert_tiny').tokenizer(PAIR);"
+        "from tests.model.test_tiny import pair_tokenizer; import hashlib;"
+        " t = pair_tokenizer();"
         " print(hashlib.sha256(t.backend_tokenizer.to_str().encode()).hexdigest())"
     )
     seen = {
@@ -65,11 +72,11 @@ def _env():
 
 def test_weights_come_from_the_current_rng_and_load_again(tmp_path):
     source = make("model", "bert_tiny")
-    tokenizer = source.tokenizer(PAIR)
+    tokenizer = source.processor(PAIR, HEAD)
     models = []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)
-        models.append(source.model(PAIR, tokenizer))
+        models.append(source.model(HEAD, tokenizer))
     first, same, other = (m.bert.embeddings.word_embeddings.weight for m in models)
     assert torch.equal(first, same) and not torch.equal(first, other)
     assert (models[0].config.num_hidden_layers, models[0].config.hidden_size) == (2, 128)
@@ -87,7 +94,22 @@ def test_weights_come_from_the_current_rng_and_load_again(tmp_path):
 
 
 def test_regression():
-    data = SimpleNamespace(**{**vars(PAIR), "label_names": None})
-    source = make("model", "bert_tiny")
-    config = source.model(data, source.tokenizer(data)).config
+    config = make("model", "bert_tiny").model(head_of(None), pair_tokenizer()).config
     assert (config.num_labels, config.problem_type) == (1, "regression")
+
+
+def test_words_of_sentences_in_lists_are_counted():
+    sentences = Examples([0, 1], {"tokens": [["The", "soup"], ["the", "soup", "!"]]}, [[0, 0], [0, 0, 0]])
+    tags = head_of(("O", "B-x"), auto_class="AutoModelForTokenClassification", problem_type=None)
+    source = make("model", "bert_tiny")
+    tokenizer = source.processor(replace(PAIR, train=sentences), tags)
+    assert {"the", "soup"} <= set(tokenizer.get_vocab()) and "staff" not in tokenizer.get_vocab()
+    model = source.model(tags, tokenizer)
+    assert type(model).__name__ == "BertForTokenClassification" and model.config.id2label == {0: "O", 1: "B-x"}
+
+
+def test_a_longer_input_gets_more_positions():
+    head = head_of(max_length=700)
+    tokenizer = make("model", "bert_tiny").processor(PAIR, head)
+    assert tokenizer.model_max_length == 700
+    assert make("model", "bert_tiny").model(head, tokenizer).config.max_position_embeddings == 700

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import io
 import sys
 
@@ -8,8 +9,9 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification
 from transformers.optimization import Adafactor
 
+from exp.config.targets import make as make_node
 from exp.errors import ExpError
-from exp.optim import optimizers
+from exp.optim.torch_classes import _UNFIT, OPTIMIZERS, ByNameOptimizer, _classes, arguments
 from tests.optim.test_options import make
 
 NAMES = ("adamw", "adam", "sgd", "adafactor", "adamw_8bit")
@@ -133,7 +135,7 @@ def test_decay_to_init_pulls_the_encoder_back_and_leaves_the_head():
 def test_any_torch_optimizer_by_name_from_yaml_alone():
     common = {"lr": 1e-3, "weight_decay": 0.1, "layer_decay": 1.0, "decay_to_init": 0.0}
     ours, theirs = tiny(), tiny()
-    made = optimizers.by_name(ours, name="RAdam", betas=[0.9, 0.99], **common)
+    made = ByNameOptimizer(name="RAdam", options={"betas": [0.9, 0.99]}, **common)(ours)
     assert losses(ours, made) == losses(theirs, torch.optim.RAdam(two_groups(theirs, 0.1), lr=1e-3, betas=(0.9, 0.99)))
 
 
@@ -142,13 +144,35 @@ def test_any_torch_optimizer_by_name_from_yaml_alone():
     [
         ({"name": "RAdm"}, "did you mean .*RAdam"),
         ({"name": "LBFGS"}, "several times a step"),
-        ({"name": "RAdam", "beta": [0.9, 0.99]}, "no option 'beta'.*'betas'"),
+        ({"name": "RAdam", "options": {"beta": [0.9, 0.99]}}, "options.beta: .*no such argument.*'betas'"),
+        ({"name": "RAdam", "options": {"betas": [0.9, 1.5]}}, "betas=.*1.5 must be 0 or more and below 1"),
+        ({"name": "NAdam", "options": {"momentum_decay": "x"}}, "momentum_decay='x' has the wrong type.*a number"),
+        ({"name": "RMSprop", "options": {"centered": 1}}, "centered=1 has the wrong type.*true or false"),
         ({"name": "Rprop"}, "no weight decay"),
     ],
 )
 def test_by_name_refuses(options, message):
     with pytest.raises(ExpError, match=message):
-        optimizers.by_name(tiny(), lr=1e-3, weight_decay=0.1, layer_decay=1.0, decay_to_init=0.0, **options)
+        make("optimizer", "by_name", weight_decay=0.1, **options)
+
+
+def test_torchs_own_class_as_a_target_is_the_option_by_name():
+    node = {"_target_": "torch.optim.RAdam", "lr": 1e-3, "betas": [0.9, 0.99]}
+    ours, theirs = tiny(), tiny()
+    reference = torch.optim.RAdam(two_groups(theirs, 0.0), lr=1e-3, betas=(0.9, 0.99))
+    assert losses(ours, make_node(node, "optimizer")(ours)) == losses(theirs, reference)
+    with pytest.raises(ExpError, match=r"torch\.optim\.RAdam has no such argument"):
+        make_node({**node, "beta": 1}, "optimizer")
+
+
+@pytest.mark.parametrize("name", sorted(set(dict(_classes(OPTIMIZERS))) - set(_UNFIT)))
+def test_arguments_read_off_the_source_are_torchs(name):
+    read = arguments(OPTIMIZERS, name, "optimizer.name")
+    real = inspect.signature(getattr(torch.optim, name)).parameters
+    assert set(read) == set(real)
+    assert {key for key, argument in read.items() if argument.needed} == {
+        key for key, parameter in real.items() if parameter.default is parameter.empty
+    }
 
 
 @pytest.mark.parametrize(

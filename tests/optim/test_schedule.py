@@ -6,8 +6,8 @@ import pytest
 import torch
 from transformers.optimization import get_scheduler
 
+from exp.config.targets import make as make_node
 from exp.errors import ExpError
-from exp.optim import schedule
 from tests.optim.test_options import make
 
 TOTAL = 40
@@ -100,6 +100,7 @@ def test_plateau_follows_the_direction_of_the_metric(greater, series):
         ("linear", {"warmup_steps": -1}, "warmup_steps=-1"),
         ("cosine", {"warmup_ratio": 1.0}, "warmup_ratio=1.0"),
         ("linear", {"warmup_steps": 41}, "41 .* 40 optimizer steps"),
+        ("warmup_stable_decay", {"warmup_steps": 37}, "together longer"),
         ("constant", {"warmup_steps": 5}, "constant_with_warmup"),
         ("reduce_on_plateau", {"warmup_ratio": 0.1}, "no warmup"),
         ("polynomial", {"lr_end": 1e-2}, "below optimizer.lr"),
@@ -122,7 +123,7 @@ def test_impossible_warmup_is_refused(name, changes, message):
 )
 def test_the_config_alone_shows_it(name, options, message):
     with pytest.raises(ExpError, match=message):
-        schedule.check(name, {"warmup_steps": 0, "warmup_ratio": 0.0, **options})
+        make("scheduler", name, **options)
 
 
 @pytest.mark.parametrize("name", WARM)
@@ -134,5 +135,35 @@ def test_warmup_may_fill_the_whole_run(name):
 
 
 def test_steps_of_warmup_overrule_a_ratio():
-    assert schedule.warmup(100, 5, 0.1) == 5
-    assert schedule.warmup(100, 0, 0.101) == 11
+    assert make("scheduler", "linear", warmup_steps=5, warmup_ratio=0.1).warmup(100) == 5
+    assert make("scheduler", "linear", warmup_ratio=0.101).warmup(100) == 11
+
+
+def test_any_torch_scheduler_by_name():
+    ours, theirs = optimizer(), optimizer()
+    made = make("scheduler", "by_name", name="StepLR", options={"step_size": 3})(ours, TOTAL, True)
+    assert rates(made, ours) == rates(torch.optim.lr_scheduler.StepLR(theirs, 3), theirs)
+    direct = make_node({"_target_": "torch.optim.lr_scheduler.StepLR", "step_size": 3}, "scheduler")
+    assert direct == make("scheduler", "by_name", name="StepLR", options={"step_size": 3})
+
+
+@pytest.mark.parametrize(("greater", "mode"), [(True, "max"), (False, "min")])
+def test_torchs_plateau_follows_the_direction_of_the_metric(greater, mode):
+    made = make("scheduler", "by_name", name="ReduceLROnPlateau", options={"patience": 1})
+    assert made(optimizer(), TOTAL, greater).mode == mode
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "StepLRR"}, "did you mean 'StepLR'"),
+        ({"name": "LambdaLR"}, "takes a Python function"),
+        ({"name": "StepLR"}, "step_size is not given"),
+        ({"name": "StepLR", "options": {"step_size": 0}}, "step_size=0 must be 1 or more"),
+        ({"name": "StepLR", "options": {"step_size": 3, "gama": 1}}, "did you mean 'gamma'"),
+        ({"name": "MultiStepLR", "options": {"milestones": ["a"]}}, "a list, each a whole number"),
+    ],
+)
+def test_by_name_refuses(options, message):
+    with pytest.raises(ExpError, match=message):
+        make("scheduler", "by_name", **options)

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import math
 
+import pytest
+
 from exp.run.events import EventLog, read_events
 
 
@@ -35,3 +37,25 @@ def test_the_clock_goes_on_after_a_resume(tmp_path):
     log.append({"a": 1.0}, step=1, epoch=0.1)
     log.close()
     assert 100.0 <= read_events(tmp_path / "m.jsonl")[0].time < 101.0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"step": 1e400, "epoch": 1, "time": 1, "metrics": {"eval/loss": 1}}',
+        '{"step": 1.5, "epoch": 1, "time": 1, "metrics": {"eval/loss": 1}}',
+        '{"step": -1, "epoch": 1, "time": 1, "metrics": {}}',
+        '{"step": true, "epoch": 1, "time": 1, "metrics": {}}',
+        '{"step": 2, "epoch": Infinity, "time": 1, "metrics": {}}',
+        '{"step": 2, "epoch": 1, "time": 1, "metrics": {"train/loss": "abc"}}',
+        '{"step": 2, "epoch": 1, "time": 1, "metrics": {"train/loss": true}}',
+        '{"step": 2, "epoch": 1, "time": 1, "metrics": ' + "[" * 100_000,
+        '{"step": 2, "epoch": 1, "time": 1, "metrics": {"a": ' + "9" * 400 + "}}",
+        "[]",
+        "\0" * 20,
+    ],
+)
+def test_a_line_that_is_no_event_hides_no_other(line, tmp_path):
+    whole = '{"step": %d, "epoch": 0.5, "time": 1.0, "metrics": {"a": 1.0}}\n'
+    (tmp_path / "m.jsonl").write_text(whole % 1 + line + "\n" + whole % 3)
+    assert [event.step for event in read_events(tmp_path / "m.jsonl")] == [1, 3]

@@ -8,8 +8,8 @@ from pathlib import Path
 import optuna
 from optuna.trial import TrialState
 
-from exp.work.board import counting
 from exp.work.storage import with_driver
+from exp.work.trial_queue import slot_holders
 from tests.postgres import Postgres
 from tests.study.test_study_faults import finished, start
 
@@ -33,7 +33,7 @@ def test_eight_workers_from_two_folders_and_a_restart(postgres: Postgres, tmp_pa
     for coordinator in coordinators:
         output, _ = coordinator.communicate(timeout=180)
         assert coordinator.returncode == 0, output
-    held = counting(optuna.load_study(study_name="s", storage=with_driver(url)).trials)
+    held = slot_holders(optuna.load_study(study_name="s", storage=with_driver(url)).trials)
     assert len(held) == 60 and {trial.state for trial in held} == {TrialState.COMPLETE}
     numbers = {trial.number for trial in held}
     done = [number for folder in folders for number in finished(folder)]

@@ -40,7 +40,7 @@ def test_auto_follows_the_gpu(monkeypatch, major, word):
 
 def test_an_unknown_name_is_refused():
     with pytest.raises(ExpError, match="did you mean 'bf16'"):
-        precision.Precision("bf17")
+        make("precision", "bf16", name="bf17")
 
 
 def test_cpu_flags_are_read_from_this_machine():

@@ -40,7 +40,12 @@ def arguments(*words: str, conf: Path | None = None, sweeper: str = "study") -> 
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(STUB), "HYDRA_FULL_ERROR": "1"}
+    return {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": f"{STUB}{os.pathsep}{CONF.parent / 'src'}",
+        "HYDRA_FULL_ERROR": "1",
+    }
 
 
 @pytest.fixture

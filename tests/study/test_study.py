@@ -80,6 +80,44 @@ def test_changed_search_space_under_the_same_name_is_refused(sweep: Sweep, tmp_p
     assert len(load(tmp_path / "multirun" / "s").trials) == 2
 
 
+def test_a_changed_file_is_refused_and_a_moved_one_is_not(sweep: Sweep, tmp_path: Path) -> None:
+    quick = [X, UP, "hydra.sweeper.n_jobs=0", "hydra.sweeper.study_name=s"]
+    (tmp_path / "here.csv").write_text("text,label\n")
+    sweep(*quick, "hydra.sweeper.n_trials=1", f"+train_file={tmp_path / 'here.csv'}")
+    (tmp_path / "here.csv").rename(tmp_path / "there.csv")
+    moved = [*quick, "hydra.sweeper.n_trials=2", f"+train_file={tmp_path / 'there.csv'}"]
+    sweep(*moved)
+    (tmp_path / "there.csv").write_text("text,label\nother,1\n")
+    with pytest.raises(ExpError, match="train_file holds other contents than when it began"):
+        sweep(*moved[:-2], "hydra.sweeper.n_trials=3", moved[-1])
+    assert len(load(tmp_path / "multirun" / "s").trials) == 2
+
+
+def test_a_swept_file_that_changed_is_refused(sweep: Sweep, tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).write_text(name)
+    words = [f"+train_file=choice('{tmp_path / 'a'}','{tmp_path / 'b'}')", UP, "hydra.sweeper.n_jobs=0"]
+    words += ["hydra.sweeper.study_name=s", "hydra.sweeper.n_trials=1"]
+    sweep(*words)
+    (tmp_path / "b").write_text("other")
+    with pytest.raises(ExpError, match=r"train_file=.*/b holds other contents"):
+        sweep(*words)
+
+
+def test_one_folder_holds_one_study(sweep: Sweep, tmp_path: Path) -> None:
+    quick = [UP, "hydra.sweeper.n_trials=1", "hydra.sweeper.n_jobs=0", "hydra.sweep.dir=st"]
+    sweep(X, *quick)
+    table = (tmp_path / "st" / "trials.csv").read_bytes()
+    with pytest.raises(ExpError, match=r"st holds the study .*, and this search is another one"):
+        sweep("x=interval(0.0,0.5)", *quick)
+    assert (tmp_path / "st" / "trials.csv").read_bytes() == table
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "best").write_text("my notes")
+    with pytest.raises(ExpError, match="is no study's folder"):
+        sweep(X, *quick[:-1], "hydra.sweep.dir=mine")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["best"]
+
+
 def test_pruning(sweep: Sweep, tmp_path: Path) -> None:
     sweep(
         X, UP, "hydra/sweeper/pruner=median", "hydra.sweeper.pruner.n_startup_trials=2", "hydra/sweeper/sampler=random",

@@ -14,8 +14,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from exp.work.board import counting
 from exp.work.storage import with_driver
+from exp.work.trial_queue import slot_holders
 from tests.postgres import Postgres
 
 from .conftest import Sweep, command, environment, load
@@ -44,7 +44,7 @@ def finished(folder: Path) -> list[int]:
 
 def assert_whole(study: optuna.Study, folder: Path, total: int) -> None:
     """Exactly `total` slots, all complete, each finished once; what a dead worker left is in no slot."""
-    held = counting(study.trials)
+    held = slot_holders(study.trials)
     assert len(held) == total
     assert {trial.state for trial in held} == {TrialState.COMPLETE}
     assert sorted(finished(folder)) == sorted(trial.number for trial in held)
@@ -95,7 +95,7 @@ def test_a_trial_that_kills_every_worker_is_given_up(sweep: Sweep, tmp_path: Pat
     sweep("x=choice(0.2,0.8)", UP, NAMED, "hydra.sweeper.enqueue=[{x:0.8},{x:0.2},{x:0.2}]", "fault=kill",
           "hydra.sweeper.n_trials=3", "fault_above=0.5", "hydra.sweeper.retries=1",
           "hydra.sweeper.max_failure_rate=0.5")  # fmt: skip
-    held = counting(load(tmp_path / "multirun" / "s").trials)
+    held = slot_holders(load(tmp_path / "multirun" / "s").trials)
     assert sorted(trial.state.name for trial in held) == ["COMPLETE", "COMPLETE", "FAIL"]
     assert len(load(tmp_path / "multirun" / "s").trials) == 4  # the poison twice
 
@@ -120,7 +120,7 @@ def test_everything_killed_then_started_again(sweep: Sweep, tmp_path: Path) -> N
     assert {n: study.trials[n].value for n in complete} == complete  # nothing was run again
     # A trial may have finished its work and died before it told; that work is repeated, and only that.
     for number in finished(folder):
-        if number not in {trial.number for trial in counting(study.trials)}:
+        if number not in {trial.number for trial in slot_holders(study.trials)}:
             (folder / str(number) / "done").unlink()
     assert_whole(study, folder, 10)
 
@@ -171,12 +171,18 @@ def test_an_error_that_every_trial_meets_ends_at_once(sweep: Sweep, tmp_path: Pa
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, which is a full disk")
-def test_a_full_disk_fails_one_trial(sweep: Sweep, tmp_path: Path) -> None:
-    sweep("x=choice(0.2,0.8)", UP, NAMED, "hydra.sweeper.enqueue=[{x:0.8},{x:0.2},{x:0.2},{x:0.2}]",
-          "hydra.sweeper.n_trials=4", "fault=disk", "fault_above=0.5")  # fmt: skip
-    trials = load(tmp_path / "multirun" / "s").trials
-    assert [trial.state.name for trial in trials] == ["FAIL", "COMPLETE", "COMPLETE", "COMPLETE"]
-    assert "No space left" in trials[0].user_attrs["error"]
+@pytest.mark.parametrize("n_jobs", [0, 1])
+def test_a_full_disk_costs_no_trial(n_jobs: int, sweep: Sweep, tmp_path: Path) -> None:
+    room = tmp_path / "room"
+    words = ["x=choice(0.2,0.8)", UP, NAMED, "hydra.sweeper.enqueue=[{x:0.2},{x:0.8},{x:0.2}]", f"mark={room}",
+             "hydra.sweeper.n_trials=3", f"hydra.sweeper.n_jobs={n_jobs}", "fault=disk", "fault_above=0.5"]  # fmt: skip
+    full = sweep(*words, check=False)
+    assert full.returncode != 0 and "No space left" in full.stderr
+    states = [trial.state.name for trial in load(tmp_path / "multirun" / "s").trials]
+    assert states == ["COMPLETE", "WAITING", "WAITING"]
+    room.write_text("")
+    sweep(*words)
+    assert [trial.state.name for trial in load(tmp_path / "multirun" / "s").trials] == ["COMPLETE"] * 3
 
 
 @pytest.mark.slow
@@ -228,6 +234,6 @@ def test_a_database_that_goes_away_for_a_while(postgres: Postgres, tmp_path: Pat
         output, _ = process.communicate(timeout=180)
         assert process.returncode == 0, output
     study = optuna.load_study(study_name="s", storage=with_driver(url))
-    held = counting(study.trials)
+    held = slot_holders(study.trials)
     assert len(held) == 24 and {trial.state for trial in held} == {TrialState.COMPLETE}
     assert all(finished(home / "multirun" / "s") for home in homes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +58,10 @@ IN_PROCESS = "hydra.sweeper.n_jobs=0"
         ([X, "hydra.sweeper.storage=sqlite:////no/such/folder/s.db"], "No such file or directory"),
         ([X, "hydra.sweeper.storage=postgresql://me:secret@127.0.0.1:1/x"], "cannot open storage=postgresql"),
         ([X, "hydra.sweep.dir=/proc/s"], "cannot write the sweep's folder /proc/s"),
+        ([X, "hydra.sweeper.study_name=../x"], "names a folder in multirun/"),
+        ([X, "hydra.sweeper.study_name=a/b"], "names a folder in multirun/"),
+        ([X, "hydra.sweeper.study_name=.."], "names a folder in multirun/"),
+        ([X, "hydra.sweeper.study_name=''"], "names a folder in multirun/"),
         ([X, "hydra.sweeper.stale_after=5"], "at least three times"),
         (["hydra.sweeper.params={x:'choice(0.1)'}", "+hydra.sweeper.trials=3"], "did you mean 'n_trials'"),
     ],
@@ -68,6 +73,30 @@ def test_bad_input(words: list[str], message: str, sweep: Sweep, tmp_path: Path)
     assert message in str(caught.value)
     assert "secret" not in str(caught.value)
     assert not list((tmp_path / "multirun").glob("*/[0-9]*"))
+
+
+def test_a_file_that_is_no_study_is_left_as_it_is(sweep: Sweep, tmp_path: Path) -> None:
+    optuna.create_study(storage=f"sqlite:///{tmp_path / 'study.db'}", study_name="mine")
+    with sqlite3.connect(tmp_path / "people.db") as database:
+        database.execute("create table people (name text)")
+    (tmp_path / "thesis.json").write_text('{"ten years": "of work"}')
+    (tmp_path / "folder").mkdir()
+    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    for storage, mend in {
+        "study.db": "write sqlite:///",
+        "thesis.json": "is no journal of Optuna",
+        "journal:///" + str(tmp_path / "thesis.json"): "is no journal of Optuna",
+        "folder": "is a folder",
+        f"sqlite:///{tmp_path / 'people.db'}": "holds other tables (people)",
+        f"sqlite:///{tmp_path / 'thesis.json'}": "file is not a database",
+    }.items():
+        given = storage if "://" in storage else str(tmp_path / storage)
+        with pytest.raises(ExpError) as told:
+            sweep(X, UP, IN_PROCESS, "hydra.sweeper.n_trials=1", f"hydra.sweeper.storage={given}")
+        assert mend in str(told.value)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+    assert not (tmp_path / "multirun").exists()
+    sweep(X, UP, IN_PROCESS, "hydra.sweeper.n_trials=1", f"hydra.sweeper.storage=sqlite:///{tmp_path / 'study.db'}")
 
 
 def test_more_workers_than_cores_is_warned_of(sweep: Sweep) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,12 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from exp.errors import ExpError
-from exp.study.direction import check_known, directions, greater_is_better, wanted
+from exp.run.process import this_process
+from exp.study.direction import check_objectives, directions, greater_is_better, objective_names
 from exp.study.objective import Objective, read_constraints, reduce
 from exp.study.space import read_space
-from exp.work.board import Board, beat_key, counting, machine, process
 from exp.work.storage import ClaimLock, open_storage, with_driver
+from exp.work.trial_queue import TrialQueue, heartbeat_key, slot_holders
 
 MRPC = {"data": {"metrics": ["accuracy", "f1"]}, "metric_for_best_model": None, "greater_is_better": None}
 
@@ -84,17 +84,17 @@ def test_bad_conditions(when: dict[str, Any], message: str) -> None:
 
 
 def test_direction_comes_from_the_metric() -> None:
-    assert wanted(None, MRPC) == ["eval/accuracy"]
-    assert wanted(None, {**MRPC, "metric_for_best_model": "loss"}) == ["loss"]
+    assert objective_names(None, MRPC) == ["eval/accuracy"]
+    assert objective_names(None, {**MRPC, "metric_for_best_model": "loss"}) == ["loss"]
     assert directions(None, ["eval/accuracy"], MRPC) == ["maximize"]
     assert directions(None, ["eval_loss", "f1", "cost/train_seconds"], MRPC) == ["minimize", "maximize", "minimize"]
     assert greater_is_better("eval/unheard_of", MRPC) is None
     with pytest.raises(ExpError, match="seeks the worst run"):
         directions("minimize", ["eval/accuracy"], MRPC)
     with pytest.raises(ExpError, match="no evaluation of this data computes it; did you mean 'f1'"):
-        check_known(["eval/f11"], MRPC)
+        check_objectives(["eval/f11"], MRPC)
     with pytest.raises(ExpError, match="makes no evaluation"):
-        check_known(["f1"], {**MRPC, "eval_strategy": "no"})
+        check_objectives(["f1"], {**MRPC, "eval_strategy": "no"})
 
 
 def test_reductions_over_seeds() -> None:
@@ -127,22 +127,22 @@ def test_objective_reads_what_the_run_wrote(tmp_path: Path) -> None:
         one.values(tmp_path / "nowhere", float("nan"))
 
 
-def board(folder: Path, n_trials: int = 3) -> Board:
+def queue(folder: Path, n_trials: int = 3) -> TrialQueue:
     storage = open_storage(None, folder)
     study = optuna.create_study(study_name="s", storage=storage, load_if_exists=True)
-    return Board(study, ClaimLock(None, folder, "s"), n_trials, retries=1, stale_after=60.0, patience=1.0)
+    return TrialQueue(study, ClaimLock(None, folder, "s"), n_trials, retries=1, stale_after=60.0, retry_seconds=1.0)
 
 
-def alive(board: Board, worker: str, **changed: Any) -> None:
-    beat = {"machine": machine(), "process": process(os.getpid()), "time": time.time()}
-    board.study.set_user_attr(beat_key(worker), {**beat, **changed})
+def alive(queue: TrialQueue, worker: str, **changed: Any) -> None:
+    beat = {**this_process(), "time": time.time()}
+    queue.study.set_user_attr(heartbeat_key(worker), {**beat, **changed})
 
 
 def test_slots_are_exact_and_a_dead_workers_comes_back(tmp_path: Path) -> None:
-    ours = board(tmp_path)
+    ours = queue(tmp_path)
     for name in ("me", "you", "they"):
         alive(ours, name)
-    alive(ours, "dead", process="1:999")
+    alive(ours, "dead", started=999.0)
     first = ours.claim("me", commit="c")
     second = ours.claim("dead")
     assert first is not None and first.user_attrs == {"worker": "me", "commit": "c"}
@@ -157,11 +157,11 @@ def test_slots_are_exact_and_a_dead_workers_comes_back(tmp_path: Path) -> None:
     alive(ours, "none left")
     assert ours.claim("none left") is None
     assert len(ours.study.trials) == 4  # three slots and the lost one; nothing was made in vain
-    assert len(counting(ours.study.trials)) == 3
+    assert len(slot_holders(ours.study.trials)) == 3
 
 
 def test_a_claim_whose_answer_was_lost_is_found_again(tmp_path: Path) -> None:
-    ours = board(tmp_path)
+    ours = queue(tmp_path)
     alive(ours, "me")
     first = ours.claim("me")
     again = ours.claim("me")
@@ -170,13 +170,13 @@ def test_a_claim_whose_answer_was_lost_is_found_again(tmp_path: Path) -> None:
 
 
 def test_a_claim_beyond_the_total_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = board(tmp_path, n_trials=1)
+    ours = queue(tmp_path, n_trials=1)
     for name in ("me", "other"):
         alive(ours, name)
-    fresh = Board._fresh
+    fresh = TrialQueue._read_trials
     seen: list[int] = []
 
-    def late(self: Board) -> list[FrozenTrial]:
+    def late(self: TrialQueue) -> list[FrozenTrial]:
         """The lock is lost after the first look: another worker takes the last slot before we do."""
         found = list(fresh(self))
         if not seen:
@@ -185,14 +185,14 @@ def test_a_claim_beyond_the_total_is_given_back(tmp_path: Path, monkeypatch: pyt
             self.study._storage.create_new_trial(self.study._study_id, blank)
         return found
 
-    monkeypatch.setattr(Board, "_fresh", late)
+    monkeypatch.setattr(TrialQueue, "_read_trials", late)
     assert ours.claim("me") is None
     assert [trial.state.name for trial in ours.study.trials] == ["RUNNING", "FAIL"]
-    assert len(counting(ours.study.trials)) == 1
+    assert len(slot_holders(ours.study.trials)) == 1
 
 
 def test_another_machines_worker_is_dead_when_its_beat_stands_still(tmp_path: Path) -> None:
-    ours = board(tmp_path)
+    ours = queue(tmp_path)
     alive(ours, "far", machine="elsewhere", time=time.time() + 100)  # its clock is wrong
     ours.claim("far")
     ours.stale_after = 0.3
@@ -210,8 +210,8 @@ def test_another_machines_worker_is_dead_when_its_beat_stands_still(tmp_path: Pa
 
 
 def test_a_result_that_comes_too_late_is_dropped(tmp_path: Path) -> None:
-    ours = board(tmp_path)
-    alive(ours, "slow", process="1:999")
+    ours = queue(tmp_path)
+    alive(ours, "slow", started=999.0)
     claimed = ours.claim("slow")
     assert claimed is not None
     trial = optuna.Trial(ours.study, claimed._trial_id)

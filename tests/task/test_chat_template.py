@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from exp.data.examples import Examples
 from exp.errors import ExpError
 from exp.model.trained_tokenizer import trained_tokenizer
-from exp.task.base import Examples
 from exp.task.chat_template import TEMPLATES, check_template, fit_template, pieces, prompt_text
 
 CHAT = [

@@ -9,9 +9,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from exp.config.confdir import conf_dir
 from exp.errors import ExpError
-from exp.study.direction import check_known, directions, wanted
+from exp.options.confdir import conf_dir
+from exp.study.direction import check_objectives, directions, objective_names
 from exp.task import metrics_of
 
 
@@ -57,11 +57,11 @@ def test_metrics_that_do_not_fit_are_refused_before_any_row_is_read(overrides, m
 
 def test_a_study_seeks_the_primary_metric():
     stsb = composed("data=stsb", "task.metrics=[rmse,pearson]")
-    assert wanted(None, stsb) == ["eval/rmse"]
+    assert objective_names(None, stsb) == ["eval/rmse"]
     assert directions(None, ["eval/rmse", "eval_pearson", "eval_mm/mae"], stsb) == ["minimize", "maximize", "minimize"]
-    check_known(["rmse", "eval/loss", "cost/steps"], stsb)
+    check_objectives(["rmse", "eval/loss", "cost/steps"], stsb)
     with pytest.raises(ExpError, match="no evaluation of this data computes it"):
-        check_known(["eval/accuracy"], stsb)
+        check_objectives(["eval/accuracy"], stsb)
 
 
 def test_it_stays_light():

@@ -14,22 +14,33 @@ import pyarrow.parquet as pq
 from exp.run.folder import Run, create
 from exp.run.result import Result, write_result
 
+TEXT = {
+    "_target_": "exp.task.text_classification.TextClassification",
+    **dict.fromkeys(("text_columns", "label_column", "label_names", "no_label", "problem_type", "metrics"), None),
+    "max_length": None,
+    "both_orders": False,
+}
 CONFIG = {"seed": 7, "model": {"path": "x", "dropout": None}, "optimizer": {"lr": 1e-4, "betas": [0.9, 0.999]}}
 
 
 def new_run(folder: Path, group: str | None = None, config: dict[str, Any] = CONFIG) -> Run:
+    """Without a task, as runs of the first version; with_task() adds one."""
     folder.mkdir(parents=True)
     return create(folder, config, group)
 
 
+def with_task(**changes: Any) -> dict[str, Any]:
+    return {**CONFIG, "task": {**TEXT, **changes}}
+
+
 def leave_results(run: Run, status: str = "completed") -> None:
-    """Best accuracy 0.75 at step 20; predictions of a classification (`eval`) and of a regression (`sts`)."""
+    """Best accuracy 0.75 at step 20; predictions of a classification: `eval`, and `test` without labels."""
     best = {"eval/accuracy": {"value": 0.75, "step": 20}, "eval_mm/accuracy": {"value": 0.5, "step": 10}}
     objective = {"name": "eval/accuracy", "value": 0.75, "step": 20}
     write_result(run.result_path, Result(status, objective, best, {}, {"train_seconds": 1.5}))
+    run.update(data={"name": "toy", "label_names": ["no", "yes"], "metrics": ["accuracy"]})
     run.predictions.mkdir(exist_ok=True)
     write_predictions(run, "eval", ["yes", "no", "yes", "no"], ["yes", "yes", "yes", "no"])
-    write_predictions(run, "sts", [1.0, 2.0, 4.5], [1.5, 2.0, 4.0])
     write_predictions(run, "test", [None, None], ["yes", "no"])
     run.finish(status)
 

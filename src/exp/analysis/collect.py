@@ -1,33 +1,19 @@
-"""From what the user names to runs: folders, globs, W&B. One bad run never hides the others."""
+"""Reads the runs of the sources that the user names: folders, globs, W&B. A bad run hides no other run."""
 
 from __future__ import annotations
 
 import glob
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from exp.analysis.index import Index, default_path, stamp
+from exp.analysis.collection import Collection, Problem
+from exp.analysis.index import Index, stamp
 from exp.analysis.run_data import RunData, read_run
 from exp.errors import ExpError, nearest
 
 # Below this many runs an index saves nothing worth a file in the user's cache.
 INDEX_FROM = 300
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A source that is no readable run, and why."""
-
-    source: str
-    why: str
-
-
-@dataclass
-class Collection:
-    runs: list[RunData] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
 
 
 def collect(sources: list[str], index: Path | None = None) -> Collection:
@@ -50,7 +36,7 @@ def collect(sources: list[str], index: Path | None = None) -> Collection:
             _walk(path, folders, offline, found.problems)
             if len(folders) + len(offline) + len(found.problems) == before and str(path) not in folders:
                 found.problems.append(Problem(str(path), "holds no run"))
-    _read_folders([Path(folder) for folder in folders], found, index or default_path())
+    _read_folders([Path(folder) for folder in folders], found, index)
     if offline:
         from exp.analysis.wandb_offline import read_offline
 
@@ -110,7 +96,7 @@ def _walk(path: Path, folders: dict[str, None], offline: dict[str, None], proble
         pending.extend(os.path.join(folder, name) for name in sorted(below, reverse=True))  # noqa: PTH118
 
 
-def _read_folders(folders: list[Path], found: Collection, index_path: Path) -> None:
+def _read_folders(folders: list[Path], found: Collection, index_path: Path | None) -> None:
     absolute = [folder.resolve() for folder in folders]
     index = Index(index_path) if len(folders) >= INDEX_FROM else None
     known = index.load(absolute) if index else {}

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from exp.analysis.collect import Problem
+from exp.analysis.collection import Problem
 from exp.analysis.run_data import RunData
 from exp.analysis.stats import Paired, Summary
 from exp.metrics.best import rises
@@ -27,7 +27,7 @@ ABSENT = "-"
 
 
 @dataclass(frozen=True)
-class Measured:
+class MetricSummary:
     """One metric of one condition. `best_step` is the median step of the best values; `bad` counts NaN."""
 
     best: Summary
@@ -46,7 +46,7 @@ class Condition:
     varies: Mapping[str, Any]
     runs: tuple[RunData, ...]
     statuses: Mapping[str, int]
-    metrics: Mapping[str, Measured]
+    metrics: Mapping[str, MetricSummary]
     paired: Paired | None
     notes: tuple[str, ...]
 

@@ -48,7 +48,9 @@ def short_target(key: str, value: Any) -> str:
     """loop._target_=exp.loop.trainer.TrainerLoop -> trainer, as the command line says it; else the last name."""
     name = str(value).rpartition(".")[2]
     group = key.split(".")[0].capitalize()
-    return name.removesuffix(group).lower() if name.endswith(group) and name != group else name
+    if not name.endswith(group) or name == group:
+        return name
+    return re.sub(r"(?<=[a-z])(?=[A-Z][a-z])|(?<=[a-zA-Z])(?=\d)", "_", name.removesuffix(group)).lower()
 
 
 def plain(value: Any) -> str:

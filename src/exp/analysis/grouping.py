@@ -11,8 +11,8 @@ from statistics import median
 from typing import Any
 
 from exp.analysis.baseline import with_baseline
-from exp.analysis.collect import Collection
-from exp.analysis.comparison import ABSENT, COUNTED, Comparison, Condition, Measured, TaskComparison
+from exp.analysis.collection import Collection
+from exp.analysis.comparison import ABSENT, COUNTED, Comparison, Condition, MetricSummary, TaskComparison
 from exp.analysis.filters import MISSING, keep, plain, short_target, value_of
 from exp.analysis.run_data import RunData, full_name
 from exp.analysis.stats import summarize
@@ -21,7 +21,7 @@ from exp.metrics.best import directions_of, rises
 from exp.metrics.key import Key
 from exp.run.identity import ADDED, counts
 
-FEW = 3  # conditions among which nothing can be told from values that all differ
+FEW = 3  # conditions; among so few, values that all differ prove nothing
 
 
 def compare(
@@ -73,7 +73,7 @@ def _task(name: str, runs: list[RunData], asked: str | None, use: str) -> TaskCo
         metric = objectives.most_common(1)[0][0] if objectives else full_name(None, metrics)
     if metric in metrics:
         metrics = (metric, *(key for key in metrics if key != metric))
-    keys = differing(group[0] for group in by_condition.values())
+    keys = differing_keys(group[0] for group in by_condition.values())
     conditions = tuple(_condition(id, group, keys, metrics) for id, group in by_condition.items())
     notes = []
     if len(objectives) > 1:
@@ -90,7 +90,7 @@ def _data_config(run: RunData) -> str:
     return str(sorted((key, str(value)) for key, value in run.config.items() if key.startswith("data.")))
 
 
-def differing(runs: Iterable[RunData]) -> tuple[str, ...]:
+def differing_keys(runs: Iterable[RunData]) -> tuple[str, ...]:
     """Config keys whose value is not the same everywhere; seeds, trackers and paths of output are no part."""
     configs = [run.config for run in runs]
     keys = {key: None for config in configs for key in config if counts(key)}
@@ -103,12 +103,12 @@ def differing(runs: Iterable[RunData]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def telling(keys: Sequence[str], conditions: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A few of the keys that tell the conditions apart as well as all of them do; each time the one that helps most."""
+def distinguishing_keys(keys: Sequence[str], conditions: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A few keys that distinguish the conditions as well as all keys do; each step takes the most useful key."""
     chosen: list[str] = []
     apart = 1
     while True:
-        counts = {key: _apart([*chosen, key], conditions) for key in keys if key not in chosen}
+        counts = {key: _count_distinct([*chosen, key], conditions) for key in keys if key not in chosen}
         best = max(counts, key=lambda key: counts[key], default=None)  # of equals the first
         if best is None or counts[best] <= apart:
             return [key for key in keys if key in chosen]
@@ -116,7 +116,7 @@ def telling(keys: Sequence[str], conditions: Sequence[Mapping[str, Any]]) -> lis
         apart = counts[best]
 
 
-def independent(keys: Sequence[str], conditions: Sequence[Mapping[str, Any]]) -> list[str]:
+def independent_keys(keys: Sequence[str], conditions: Sequence[Mapping[str, Any]]) -> list[str]:
     """Of keys that always change together (an optimizer and its betas) the first.
 
     Two numbers that are new in every condition are what a search has drawn, and do not belong together.
@@ -130,7 +130,7 @@ def independent(keys: Sequence[str], conditions: Sequence[Mapping[str, Any]]) ->
     return list(kept.values())
 
 
-def _apart(keys: Sequence[str], conditions: Sequence[Mapping[str, Any]]) -> int:
+def _count_distinct(keys: Sequence[str], conditions: Sequence[Mapping[str, Any]]) -> int:
     return len({tuple(str(varies[key]) for key in keys) for varies in conditions})
 
 
@@ -155,12 +155,12 @@ def _condition(id: str, runs: list[RunData], keys: tuple[str, ...], metrics: tup
     return Condition(id, label, varies, tuple(runs), dict(statuses), measured, None, tuple(dict.fromkeys(notes)))
 
 
-def _measure(key: str, runs: list[RunData]) -> Measured:
+def _measure(key: str, runs: list[RunData]) -> MetricSummary:
     best = [run.best[key] for run in runs if key in run.best]
     last = [run.last[key] for run in runs if key in run.last]
     good = [point for point in best if math.isfinite(point.value)]
     kept = [point for point in last if math.isfinite(point.value)]
-    return Measured(
+    return MetricSummary(
         summarize([point.value for point in good]),
         summarize([point.value for point in kept]),
         median(point.step for point in good) if good else math.nan,

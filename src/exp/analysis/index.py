@@ -12,15 +12,17 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from exp.analysis.run_data import RunData, dumps
+from exp.errors import ExpError
+from exp.options.confdir import cache_dir
 
 # A row written by another layout of RunData is never read.
-LAYOUT = 1
+LAYOUT = 2
+APPLICATION = 0x45585049  # "EXPI", SQLite's number for whose a file is
 WATCHED = ("run.json", "result.json", "metrics.jsonl")
 
 
 def default_path() -> Path:
-    """As cache_dir in conf/train.yaml."""
-    return Path(os.environ.get("EXP_CACHE") or Path.home() / ".cache" / "exp") / "runs.sqlite"
+    return cache_dir() / "runs.sqlite"
 
 
 def stamp(folder: Path) -> str:
@@ -36,20 +38,26 @@ def stamp(folder: Path) -> str:
 
 
 class Index:
-    """Does without where the file cannot be read or written: it only saves time."""
+    """Does without where the file cannot be read or written: it only saves time.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: None for the usual place. A file that someone names and that is no index is theirs, and left as it is.
+
+    Raises:
+        ExpError: for such a file.
+    """
+
+    def __init__(self, path: Path | None) -> None:
         self.connection: sqlite3.Connection | None = None
+        named, path = path is not None, path or default_path()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self.connection = _open(path)
-        except sqlite3.DatabaseError:
-            try:
+            if path.exists() and not _is_index(path):
+                if named:
+                    raise ExpError(f"{path} is no index of runs: name another file with --index, or move it away")
                 path.unlink()  # damaged
-                self.connection = _open(path)
-            except (OSError, sqlite3.Error):
-                self.connection = None
-        except OSError:
+            self.connection = _open(path)
+        except (OSError, sqlite3.Error):
             pass
 
     def load(self, folders: Iterable[Path]) -> dict[str, tuple[str, RunData]]:
@@ -85,7 +93,15 @@ class Index:
             self.connection.close()
 
 
+def _is_index(path: Path) -> bool:
+    """Whether exp made the file: an empty one, or SQLite's with our number in its header (bytes 68 to 71)."""
+    with path.open("rb") as file:
+        head = file.read(72)
+    return not head or (head.startswith(b"SQLite format 3\0") and head[68:] == APPLICATION.to_bytes(4, "big"))
+
+
 def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=1.0)
+    connection.execute(f"pragma application_id = {APPLICATION}")
     connection.execute("create table if not exists runs (folder text primary key, layout int, stamp text, run text)")
     return connection

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from exp.analysis.comparison import TaskComparison
-from exp.analysis.grouping import independent
+from exp.analysis.grouping import independent_keys
 from exp.analysis.table import Column, make, name_of, short_keys
 from exp.metrics.key import Key
 from exp.metrics.names import COMBINED
@@ -72,7 +72,7 @@ def _table(task: TaskComparison, precision: int, columns: list[str] | None) -> s
 def _usual(task: TaskComparison) -> list[str]:
     told = [key for key in task.metrics if task.rises(key) and Key.of(key).name != COMBINED]
     metrics = list(dict.fromkeys([*([task.metric] if task.metric in task.metrics else []), *told]))[:MOST_METRICS]
-    keys = independent(task.keys, [condition.varies for condition in task.conditions])
+    keys = independent_keys(task.keys, [condition.varies for condition in task.conditions])
     picked = [*(keys or ["condition"]), "n", *(f"best {key}" for key in metrics)]
     if task.baseline:
         return [*picked, "difference", "holm"]

@@ -1,11 +1,9 @@
-"""One run as the reading wing sees it, from a run folder or from W&B."""
+"""One run as it is read from a run folder or from W&B."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
-import socket
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,8 +15,9 @@ from exp.curves.verdict import Thresholds, Verdict
 from exp.metrics.best import Extremes, directions_of
 from exp.metrics.key import Key
 from exp.run.events import Event, read_events
-from exp.run.folder import read_config, read_record
+from exp.run.folder import read_record
 from exp.run.identity import flatten
+from exp.run.process import lives
 from exp.run.result import read_result
 
 if TYPE_CHECKING:
@@ -107,12 +106,10 @@ def read_run(folder: Path) -> RunData:
     """Raises ExpError where run.json is missing, half-written or of a newer schema."""
     record = read_record(folder)
     notes: list[str] = []
-    config = record.get("config")
-    if config is None:
-        config = read_config(folder)
+    config = record["config"]
     result = read_result(folder / "result.json")
     status, reason = record.get("status", "unknown"), record.get("reason")
-    if status == "running" and _process_is_gone(record):
+    if status == "running" and lives(record) is False:
         status, reason = "died", "its process is gone"
     if result is None:
         if status == "completed":
@@ -124,7 +121,7 @@ def read_run(folder: Path) -> RunData:
         objective, cost = result.get("objective", {}).get("name"), result.get("cost", {})
     flat = dict(flatten(config))
     data = record.get("data") or {}
-    git = record.get("git") or {}
+    git = record.get("git") or record.get("project") or {}
     return RunData(
         source=str(folder),
         id=str(record.get("id", folder.name)),
@@ -188,19 +185,6 @@ def _points(raw: Mapping[str, Any]) -> dict[str, Point]:
         except (TypeError, KeyError, ValueError):
             continue
     return points
-
-
-def _process_is_gone(record: Mapping[str, Any]) -> bool:
-    """Known only on the machine where it ran."""
-    if record.get("host") != socket.gethostname() or not isinstance(record.get("pid"), int):
-        return False
-    try:
-        os.kill(record["pid"], 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
 
 
 def dumps(run: RunData) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from exp.analysis.comparison import ABSENT, Condition, TaskComparison
 from exp.analysis.filters import MISSING, plain, value_of
-from exp.analysis.grouping import independent, key_title
+from exp.analysis.grouping import independent_keys, key_title
 from exp.curves.verdict import Thresholds
 from exp.errors import ExpError, nearest
 
@@ -66,7 +66,7 @@ def make(task: TaskComparison, precision: int, columns: list[str] | None) -> Tab
 
 def _columns(task: TaskComparison, precision: int) -> list[Column]:
     found = [Column("condition", "condition", "text")]
-    leading = independent(task.keys, [condition.varies for condition in task.conditions])
+    leading = independent_keys(task.keys, [condition.varies for condition in task.conditions])
     found += [Column(key, key_title(key), "text") for key in leading]
     found += [Column("n", "n", "number"), Column("failed", "failed", "number")]
     if any(set(condition.statuses) - {"completed"} for condition in task.conditions):

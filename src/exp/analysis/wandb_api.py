@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exp.analysis.collect import Collection, Problem
+from exp.analysis.collection import Collection, Problem
 from exp.analysis.run_data import RunData
 from exp.analysis.wandb_run import ABOUT_RUNS, to_run, unpacked
 from exp.errors import ExpError

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from exp.analysis.collect import Collection, Problem
+from exp.analysis.collection import Collection, Problem
 from exp.analysis.run_data import RunData
 from exp.analysis.wandb_run import ABOUT_RUNS, to_run, unpacked
 

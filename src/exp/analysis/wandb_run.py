@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from exp.analysis.run_data import RunData, extremes, full_name, task_name
+from exp.compat.wandb import CONFIG_NODE, MEDIA_TYPE, RUNTIME, STEP, is_own
 from exp.run.events import Event
 from exp.run.identity import condition_hash, flatten
 
@@ -24,7 +25,7 @@ STATES = {
 # Job types of the runs that exp writes about other runs; they hold tables and pictures, no training.
 ABOUT_RUNS = ("study", "comparison")
 # Added by the tracker to the config that was composed.
-ADDED = ("condition", "folder", "commit", "_wandb")
+ADDED = ("condition", "folder", "commit", CONFIG_NODE)
 
 
 def to_run(
@@ -81,17 +82,17 @@ def _costs(summary: Mapping[str, Any]) -> dict[str, float]:
 
 def to_event(row: Mapping[str, Any]) -> Event:
     """`step` as exp logs it, else W&B's own `_step`."""
-    step = number(row.get("step", row.get("_step", 0)))
-    # A picture or a table is logged as key._type, key.width and so on: no metrics.
-    media = tuple(key.removesuffix("_type") for key in row if key.endswith("._type"))
+    step = number(row.get("step", row.get(STEP, 0)))
+    # The parts of a picture or a table are no metrics.
+    media = tuple(key.removesuffix(MEDIA_TYPE) + "." for key in row if key.endswith(MEDIA_TYPE))
     metrics = {}
     for key, value in row.items():
-        if key.startswith(("_", *media)) or key in ("step", "epoch"):
+        if is_own(key) or key.startswith(media) or key in ("step", "epoch"):
             continue
         found = number(value)
         if found is not None:
             metrics[key] = found
-    return Event(int(step or 0), number(row.get("epoch")) or 0.0, number(row.get("_runtime")) or 0.0, metrics)
+    return Event(int(step or 0), number(row.get("epoch")) or 0.0, number(row.get(RUNTIME)) or 0.0, metrics)
 
 
 def number(value: Any) -> float | None:

@@ -49,10 +49,10 @@ def log_comparison(comparison: Comparison, tables: list[Table], project: str) ->
 def _mode() -> Any:
     """WANDB_MODE or what `wandb offline` left; offline where online has no key."""
     import wandb
-    from wandb.sdk.lib import wbauth
+
+    from exp.compat.wandb import has_key
 
     settings = wandb.setup(settings=wandb.Settings(silent=True)).settings
     if settings.mode != "online":
         return settings.mode
-    key = wbauth.authenticate_session(host=settings.base_url, source="exp", prompt=False, update_session=False)
-    return "offline" if key is None else "online"
+    return "online" if has_key(settings.base_url) else "offline"

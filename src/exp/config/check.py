@@ -1,50 +1,64 @@
-"""What a config alone shows to be wrong, found in milliseconds: keys, types, and combinations (exp.config.rules)."""
+"""What a config alone shows to be wrong, found before anything heavy is imported."""
 
 from __future__ import annotations
 
-import dataclasses
-import importlib
-import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from exp.config import rules
-from exp.config.confdir import groups, root_keys
-from exp.config.settings import TrainingSettings
-from exp.config.typed import described, fits
+from exp.config.targets import check_node
 from exp.errors import ExpError, nearest
-from exp.saved import hub
+from exp.options.confdir import conf_dir, groups
+from exp.options.option import construct
+from exp.options.other_names import known_as
+from exp.options.settings import RootSettings
+from exp.run.identity import flatten
 
-# Words of hydra.utils.instantiate, not arguments of the target.
-INSTANTIATE = frozenset({"_target_", "_partial_", "_recursive_", "_convert_", "_args_"})
-# Root keys that never reach a loop.
-OTHER_ROOT = {"resume": "str | None", "cache_dir": "str"}
-# Groups that a run cannot be without.
-NEEDED = ("data", "model", "adapter", "optimizer", "scheduler", "loop", "precision", "tracker")
+LISTED = "; python -m exp.train --cfg job lists every key"
+# Groups that a run cannot be without. A tracker may have no member.
+NEEDED = (
+    *("task", "data", "model", "adapter", "optimizer", "scheduler", "loop"),
+    *("precision", "distributed", "tracker", "speed", "hub"),
+)
 
 
 def check(cfg: DictConfig, choices: Mapping[str, Any]) -> None:
-    """Raises ExpError for the first thing that cannot work; `choices` are Hydra's group choices.
+    """Constructs every option of the config.
 
-    `cfg` may hold Hydra's own node. Targets are imported, which is why they have to be light.
+    Args:
+        cfg: The composed config; it may hold Hydra's own node.
+        choices: Hydra's group choices.
+
+    Raises:
+        ExpError: The first thing that cannot work.
     """
+    settings = {one.name for one in fields(RootSettings)}
+    there = {str(key) for key in cfg}
+    for key in (*sorted(settings), *NEEDED):
+        if key not in there:
+            raise ExpError(f"{key} is missing from the config: {_mend(key)}")
     _nothing_missing(cfg, choices)
     config = _plain(cfg)
-    _root(config, {*groups(), *(group for group in choices if "/" not in group)})
-    for key, node in config.items():
-        for dotted, part in _targets(key, node):
-            _arguments(dotted, part)
-    rules.check_rules(config, choices)
-    _data(config["data"])
-    if "hub" in config:  # a run that goes on may be older than it
-        hub.check(**{key: value for key, value in config["hub"].items() if key not in INSTANTIATE})
+    _root_keys(config, settings, {*groups(), *(group for group in choices if "/" not in group)})
+    construct(RootSettings, {key: value for key, value in config.items() if key in settings}, "")
+    rules.check_files(config)  # before an option looks into one
+    options = {
+        where: check_node(node, where)
+        for key, group in config.items()
+        if key not in settings
+        for where, node in _nodes(key, group).items()
+    }
+    rules.check_rules(config, choices, options)
 
 
 def _nothing_missing(cfg: DictConfig, choices: Mapping[str, Any]) -> None:
-    missing = sorted(key for key in OmegaConf.missing_keys(cfg) if not key.startswith("hydra."))
+    """Interpolations are not followed: one to a missing key is that key's fault."""
+    written: Any = OmegaConf.to_container(cfg, resolve=False)
+    missing = sorted(key for key, value in flatten(written) if value == "???" and not key.startswith("hydra."))
     if missing:
         group = missing[0].partition(".")[0]
         why = f"{group}={choices[group]} needs it" if choices.get(group) else "it has no default"
@@ -63,79 +77,33 @@ def _plain(cfg: DictConfig) -> dict[str, Any]:
             plain[str(key)] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
         except OmegaConfBaseException as error:
             cause = str(error).splitlines()[0].rpartition("while resolving interpolation: ")[2].strip('"')
-            raise ExpError(f"{key!s}: {cause}") from None
+            raise ExpError(f"{getattr(error, 'full_key', None) or str(key)}: {cause}") from None
+        except RecursionError:
+            raise ExpError(f"{key!s}: its interpolation ${{...}} leads back to itself; write a value") from None
     return plain
 
 
-def _root(config: Mapping[str, Any], groups: set[str]) -> None:
-    types = {field.name: str(field.type) for field in dataclasses.fields(TrainingSettings)} | OTHER_ROOT
-    known = {*types, *root_keys(), *groups}
+def _root_keys(config: Mapping[str, Any], settings: set[str], groups: set[str]) -> None:
+    known = {*settings, *NEEDED, *groups}
     for key, value in config.items():
-        if key in types:
-            _value(key, value, types[key])
-        elif key not in known:
-            raise ExpError(f"{key}: no such key{nearest(key, known)}")
-        elif key in groups and not isinstance(value, dict):
+        if key not in known:
+            raise ExpError(f"{key}: no such key{known_as(key) or nearest(key, known) or LISTED}")
+        if key not in settings and not isinstance(value, dict):
             raise ExpError(f"{key}={value!r} has the wrong type: it takes an option of the group conf/{key}/")
-    for key in (*types, *NEEDED):
-        if key not in config:
-            raise ExpError(f"{key} is missing from the config; conf/train.yaml has its default")
 
 
-def _targets(dotted: str, node: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    if isinstance(node, dict):
-        if "_target_" in node:
-            yield dotted, node
-        for key, value in node.items():
-            yield from _targets(f"{dotted}.{key}", value)
+def _mend(key: str) -> str:
+    options = sorted(file.stem for file in (conf_dir() / key).glob("*.yaml"))
+    return f"choose one, {key}=... ({', '.join(options)})" if options else f"leave out ~{key}"
 
 
-def _arguments(dotted: str, node: Mapping[str, Any]) -> None:
-    parameters = _parameters(dotted, node["_target_"])
-    if parameters is None:
-        return
-    anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    # What has no default and does not stand in the YAML either is given when the part is built.
-    known = [
-        name
-        for name, parameter in parameters.items()
-        if parameter.kind is not parameter.VAR_KEYWORD
-        and (parameter.default is not inspect.Parameter.empty or name in node)
-    ]
-    for key, value in node.items():
-        if key in INSTANTIATE:
-            continue
-        if key in known:
-            annotation = parameters[key].annotation
-            if isinstance(annotation, str) and not (isinstance(value, dict) and "_target_" in value):
-                _value(f"{dotted}.{key}", value, annotation)
-        elif not anything:
-            raise ExpError(f"{dotted}.{key}: no such key{nearest(key, known)}")
-
-
-def _data(node: Mapping[str, Any]) -> None:
-    """A data option's module may offer `check` with the target's arguments; it reads no rows."""
-    module, _, _ = node.get("_target_", "").rpartition(".")
-    if module.startswith("exp.data."):
-        check_data = getattr(importlib.import_module(module), "check", None)
-        if check_data is not None:
-            accepted = inspect.signature(check_data).parameters
-            check_data(**{key: value for key, value in node.items() if key in accepted})
-
-
-def _parameters(dotted: str, target: str) -> Mapping[str, inspect.Parameter] | None:
-    """Of the callable that `target` names; None for a library's, which may be heavy to import."""
-    module, _, name = target.rpartition(".")
-    if not module.startswith("exp."):
-        return None
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ExpError(f"{dotted}._target_={target} cannot be imported: {error}") from error
-    return inspect.signature(found).parameters
-
-
-def _value(key: str, value: Any, annotation: str) -> None:
-    if not fits(value, annotation):
-        shown = "null" if value is None else repr(value)
-        raise ExpError(f"{key}={shown} has the wrong type: it takes {described(annotation)}")
+def _nodes(key: str, group: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The options of a group by their place in the config: one, or each member of `tracker`."""
+    if key != "tracker" or "_target_" in group:
+        if "_target_" not in group:
+            raise ExpError(f"{key} has no option in the config: {_mend(key)}")
+        return {key: group}
+    for name, node in group.items():
+        if not isinstance(node, dict):
+            raise ExpError(f"tracker.{name}={node!r} has the wrong type: it takes an option of the group conf/tracker/")
+    return {f"tracker.{name}": node for name, node in group.items()}

@@ -1,100 +1,96 @@
-"""The command line of a run that goes on, and paths as Hydra's grammar takes them."""
+"""What a command line of exp.train asks for, before a config is composed."""
 
 from __future__ import annotations
 
+import os
+from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
-from hydra.core.override_parser.types import Quote, QuotedString
-from omegaconf import DictConfig, OmegaConf
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 
-from exp.config.confdir import conf_dir, groups
-from exp.distributed import ranks
+from exp.compat.hydra import flags_parser
+from exp.config.compose import PRIMARY
+from exp.config.grammar import null_choice
 from exp.errors import ExpError
+from exp.options.confdir import groups, root_keys
 
-TIME = "${now:"  # in the name of an output folder: the folder is ours to number
-
-
-def resume_argv(argv: Sequence[str]) -> list[str]:
-    """`resume=<run folder or checkpoint>` becomes the saved config and the same folder; else `argv` stays."""
-    resume = next((word.partition("=")[2] for word in argv if word.startswith("resume=")), "").strip("'\"")
-    if resume == "auto":
-        # One process looks: a moment later the run counts as running.
-        found = ranks.current.get().decide("resume", lambda: str(_newest_interrupted(argv) or ""))
-        return resume_argv(["resume=" + quoted(Path(found)), *_without_choices(argv)]) if found else list(argv)
-    if resume in ("", "null"):
-        return list(argv)
-    folder = run_folder_of(Path(resume))
-    for word in argv:
-        key = word.partition("=")[0].lstrip("+~")
-        if "=" in word and key in groups():
-            raise ExpError(
-                f"{word} cannot change a run that goes on: {folder} keeps the parts it was started with. "
-                f"Leave it out, or start a new run without resume"
-            )
-    return [
-        "--config-path",
-        str(folder / ".hydra"),
-        "--config-name",
-        "config",
-        *argv,
-        f"hydra.run.dir={quoted(folder)}",
-        "hydra.output_subdir=null",  # .hydra stays as it was
-        # The saved config has no Hydra node, so what train.yaml says there is said again.
-        "hydra.job.name=train",
-        "hydra/job_logging=none",
-        "hydra/hydra_logging=none",
-        "+hydra.callbacks.exp._target_=exp.training.launch.Claim",
-    ]
+SHOWING = ("help", "hydra_help", "cfg", "info", "shell_completion")
+MULTIRUN = "hydra.mode=MULTIRUN"
 
 
-def _newest_interrupted(argv: Sequence[str]) -> Path | None:
-    """The newest run below outputs/ that `argv` would repeat and that was stopped before its end."""
-    from hydra import compose, initialize_config_dir
+@dataclass(frozen=True)
+class Command:
+    """`words` are overrides. `saved` is the run whose config is the base, in place of conf/train.yaml's."""
 
-    from exp.training.resume import interrupted_run
-
-    with initialize_config_dir(str(conf_dir()), job_name="train"):
-        words = [word for word in argv if not word.startswith("-")]
-        cfg = compose("train", overrides=words, return_hydra_config=True)
-        root = Path(written_dir(cfg, "run").partition(TIME)[0])
-        return interrupted_run(plain(cfg), root) if root.is_dir() else None
-
-
-def _without_choices(argv: Sequence[str]) -> list[str]:
-    """Without the words that chose the run's parts, which the saved config holds, and without resume."""
-    return [word for word in argv if word.partition("=")[0].lstrip("+~") not in {"resume", *groups()}]
+    words: tuple[str, ...]
+    multirun: bool = False
+    config_dir: Path | None = None
+    config_name: str = PRIMARY
+    saved: Path | None = None
+    goes_on: bool = False  # with the run in `saved`, in its folder
+    shows: Namespace | None = None  # --cfg, --help, --info and the like: prints and ends
 
 
-def plain(cfg: DictConfig) -> dict[str, Any]:
-    """Resolved and without Hydra's node, as a run records its config."""
-    own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
-    return OmegaConf.to_container(own, resolve=True)  # type: ignore[return-value]
+def read(argv: Sequence[str]) -> Command:
+    """Raises ExpError for flags that do not exist or do not go together, and for a run that cannot be gone on with."""
+    parser = flags_parser()
+    parser.error = _refuse  # type: ignore[method-assign]
+    given = parser.parse_intermixed_args(list(argv))
+    for flag, mend in (
+        ("config_path", "add a folder of options with --config-dir"),
+        ("experimental_rerun", "run it again with python -m exp.reproduce <run folder>"),
+    ):
+        if getattr(given, flag) is not None:
+            raise ExpError(f"--{flag.replace('_', '-')} is not taken here: {mend}")
+    words = tuple(map(null_choice, given.overrides))
+    _check_words(words)
+    command = Command(
+        words=tuple(word for word in words if word != MULTIRUN),
+        multirun=given.multirun or MULTIRUN in words,
+        config_dir=Path(given.config_dir) if given.config_dir else None,
+        config_name=given.config_name or PRIMARY,
+    )
+    shown = [flag for flag in SHOWING if getattr(given, flag)]
+    if len(shown) + (given.multirun or given.run) > 1:
+        flags = [*shown, *(flag for flag in ("multirun", "run") if getattr(given, flag))]
+        raise ExpError(f"{' and '.join('--' + flag.replace('_', '-') for flag in flags)} do not go together: keep one")
+    if not shown:
+        return command
+    if given.shell_completion and "COMP_LINE" not in os.environ and value_of(words, "query") is not None:
+        raise ExpError('a shell asks this itself, after: eval "$(python -m exp.train --shell-completion install=bash)"')
+    return replace(command, shows=given)
 
 
-def run_folder_of(path: Path) -> Path:
-    """The run folder that `path` is or lies in (a checkpoint), absolute."""
-    path = path.expanduser().resolve()
-    if not path.exists():
-        raise ExpError(f"resume={path}: no such folder; give a run folder (it holds run.json) or a checkpoint in one")
-    for folder in (path, *path.parents[:2]):
-        if (folder / "run.json").exists() and (folder / ".hydra" / "config.yaml").exists():
-            return folder
-    raise ExpError(f"resume={path}: neither a run folder nor a checkpoint in one (no run.json beside .hydra there)")
+def _refuse(message: str) -> NoReturn:
+    raise ExpError(f"{message}; python -m exp.train --hydra-help lists the flags")
 
 
-def quoted(path: Path) -> str:
-    """A path as Hydra's override grammar takes it, whatever characters it has."""
-    return QuotedString(literal(path), Quote.single).with_quotes()
+def _check_words(words: Sequence[str]) -> None:
+    needed = {*groups(), *root_keys()} - {"experiment", "sweep", "recipe", "table"}
+    for word in words:
+        key = word.lstrip("+~").partition("=")[0]
+        if word.startswith("~") and key in needed:
+            raise ExpError(f"{word}: a run needs {key}; leave {word} out")
+        if key == "hydra.searchpath":
+            raise ExpError(f"{word}: add a folder of options with --config-dir, or [tool.exp] conf in pyproject.toml")
+        if key == "hydra.mode" and word != MULTIRUN:
+            raise ExpError(f"{word}: a sweep is asked for with --multirun, a run without it")
 
 
-def literal(path: Path) -> str:
-    """The path as a config value in which nothing is interpolated."""
-    return str(path).replace("${", "\\${")
-
-
-def written_dir(config: DictConfig, kind: str) -> str:
-    """The folder's name as the YAML has it, before the time is filled in."""
-    node: Any = OmegaConf.to_container(config.hydra[kind], resolve=False)
-    return node["dir"]
+def value_of(words: Sequence[str], key: str) -> str | None:
+    """The last value of `key`; None where it is not given, or null."""
+    given = [word for word in words if word.startswith(f"{key}=")]
+    if not given:
+        return None
+    text = given[-1].partition("=")[2]
+    try:
+        value = OverridesParser.create().parse_override(given[-1]).value()
+    except HydraException:
+        value = text  # a path with signs of Hydra's grammar
+    if value is None or text == "":
+        return None
+    return value.replace("\\${", "${") if isinstance(value, str) else text  # as `literal` writes it

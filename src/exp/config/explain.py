@@ -5,18 +5,35 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Protocol
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 from yaml import YAMLError
 
-from exp.config.confdir import conf_dir, groups
+from exp.config.launchers import package_missing
 from exp.errors import ExpError, nearest
-from exp.work.launchers import package_missing
+from exp.options.confdir import conf_dir, groups
+from exp.options.other_names import known_as
 
 COMPOSING = (HydraException, OmegaConfBaseException, YAMLError)
+
+
+class Composes(Protocol):
+    """What has composed a config (exp.config.compose.Composer): it knows the keys and groups that were meant."""
+
+    @property
+    def loader(self) -> ConfigLoader: ...
+
+    @property
+    def name(self) -> str:
+        """Of the primary config."""
+        ...
+
+    def groups(self) -> list[str]: ...
 
 
 def while_composing(error: BaseException) -> bool:
@@ -29,8 +46,14 @@ def while_composing(error: BaseException) -> bool:
     return last is not None and str(last.tb_frame.f_globals.get("__name__")).startswith(("hydra.", "omegaconf."))
 
 
-def explained(error: BaseException, config_name: str, overrides: Sequence[str]) -> ExpError:
-    """`error` is one of COMPOSING; `overrides` are the command line's words without flags."""
+def explained(error: BaseException, words: Sequence[str], composer: Composes | None = None) -> ExpError:
+    """What Hydra found, in one line.
+
+    Args:
+        error: One for which `while_composing` holds.
+        words: The command line's overrides.
+        composer: What composed them, for keys and groups that are close.
+    """
     if isinstance(error, OverrideParseException):
         return _unreadable(error)
     if isinstance(error, MissingConfigException):
@@ -39,14 +62,22 @@ def explained(error: BaseException, config_name: str, overrides: Sequence[str]) 
         return ExpError(f"a config file is no valid YAML: {' '.join(str(error).split())}")
     wrong = re.match(r"Could not override '([^']+)'", str(error))
     if wrong:
-        return _no_such_key(wrong[1], config_name, overrides)
-    deleted = [word.lstrip("~") for word in overrides if word in ("~model", "~scheduler")]  # recipes go by these
-    if deleted and "Error resolving interpolation" in str(error):
-        return ExpError(f"{deleted[0]} is missing from the config; leave out ~{deleted[0]}")
+        return _no_such_key(wrong[1], words, composer)
+    if "Config group override must be" in str(error):
+        return _no_option(words)
     several = re.search(r"'([^']*=[^']*)'", str(error)) if "--multirun" in str(error) else None
     if several:
         return _a_sweep(several[1])
-    return ExpError(_flat(error))
+    return unresolved(error) or ExpError(_flat(error))
+
+
+def unresolved(error: BaseException) -> ExpError | None:
+    """For a value that cannot be filled in: its key and why. None for every other error."""
+    for one in (error, error.__cause__):
+        if isinstance(one, InterpolationResolutionError):
+            why = str(one).splitlines()[0].rpartition("while resolving interpolation: ")[2].strip('"')
+            return ExpError(f"{one.full_key or 'the config'}: {why}")
+    return None
 
 
 def _unreadable(error: OverrideParseException) -> ExpError:
@@ -71,14 +102,26 @@ def _no_such_option(error: MissingConfigException) -> ExpError:
     return ExpError(f"{group}={option}: no such option{nearest(option, known)}{_listing(option, known)}")
 
 
+def _no_option(overrides: Sequence[str]) -> ExpError:
+    """Hydra does not say for which group it was given no name."""
+    for word in overrides:
+        group, _, option = word.lstrip("+").partition("=")
+        known = sorted(file.stem for file in (conf_dir() / group).glob("*.yaml")) if group in groups() else []
+        if known and option not in known:
+            return ExpError(f"{word}: a run needs one option of this group{nearest('', known) or _listing('', known)}")
+    return ExpError("a group is given something else than the name of one of its options")
+
+
 def _listing(option: str, known: Sequence[str]) -> str:
     """All options, where `nearest` has named only some of them."""
     close = get_close_matches(option, known, n=1, cutoff=0.5)
     return "" if not close and len(known) <= 12 else f" All of them: {', '.join(sorted(known))}"
 
 
-def _no_such_key(wrong: str, config_name: str, overrides: Sequence[str]) -> ExpError:
-    known = {*known_keys(config_name, overrides), *groups()}
+def _no_such_key(wrong: str, words: Sequence[str], composer: Composes | None) -> ExpError:
+    if (elsewhere := known_as(wrong)) is not None:
+        return ExpError(f"{wrong}: no such key{elsewhere}")
+    known = {*known_keys(words, composer), *composer.groups()} if composer else set()
     return ExpError(f"{wrong}: no such key{near_key(wrong, known)}")
 
 
@@ -91,18 +134,16 @@ def near_key(wrong: str, known: set[str]) -> str:
     return nearest(wrong, known) or "; python -m exp.train --cfg job lists every key"
 
 
-def known_keys(config_name: str, overrides: Sequence[str]) -> set[str]:
-    """Dotted keys of the config that the group choices in `overrides` give; empty if even that fails."""
-    from hydra import compose, initialize_config_dir
-
-    names = set(groups())
-    choices = [word for word in overrides if word.partition("=")[0].lstrip("+~") in names and "," not in word]
+def known_keys(words: Sequence[str], composer: Composes) -> set[str]:
+    """Dotted keys of the config that the group choices in `words` give; empty if even that fails."""
+    names = set(composer.groups())
+    choices = [word for word in words if word.partition("=")[0].lstrip("+~") in names and "," not in word]
     try:
-        with initialize_config_dir(str(conf_dir()), job_name="train"):
-            cfg = compose(config_name, overrides=choices)
+        cfg = composer.loader.load_configuration(composer.name, choices, RunMode.RUN)
     except Exception:  # this only serves a better message
         return set()
-    return set(_dotted(OmegaConf.to_container(cfg, resolve=False)))
+    own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+    return set(_dotted(OmegaConf.to_container(own, resolve=False)))
 
 
 def _dotted(node: Any, prefix: str = "") -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Combinations of settings that cannot work, each refused with one message that names key, value and mend."""
+"""Combinations over several groups that cannot work, each refused with one message that names key, value and mend."""
 
 from __future__ import annotations
 
@@ -8,47 +8,19 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from exp.errors import ExpError, nearest
 from exp.metrics import names
 from exp.metrics.key import Key
+from exp.optim.schedule import PolynomialScheduler, ReduceOnPlateauScheduler
+from exp.optim.torch_classes import ByNameScheduler
+from exp.run.files import user_path
+from exp.run.folder import step_of
 from exp.task import metrics_of
 
-CHOICES = {
-    "logging_strategy": ("no", "steps", "epoch"),
-    "eval_strategy": ("no", "steps", "epoch"),
-    "save_strategy": ("no", "steps", "epoch"),
-    "batching": ("random", "length_grouped"),
-    "on_bad_loss": ("stop", "skip", "rewind"),
-}
-AT_LEAST_ONE = (
-    "per_device_train_batch_size",
-    "per_device_eval_batch_size",
-    "gradient_accumulation_steps",
-    "logging_steps",
-    "eval_steps",
-    "save_steps",
-    "save_total_limit",
-    "early_stopping_patience",
-    "data.max_train_samples",
-    "data.max_eval_samples",
-    "data.max_length",
-)
-NOT_NEGATIVE = (
-    "seed",
-    "init_seed",
-    "data_seed",
-    "dropout_seed",
-    "max_grad_norm",
-    "early_stopping_threshold",
-    "optimizer.lr",
-    "optimizer.weight_decay",
-    "scheduler.warmup_steps",
-    "scheduler.warmup_ratio",
-)
-SEEDS = ("seed", "init_seed", "data_seed", "dropout_seed")
 # group, option -> module, extra of this package that installs it
 EXTRAS = {
     ("optimizer", "adamw_8bit"): ("bitsandbytes", "bnb"),
@@ -58,18 +30,30 @@ EXTRAS = {
 FILES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".gz")
 
 
-def check_rules(config: Mapping[str, Any], choices: Mapping[str, Any]) -> None:
-    """`config` has every root key with its right type; raises ExpError for the first rule that is broken."""
-    _choices(config)
-    _ranges(config)
-    _evaluation(config)
-    _warmup(config)
+def check_rules(config: Mapping[str, Any], choices: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    """Args:
+        config: Plain values, each of which fits its own declaration.
+        choices: Hydra's group choices.
+        options: The options by their place in the config; None for what is no dataclass.
+
+    Raises:
+        ExpError: The first rule that is broken.
+    """
+    _columns(options)
+    _length(config, options)
+    _schedule(config, options)
     _extras(choices)
     _precision(config, choices)
     _processes(config)
     _accelerate_variables(config, choices)
-    _files(config)
     _best_metric(config, choices)
+    _init_checkpoint(config)
+
+
+def _init_checkpoint(config: Mapping[str, Any]) -> None:
+    path = config["init_checkpoint"]
+    if path is not None and config["resume"] is None and step_of(user_path(path).resolve()) is None:
+        raise ExpError(f"init_checkpoint={path} is no checkpoint; name one such as <run>/checkpoints/step-000500")
 
 
 def value_of(config: Mapping[str, Any], dotted: str) -> Any:
@@ -82,40 +66,18 @@ def value_of(config: Mapping[str, Any], dotted: str) -> Any:
     return node
 
 
-def _choices(config: Mapping[str, Any]) -> None:
-    for key, known in CHOICES.items():
-        if config[key] not in known:
-            raise ExpError(f"{key}={config[key]}: no such choice{nearest(config[key], known)}")
-
-
-def _ranges(config: Mapping[str, Any]) -> None:
-    for key in (*AT_LEAST_ONE, *NOT_NEGATIVE):
-        value, least = value_of(config, key), 1 if key in AT_LEAST_ONE else 0
-        if isinstance(value, int | float) and not (math.isfinite(value) and value >= least):
-            raise ExpError(f"{key}={value} must be {least} or more")
-    for key in SEEDS:
-        if config[key] >= 2**32:
-            raise ExpError(f"{key}={config[key]} must be below 2**32: NumPy takes no larger seed")
-    if config["max_steps"] == 0 or config["max_steps"] < -1:
-        raise ExpError(f"max_steps={config['max_steps']} must be 1 or more, or -1 to go by num_train_epochs")
-    epochs = config["num_train_epochs"]
-    if config["max_steps"] == -1 and not 0 < epochs < math.inf:
-        raise ExpError(f"num_train_epochs={epochs} must be above 0; or set max_steps")
-
-
-def _evaluation(config: Mapping[str, Any]) -> None:
-    if config["eval_strategy"] != "no":
+def _columns(options: Mapping[str, Any]) -> None:
+    """The train rows' columns against the task's, where a header or the option itself names them."""
+    data, task = options.get("data"), options.get("task")
+    if task is None or data is None or not hasattr(data, "roles"):
         return
-    wants = {
-        "early_stopping_patience": config["early_stopping_patience"] is not None,
-        "load_best_model_at_end": config["load_best_model_at_end"],
-        "metric_for_best_model": config["metric_for_best_model"] is not None,
-    }
-    for key, wanted in wants.items():
-        if wanted:
+    roles, there = data.roles or {}, data.columns()
+    for column in task.columns_of(roles) if there is not None else ():
+        if column not in there:
+            keys = [f"task.{one.name}" for one in fields(task) if one.name.endswith(("_column", "_columns"))]
             raise ExpError(
-                f"{key}={config[key]} needs evaluations while training, and eval_strategy=no makes none: "
-                f"set eval_strategy=epoch or eval_strategy=steps"
+                f"the train rows have no column {column!r}{nearest(column, there)}; say which is which with "
+                f"{' and '.join(keys)}"
             )
 
 
@@ -137,14 +99,49 @@ def _best_metric(config: Mapping[str, Any], choices: Mapping[str, Any]) -> None:
     raise ExpError(f"metric_for_best_model={wanted}: {why}; choose one of {', '.join(sorted(known))}")
 
 
-def _warmup(config: Mapping[str, Any]) -> None:
-    steps, ratio = value_of(config, "scheduler.warmup_steps"), value_of(config, "scheduler.warmup_ratio")
-    if ratio and ratio >= 1:
-        raise ExpError(f"scheduler.warmup_ratio={ratio} is a share of all steps and must be below 1")
-    if steps and 0 < config["max_steps"] <= steps:
+def _length(config: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    """What depends on the number of optimizer steps, as far as the config alone tells it."""
+    steps = most_steps(config)
+    if steps is None:
+        return
+    warmup = value_of(config, "scheduler.warmup_steps")
+    if warmup and warmup >= steps:
+        length = f"max_steps={steps}" if config["max_steps"] > 0 else f"the {steps} steps of this run"
         raise ExpError(
-            f"scheduler.warmup_steps={steps} is no shorter than max_steps={config['max_steps']}: "
-            f"the rate would never leave the warmup. Lower warmup_steps or raise max_steps"
+            f"scheduler.warmup_steps={warmup} is no shorter than {length}: the rate would never leave the warmup. "
+            "Lower warmup_steps or train longer"
+        )
+    for option in options.values():
+        check_length = getattr(option, "check_length", None)
+        if check_length is not None:
+            check_length(steps)
+
+
+def most_steps(config: Mapping[str, Any]) -> int | None:
+    """Optimizer steps that the run has at the most; None where only the data tell."""
+    if config["max_steps"] > 0:
+        return int(config["max_steps"])
+    sizes = [value_of(config, key) for key in ("data.train_size", "data.max_train_samples")]
+    known = [size for size in sizes if isinstance(size, int)]
+    if not known:
+        return None
+    both = value_of(config, "task.both_orders")
+    batch = config["per_device_train_batch_size"] * (value_of(config, "distributed.processes") or 1)
+    batches = math.ceil(min(known) * (2 if both else 1) / batch)
+    return math.ceil(config["num_train_epochs"] * math.ceil(batches / config["gradient_accumulation_steps"]))
+
+
+def _schedule(config: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    scheduler, lr = options.get("scheduler"), value_of(config, "optimizer.lr")
+    if isinstance(scheduler, PolynomialScheduler) and lr is not None:
+        scheduler.check_rate(lr)
+    plateau = isinstance(scheduler, ReduceOnPlateauScheduler) or (
+        isinstance(scheduler, ByNameScheduler) and scheduler.name == "ReduceLROnPlateau"
+    )
+    if plateau and config["eval_strategy"] == "no":
+        raise ExpError(
+            "scheduler=reduce_on_plateau lowers the rate at evaluations, and eval_strategy=no makes none: "
+            "set eval_strategy=epoch or eval_strategy=steps"
         )
 
 
@@ -220,7 +217,8 @@ def _accelerate_variables(config: Mapping[str, Any], choices: Mapping[str, Any])
             raise ExpError(f"the environment says {name}={found}, the config says {said}: unset the variable, or agree")
 
 
-def _files(config: Mapping[str, Any]) -> None:
+def check_files(config: Mapping[str, Any]) -> None:
+    """Raises ExpError for a path that is not there."""
     for key in ("data.path", "model.path"):
         path = value_of(config, key)
         if not isinstance(path, str) or Path(path).exists():

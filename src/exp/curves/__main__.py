@@ -26,19 +26,20 @@ def main(arguments: list[str] | None = None) -> int:
     failed = False
     for folder in _run_folders(options.runs):
         try:
-            reading = read(folder, Thresholds())
+            summary = read(folder, Thresholds())
             picture = None
             if not options.no_picture:
                 picture = (options.out / f"{_name(folder)}.png") if options.out else folder / "curves.png"
-                draw(reading.curve, reading.verdict, picture, reading.title, reading.facts)
-        except (ExpError, OSError) as error:
-            print(f"error: {error}", file=sys.stderr)
+                draw(summary.curve, summary.verdict, picture, summary.title, summary.facts)
+        except Exception as error:  # a damaged record may break anything, and must hide no other run
+            told = str(error) if isinstance(error, ExpError | OSError) else f"{folder}: {type(error).__name__}: {error}"
+            print(f"error: {told}", file=sys.stderr)
             failed = True
             continue
         if options.json:
-            print(json.dumps({"folder": str(folder), "status": reading.status, **reading.verdict.to_json()}))
+            print(json.dumps({"folder": str(folder), "status": summary.status, **summary.verdict.to_json()}))
         else:
-            print(f"{folder} [{reading.status}]\n{reading.verdict.text()}" + (f"\n  {picture}" if picture else ""))
+            print(f"{folder} [{summary.status}]\n{summary.verdict.text()}" + (f"\n  {picture}" if picture else ""))
     return 2 if failed else 0
 
 

@@ -67,13 +67,16 @@ class CurveBuilder:
         self.last_step = -1
 
     def add(self, event: Event) -> None:
-        if event.step < self.last_step:
+        # Test sets are measured once, with the weights that are saved: their step may be an earlier one.
+        going_back = event.step < self.last_step and not all(key.startswith("test") for key in event.metrics)
+        if going_back:
             for points in (*self.points.values(), self.epochs, self.times):
                 for step in [step for step in points if step >= event.step]:
                     del points[step]
-        self.last_step = event.step
-        self.epochs[event.step] = event.epoch
-        self.times[event.step] = event.time
+        if going_back or event.step >= self.last_step:
+            self.last_step = event.step
+            self.epochs[event.step] = event.epoch
+            self.times[event.step] = event.time
         for key, value in event.metrics.items():
             if isinstance(value, bool) or not isinstance(value, int | float):
                 continue

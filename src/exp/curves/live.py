@@ -1,4 +1,4 @@
-"""The same rules while a run trains: each warning once."""
+"""The rules of learning curves while a run trains; each warning is given once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from exp.run.events import Event
 
 
 @dataclass(frozen=True)
-class Warning:
+class CurveWarning:
     state: str
     step: int
     title: str
@@ -20,17 +20,17 @@ class Warning:
 
 
 class LiveRules:
-    """Feed it every event in order; it returns what has just become true, a state at most once a run."""
+    """Takes every event in order. Returns the warnings that are new; each state warns once a run."""
 
     def __init__(self, facts: Facts, limits: Thresholds) -> None:
         self.facts = facts
         self.limits = limits
         self.builder = CurveBuilder()
-        self.told: set[str] = set()
+        self.warned: set[str] = set()
         self.events = 0
-        self.next_look = 0  # a look reads the whole curve, so between evaluations looks grow rarer
+        self.next_look = 0  # a look reads the whole curve, so looks between evaluations become rarer
 
-    def update(self, event: Event) -> list[Warning]:
+    def update(self, event: Event) -> list[CurveWarning]:
         bad_before = len(self.builder.bad)
         self.builder.add(event)
         self.events += 1
@@ -46,11 +46,11 @@ class LiveRules:
                 rules["underfitting"] = underfitting
         warnings = []
         for state, rule in rules.items():
-            if state in self.told:
+            if state in self.warned:
                 continue
             found = rule(curve, self.facts, self.limits)
             if found is not None:
-                self.told.add(state)
+                self.warned.add(state)
                 text = "; ".join(found[1]) + ". Try: " + "; ".join(REMEDIES[state])
-                warnings.append(Warning(state, event.step, f"{TITLES[state]} at step {event.step}", text))
+                warnings.append(CurveWarning(state, event.step, f"{TITLES[state]} at step {event.step}", text))
         return warnings

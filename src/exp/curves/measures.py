@@ -1,4 +1,4 @@
-"""What the rules measure on a curve: chance levels, window means, generalisation loss."""
+"""Measures of a learning curve: chance levels, window means, generalisation loss."""
 
 from __future__ import annotations
 

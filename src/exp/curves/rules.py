@@ -12,7 +12,7 @@ Finding = tuple[int | None, tuple[str, ...]]  # step, evidence
 
 
 def verdict(curve: Curve, facts: Facts, limits: Thresholds) -> Verdict:
-    """The first rule that speaks wins, in the order below; healthy where none does.
+    """The first rule that finds something decides, in the order below; healthy if none does.
 
     Unstable comes first because it needs no evaluations. Overfitting comes before underfitting: a model
     that learned its few examples by heart is often no better than the majority class.

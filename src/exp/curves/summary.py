@@ -1,4 +1,4 @@
-"""One run folder read, judged and drawn."""
+"""Reads a run folder's learning curves, judges and draws them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Reading:
+class CurveSummary:
     folder: Path
     title: str
     status: str
@@ -25,28 +25,28 @@ class Reading:
     verdict: Verdict
 
 
-def read(folder: Path, limits: Thresholds) -> Reading:
+def read(folder: Path, limits: Thresholds) -> CurveSummary:
     """Raises ExpError where `folder` holds no readable run.json."""
     record = read_record(folder)
     curve = build(read_events(folder / "metrics.jsonl"))
     facts = facts_of(record, folder)
     name = (record.get("data") or {}).get("name") or folder.name
     title = f"{name}, seed {record.get('seed')}  (run {record.get('id')}, condition {record.get('condition')})"
-    return Reading(folder, title, record.get("status", "?"), curve, facts, verdict(curve, facts, limits))
+    return CurveSummary(folder, title, record.get("status", "?"), curve, facts, verdict(curve, facts, limits))
 
 
-def finish(folder: Path, limits: Thresholds, *, picture: bool = True) -> str:
+def draw_and_judge(folder: Path, limits: Thresholds, *, picture: bool = True) -> str:
     """Called once when a run ends: draws curves.png if asked for and returns the verdict's lines.
 
     A picture that cannot be drawn costs a warning, never the run.
     """
-    reading = read(folder, limits)
+    summary = read(folder, limits)
     if not picture:
-        return reading.verdict.text()
+        return summary.verdict.text()
     from exp.curves.picture import draw
 
     try:
-        draw(reading.curve, reading.verdict, folder / "curves.png", reading.title, reading.facts)
+        draw(summary.curve, summary.verdict, folder / "curves.png", summary.title, summary.facts)
     except Exception as error:
         log.warning("curves.png was not drawn: %s", error)
-    return reading.verdict.text()
+    return summary.verdict.text()

@@ -1,4 +1,4 @@
-"""What a verdict holds, its words, and the thresholds with their sources."""
+"""A verdict, its texts, and the thresholds of the rules with their sources."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ REMEDIES = {
 
 @dataclass(frozen=True)
 class Thresholds:
-    """When a rule speaks. Losses are compared with the chance loss, ln(classes): an untrained head's loss.
+    """When a rule applies. Losses are compared with the chance loss, ln(classes): an untrained head's loss.
 
     Without the number of classes (regression) the first window of the training loss takes its place.
     """

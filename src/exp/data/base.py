@@ -56,3 +56,6 @@ class DataSource(Protocol):
     def columns(self) -> list[str] | None:
         """Names of the train rows' columns, where that is cheap to know; else None."""
         ...
+
+    # An option whose `RawData.roles` are known before any row is read has them as `roles` too; the config check then
+    # sees columns and metrics that do not fit the task.

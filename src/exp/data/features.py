@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from exp.task.base import Examples, TaskData
+    from exp.data.examples import Examples, TaskData
 
 log = logging.getLogger(__name__)
 _FORMAT = 2  # of the cache file; a new number makes old entries unreadable
@@ -93,7 +93,7 @@ class Encoded:
 
 
 @dataclass(frozen=True)
-class Made:
+class EncodedRows:
     """What a task's own encoder gives for one split: see FeatureSet."""
 
     fields: Fields
@@ -105,7 +105,7 @@ def encode_splits(
     data: TaskData,
     key: Mapping[str, Any],
     cache_dir: str | Path,
-    make: Callable[[Examples], Made],
+    make: Callable[[Examples], EncodedRows],
     targets: Callable[[Examples], list[Any] | None],
 ) -> Encoded:
     """Every split through `make`, or from the cache.
@@ -138,7 +138,7 @@ def encode_splits(
     )
 
 
-def _read(file: Path, splits: Mapping[str, Examples]) -> dict[str, Made] | None:
+def _read(file: Path, splits: Mapping[str, Examples]) -> dict[str, EncodedRows] | None:
     """None where there is no whole entry for these splits."""
     found: dict[str, dict[str, Any]] = {}
     try:
@@ -159,7 +159,7 @@ def _read(file: Path, splits: Mapping[str, Examples]) -> dict[str, Made] | None:
     return made
 
 
-def _unpacked(arrays: Mapping[str, NDArray[Any]], examples: int) -> Made:
+def _unpacked(arrays: Mapping[str, NDArray[Any]], examples: int) -> EncodedRows:
     """Raises ValueError or KeyError where the arrays do not belong together."""
     groups: dict[str, Fields] = {"fields": {}, "kept": {}}
     for name, values in arrays.items():
@@ -172,10 +172,10 @@ def _unpacked(arrays: Mapping[str, NDArray[Any]], examples: int) -> Made:
     last = examples - 1 if example is None or not len(example) else int(example[-1])
     if len(rows) != 1 or not whole or last >= examples or (example is None and rows != {examples}):
         raise ValueError("the arrays do not belong together")
-    return Made(groups["fields"], groups["kept"], example)
+    return EncodedRows(groups["fields"], groups["kept"], example)
 
 
-def _write(file: Path, made: Mapping[str, Made]) -> bool:
+def _write(file: Path, made: Mapping[str, EncodedRows]) -> bool:
     arrays: dict[str, Any] = {}
     for name, split in made.items():
         for kind, fields in (("fields", split.fields), ("kept", split.kept)):

@@ -94,9 +94,15 @@ class Files(Sampled):
             raise ExpError(f"data.path={self.path}: there is no such folder{near}")
         found: list[Path] = []
         for name in [files] if isinstance(files, str) else files or []:
-            paths = readers.expand(name, base)
-            for path in paths:
-                readers.require_file(path, f"data.{key}")
-                readers.require_format(path, self._options)
+            try:
+                paths = readers.expand(name, base)
+                for path in paths:
+                    readers.require_file(path, f"data.{key}")
+                    readers.require_format(path, self._options)
+            except ExpError as error:
+                folder = (
+                    "; data.path=<folder> says where it lies" if self.path is None and not base.is_absolute() else ""
+                )
+                raise ExpError(f"{error}{folder}") from None
             found += paths
         return found

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Hub(Sampled):
+class HubDataset(Sampled):
     """Class indices become the data set's own names of them."""
 
     path: str | None

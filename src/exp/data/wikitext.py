@@ -8,7 +8,7 @@ from typing import Any
 
 from exp.data import readers
 from exp.data.base import RawData
-from exp.data.hub import Hub
+from exp.data.hub import HubDataset
 from exp.data.read_options import ReadOptions
 from exp.data.rows import Rows
 from exp.errors import ExpError
@@ -17,7 +17,7 @@ FILES = {"train": "wiki.train.*", "valid": "wiki.valid.*", "test": "wiki.test.*"
 
 
 @dataclass(frozen=True)
-class WikiText(Hub):
+class WikiText(HubDataset):
     """Rows are lines; the Hub's hold their line breaks, the files' do not."""
 
     def columns(self) -> list[str]:  # type: ignore[override]

@@ -5,25 +5,25 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from exp.errors import ExpError, nearest
+from annotated_types import Ge, Gt, MinLen
+
+from exp.errors import ExpError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-WRAPS = ("transformer", "size", "none")
-STATE_DICTS = ("full",)
+Count = Annotated[int, Ge(1)]
+Seconds = Annotated[float, Gt(0)]
+LostAfter = Annotated[float, Ge(5)]  # seconds; a beat a second can be late
 
 
 def check(node: Mapping[str, Any], started: int, goes_on: bool) -> None:
-    """`node` of the config, and against the processes that were `started`; a resumed run may be given another number.
+    """Checks `node` of the config against the processes that were `started`; a resumed run may be given another number.
 
     Raises ExpError.
     """
-    kind = KINDS.get(node["_target_"].rpartition(".")[2])
-    if kind is not None:
-        kind(**{key: value for key, value in node.items() if key != "_target_"})
     processes = node["processes"]
     if node["_target_"].endswith("Fsdp") and started == 1:
         raise ExpError(
@@ -42,19 +42,14 @@ def check(node: Mapping[str, Any], started: int, goes_on: bool) -> None:
 class Ddp:
     """Every process holds the model; torch averages the gradients."""
 
-    processes: int
-    timeout: int | float
-    lost_after: int | float
+    processes: Count
+    timeout: Seconds
+    lost_after: LostAfter
     find_unused_parameters: bool
     gradient_as_bucket_view: bool
     broadcast_buffers: bool
-    bucket_cap_mb: int
+    bucket_cap_mb: Count
     static_graph: bool
-
-    def __post_init__(self) -> None:
-        _check_times(self.processes, self.timeout, self.lost_after)
-        if self.bucket_cap_mb < 1:
-            raise ExpError(f"distributed.bucket_cap_mb={self.bucket_cap_mb} must be 1 or more")
 
     def arguments(self, model: PreTrainedModel) -> dict[str, Any]:
         """For accelerate.Accelerator."""
@@ -70,25 +65,18 @@ class Ddp:
 class Fsdp:
     """Every process holds a slice of each weight (FSDP2)."""
 
-    processes: int
-    timeout: int | float
-    lost_after: int | float
+    processes: Count
+    timeout: Seconds
+    lost_after: LostAfter
     reshard_after_forward: bool
-    wrap: str
-    wrap_classes: list[str] | None
-    min_params: int
+    wrap: Literal["transformer", "size", "none"]
+    wrap_classes: Annotated[list[str], MinLen(1)] | None
+    min_params: Count
     cpu_offload: bool
     activation_checkpointing: bool
-    state_dict_type: str
+    state_dict_type: Literal["full"]
 
     def __post_init__(self) -> None:
-        _check_times(self.processes, self.timeout, self.lost_after)
-        for key, value, known in (
-            ("wrap", self.wrap, WRAPS),
-            ("state_dict_type", self.state_dict_type, STATE_DICTS),
-        ):
-            if value not in known:
-                raise ExpError(f"distributed.{key}={value}: no such choice{nearest(value, known)}")
         if self.wrap_classes is not None and self.wrap != "transformer":
             raise ExpError("distributed.wrap_classes goes with distributed.wrap=transformer")
 
@@ -99,7 +87,11 @@ class Fsdp:
         from exp.distributed import sharding
 
         by_size = self.wrap == "size"
-        units = sharding.larger(model, self.min_params) if by_size else self.wrap_classes or sharding.layers(model)
+        units = (
+            sharding.units_above(model, self.min_params)
+            if by_size
+            else self.wrap_classes or sharding.natural_units(model)
+        )
         plugin = FullyShardedDataParallelPlugin(
             fsdp_version=2,
             reshard_after_forward=self.reshard_after_forward,
@@ -111,15 +103,3 @@ class Fsdp:
             state_dict_type=f"{self.state_dict_type.upper()}_STATE_DICT",
         )
         return {"fsdp_plugin": plugin}
-
-
-KINDS = {"Ddp": Ddp, "Fsdp": Fsdp}
-
-
-def _check_times(processes: int, timeout: float, lost_after: float) -> None:
-    if processes < 1:
-        raise ExpError(f"distributed.processes={processes} must be 1 or more")
-    if timeout <= 0:
-        raise ExpError(f"distributed.timeout={timeout} must be above 0 seconds")
-    if lost_after < 5:
-        raise ExpError(f"distributed.lost_after={lost_after} must be 5 seconds or more: a beat a second can be late")

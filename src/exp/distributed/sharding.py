@@ -1,4 +1,4 @@
-"""A model that FSDP2 cuts over the processes: its units, its whole tensors, and slices of whole ones."""
+"""A model that FSDP2 shards over the processes: its units, and whole tensors to and from shards."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from exp.compat.torch import undo_fully_shard
+from exp.compat.transformers import unsplit_classes
 from exp.errors import ExpError
 
 if TYPE_CHECKING:
@@ -18,13 +20,13 @@ if TYPE_CHECKING:
 log = logging.getLogger("exp")
 
 
-def layers(model: PreTrainedModel) -> list[str] | None:
-    """The classes that `model` does not want cut, but for those that cannot be units."""
+def natural_units(model: PreTrainedModel) -> list[str] | None:
+    """The classes that `model` does not want split, without those that cannot be units."""
     around = _around_embeddings(model)
-    return [name for name in getattr(model, "_no_split_modules", None) or [] if name not in around] or None
+    return [name for name in unsplit_classes(model) if name not in around] or None
 
 
-def larger(model: PreTrainedModel, least: int) -> list[str]:
+def units_above(model: PreTrainedModel, least: int) -> list[str]:
     """The classes that have a module of more than `least` parameters and can be units.
 
     Accelerate 1.15 has a policy by size, which also takes lists of modules; those have no forward pass, and
@@ -55,63 +57,62 @@ def _around_embeddings(model: PreTrainedModel) -> set[str]:
 
 
 def can_offload() -> bool:
-    """Without a GPU the weights are in main memory anyway."""
+    """False without a GPU: the weights are in main memory then."""
     if not torch.accelerator.is_available():
         log.info("distributed.cpu_offload left out: there is no GPU, the weights are in main memory anyway")
         return False
     return True
 
 
-def allow_on_cpu(accelerator: Accelerator, plugin: Any) -> None:
+def shard_on_cpu(accelerator: Accelerator, plugin: Any) -> None:
     """Accelerate 1.15 shards on GPUs only, and on a CPU silently takes DDP; its FSDP2 code works there as well."""
-    from accelerate.state import AcceleratorState
     from accelerate.utils import DistributedType
 
     if plugin is None or accelerator.distributed_type != DistributedType.MULTI_CPU:
         return
     if accelerator.mixed_precision != "no":
         plugin.set_mixed_precision(accelerator.mixed_precision)
-    AcceleratorState._shared_state.update(distributed_type=DistributedType.FSDP, fsdp_plugin=plugin)
+    accelerator.state.distributed_type, accelerator.state.fsdp_plugin = DistributedType.FSDP, plugin
 
 
-def is_cut(value: Any) -> bool:
-    """Whether it is a DTensor; importing the class takes a while, and one process has none."""
+def is_sharded(value: Any) -> bool:
+    """Whether it is a DTensor. Importing that class is slow, and a run of one process does not need it."""
     return hasattr(value, "full_tensor")
 
 
-def whole(value: Any, keep: bool = True) -> Any:
-    """`value` with every slice replaced by its whole tensor on the CPU; all processes have to call this.
+def gather_whole(value: Any, keep: bool = True) -> Any:
+    """`value` with every shard replaced by its whole tensor on the CPU. All processes must call this.
 
-    `keep=False` takes part in it and throws the tensors away, one after the other.
+    With `keep=False` the process takes part and keeps no tensor.
     """
-    if is_cut(value):
+    if is_sharded(value):
         full = value.full_tensor()
         return full.cpu() if keep else None
     if isinstance(value, Mapping):
-        return {key: whole(item, keep) for key, item in value.items()}
+        return {key: gather_whole(item, keep) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [whole(item, keep) for item in value]
+        return [gather_whole(item, keep) for item in value]
     return value
 
 
-def like(value: torch.Tensor, own: Any) -> torch.Tensor:
-    """The slice of a whole tensor that belongs where `own` is; `value` itself where nothing is cut."""
-    if not is_cut(own):
+def cut_like(value: torch.Tensor, own: Any) -> torch.Tensor:
+    """This process's shard of a whole tensor, cut as `own` is; `value` itself if `own` is not sharded."""
+    if not is_sharded(own):
         return value
     from torch.distributed.tensor import distribute_tensor
 
-    # Every process has read the whole tensor from the checkpoint, so nothing is sent.
+    # Every process has read the whole tensor from the checkpoint, so nothing has to be sent.
     return distribute_tensor(value.to(own.device), own.device_mesh, own.placements, src_data_rank=None)
 
 
-def optimizer_like(state: dict[str, Any], optimizer: Any) -> dict[str, Any]:
-    """An optimizer's state dict, its tensors cut as the parameters that they belong to."""
+def cut_optimizer_state(state: dict[str, Any], optimizer: Any) -> dict[str, Any]:
+    """An optimizer's state dict whose tensors are sharded like their parameters."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    if not any(is_cut(parameter) for parameter in parameters):
+    if not any(is_sharded(parameter) for parameter in parameters):
         return state
     cut = {
         number: {
-            key: like(value, parameters[number])
+            key: cut_like(value, parameters[number])
             if isinstance(value, torch.Tensor) and value.shape == parameters[number].shape
             else value
             for key, value in entry.items()
@@ -122,21 +123,17 @@ def optimizer_like(state: dict[str, Any], optimizer: Any) -> dict[str, Any]:
 
 
 def unshard(model: nn.Module) -> None:
-    """Makes `model` an ordinary one again, with whole weights on the CPU, to be saved and read; all have to call it."""
+    """Turns `model` into an ordinary one with whole weights on the CPU. All processes must call this."""
     cut = [module for module in model.modules() if hasattr(module, "reshard")]
     for module in cut:
-        module.reshard()  # what the last forward pass has left whole
+        module.reshard()  # the last forward pass may have left it whole
     made: dict[int, nn.Parameter] = {}  # a tied weight stays one
     for module in model.modules() if cut else ():
         for name, parameter in list(module.named_parameters(recurse=False)):
-            if is_cut(parameter):
+            if is_sharded(parameter):
                 if id(parameter) not in made:
                     full = parameter.detach().full_tensor().cpu()
                     made[id(parameter)] = nn.Parameter(full, requires_grad=parameter.requires_grad)
-                module._parameters[name] = made[id(parameter)]
+                setattr(module, name, made[id(parameter)])
     for module in cut:
-        module.__class__ = type(module).__mro__[2]  # fully_shard has put a class of its own before the model's
-        for key in [key for key in vars(module) if key.startswith("__composable_api_state_key")]:
-            delattr(module, key)  # fully_shard's, with process groups, which no copy of the model could take along
-        for hooks in ("_forward_pre_hooks", "_forward_hooks", "_state_dict_pre_hooks", "_load_state_dict_pre_hooks"):
-            getattr(module, hooks).clear()
+        undo_fully_shard(module)

@@ -1,7 +1,7 @@
 """The processes of a run while it trains: who computes what, and how their numbers become one.
 
-`Alone` is the null object of one process. With several, each takes every size-th example of a micro-batch, so that
-`size` processes do what one does with micro-batches `size` times as large.
+`SingleProcessWorld` is the null object of one process. Of several, each takes every size-th example of a micro-batch.
+So `size` processes do what one process does with micro-batches that are `size` times as large.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
     from transformers import PreTrainedModel
 
+    from exp.distributed.joined_ranks import JoinedRanks
     from exp.distributed.options import Ddp, Fsdp
-    from exp.distributed.together import Together
 
-# What a process may be asked to stop by, in the order in which one of several is named.
+# Signals that stop a run; if several came, the first of these is named.
 STOPS = tuple(number.name for number in Interrupts.watched)
 
 
@@ -37,19 +37,19 @@ class World(Protocol):
         """For accelerate.Accelerator."""
         ...
 
-    def share(self, batch: list[int]) -> list[int]:
-        """This process's examples of a micro-batch; never none, because all have to take part."""
+    def own_examples(self, batch: list[int]) -> list[int]:
+        """This process's examples of a micro-batch. Never empty, because every process must take part."""
         ...
 
-    def takes(self, batch: list[int]) -> bool:
-        """Whether one of the examples in `share` is this process's own."""
+    def has_own_examples(self, batch: list[int]) -> bool:
+        """Whether one of the examples in `own_examples` is this process's own."""
         ...
 
-    def total(self, units: int) -> int:
+    def total_units(self, units: int) -> int:
         """The sum over all processes of the units of a step."""
         ...
 
-    def weigh(self, loss: torch.Tensor, units: int, total: int) -> torch.Tensor:
+    def scale_loss(self, loss: torch.Tensor, units: int, total: int) -> torch.Tensor:
         """A micro-batch's part of its step's loss, which is a mean over all units.
 
         Args:
@@ -62,8 +62,11 @@ class World(Protocol):
         """
         ...
 
-    def mean(self, loss: torch.Tensor, stop: str | None) -> torch.Tensor:
-        """Of a step's losses over the processes. `stop`: the signal that this one got, told to all in passing."""
+    def mean_loss(self, loss: torch.Tensor, stop: str | None) -> torch.Tensor:
+        """The mean of a step's losses over the processes.
+
+        `stop` is the signal that this process got; the same call tells all other processes.
+        """
         ...
 
     def stop(self, own: str | None) -> str | None:
@@ -79,29 +82,29 @@ class World(Protocol):
         ...
 
     def leave(self) -> None:
-        """All have done their part of the training; what follows is the first one's alone."""
+        """Ends the process group. What follows is done by the first process alone."""
         ...
 
 
-class Alone:
+class SingleProcessWorld:
     rank, size = 0, 1
 
     def arguments(self, model: PreTrainedModel) -> dict[str, Any]:
         return {}
 
-    def share(self, batch: list[int]) -> list[int]:
+    def own_examples(self, batch: list[int]) -> list[int]:
         return batch
 
-    def takes(self, batch: list[int]) -> bool:
+    def has_own_examples(self, batch: list[int]) -> bool:
         return True
 
-    def total(self, units: int) -> int:
+    def total_units(self, units: int) -> int:
         return units
 
-    def weigh(self, loss: torch.Tensor, units: int, total: int) -> torch.Tensor:
-        return _part(loss, units, total)
+    def scale_loss(self, loss: torch.Tensor, units: int, total: int) -> torch.Tensor:
+        return _scaled(loss, units, total)
 
-    def mean(self, loss: torch.Tensor, stop: str | None) -> torch.Tensor:
+    def mean_loss(self, loss: torch.Tensor, stop: str | None) -> torch.Tensor:
         return loss
 
     def stop(self, own: str | None) -> str | None:
@@ -117,16 +120,16 @@ class Alone:
         pass
 
 
-ALONE = Alone()
+SINGLE_PROCESS = SingleProcessWorld()
 
 
-class Many:
-    """Meets the others in torch's process group: gloo between CPUs, NCCL between GPUs.
+class ProcessGroupWorld:
+    """Works with the others in torch's process group: gloo between CPUs, NCCL between GPUs.
 
     Raises ExpError for a GPU that is not there.
     """
 
-    def __init__(self, together: Together, option: Ddp | Fsdp) -> None:
+    def __init__(self, together: JoinedRanks, option: Ddp | Fsdp) -> None:
         self.rank, self.size = together.place.rank, together.place.size
         self.together, self.option = together, option
         self.device = _device(together)
@@ -144,21 +147,21 @@ class Many:
     def arguments(self, model: PreTrainedModel) -> dict[str, Any]:
         return {"cpu": self.device.type == "cpu", **self.option.arguments(model)}
 
-    def share(self, batch: list[int]) -> list[int]:
+    def own_examples(self, batch: list[int]) -> list[int]:
         return batch[self.rank :: self.size] or batch[:1]
 
-    def takes(self, batch: list[int]) -> bool:
+    def has_own_examples(self, batch: list[int]) -> bool:
         return len(batch) > self.rank
 
-    def total(self, units: int) -> int:
+    def total_units(self, units: int) -> int:
         count = torch.tensor(units, dtype=torch.int64, device=self.device)
         dist.all_reduce(count)
         return int(count)
 
-    def weigh(self, loss: torch.Tensor, units: int, total: int) -> torch.Tensor:
-        return _part(loss, units * self.size, total)  # a mean over processes divides by their number
+    def scale_loss(self, loss: torch.Tensor, units: int, total: int) -> torch.Tensor:
+        return _scaled(loss, units * self.size, total)  # a mean over processes divides by their number
 
-    def mean(self, loss: torch.Tensor, stop: str | None) -> torch.Tensor:
+    def mean_loss(self, loss: torch.Tensor, stop: str | None) -> torch.Tensor:
         row = [0.0, *(float(name == stop) for name in STOPS)]
         sums = torch.tensor(row, dtype=torch.float64, device=self.device)
         sums[0] = loss
@@ -167,7 +170,7 @@ class Many:
         return sums[0] / self.size
 
     def stop(self, own: str | None) -> str | None:
-        # A GPU computes ahead: what it was asked a step ago is known without waiting for it.
+        # A GPU computes ahead. The counts of the step before are there without waiting for it.
         counts = self.asked if self.device.type == "cpu" else self.asked_before
         return next((name for name, count in zip(STOPS, counts.tolist(), strict=True) if count), None)
 
@@ -183,17 +186,17 @@ class Many:
 
     def leave(self) -> None:
         self.gather(None)
-        self.together.pulse.stop()
+        self.together.heartbeat.stop()
         dist.destroy_process_group()
 
 
-def _part(loss: torch.Tensor, units: int, total: int) -> torch.Tensor:
+def _scaled(loss: torch.Tensor, units: int, total: int) -> torch.Tensor:
     if units == 0:  # a micro-batch without a unit has no mean: NaN
         return torch.nan_to_num(loss) * 0.0
     return loss if units == total else loss * (units / total)
 
 
-def _device(together: Together) -> torch.device:
+def _device(together: JoinedRanks) -> torch.device:
     place = together.place
     if not torch.cuda.is_available():
         asked = os.environ.get("CUDA_VISIBLE_DEVICES", "")
@@ -220,19 +223,19 @@ def accelerator_of(world: World, model: PreTrainedModel, mixed_precision: str) -
 
     arguments = world.arguments(model)
     made = Accelerator(mixed_precision=mixed_precision, **arguments)
-    sharding.allow_on_cpu(made, arguments.get("fsdp_plugin"))
+    sharding.shard_on_cpu(made, arguments.get("fsdp_plugin"))
     return made
 
 
-def mine(world: World, batches: Sequence[list[int]]) -> list[list[int]]:
+def own_batches(world: World, batches: Sequence[list[int]]) -> list[list[int]]:
     """This process's batches of an evaluation. All get equally many, because a sharded model computes in step; what
     is one too many repeats the first batch, and the caller leaves it out."""
     own = list(batches[world.rank :: world.size])
     return own + list(batches[:1]) * (-(-len(batches) // world.size) - len(own))
 
 
-def in_turn(world: World, found: list[Any], count: int) -> list[Any]:
-    """What all processes found for their `mine`, in the order of the `count` batches, without the repeated ones."""
+def in_batch_order(world: World, found: list[Any], count: int) -> list[Any]:
+    """What all processes found for their `own_batches`, in the order of all `count` batches, repeated ones left out."""
     everybody = world.gather(found)
     if not found:  # unlabelled: nobody has any
         return []

@@ -7,29 +7,31 @@ its `accumulate()` divides a short last group by the full count.
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from exp.loop.base import Parts
+    from exp.loop.trial import Trial
     from exp.run.folder import Run
     from exp.run.result import Result
-    from exp.study.trial import Trial
     from exp.tracker.base import Tracker
 
 
+@dataclass(frozen=True)
 class AccelerateLoop:
     def fit(self, parts: Parts, run: Run, tracker: Tracker, trial: Trial) -> Result:
         import torch
-        from accelerate.state import AcceleratorState
 
+        from exp.compat.accelerate import forget_last_run
         from exp.distributed.world import accelerator_of
         from exp.loop.batching import epoch_batches, step_units
         from exp.loop.clipping import clip
         from exp.loop.session import Session
 
         settings, plan, world, train = parts.settings, parts.plan, parts.world, parts.encoded.train
-        AcceleratorState._reset_state()  # the run before in this process may have had another precision
+        forget_last_run()
         accelerator = accelerator_of(world, parts.model, parts.mixed_precision)
         model, optimizer = accelerator.prepare(parts.model, parts.optimizer(parts.model))
         scheduler = parts.scheduler(optimizer.optimizer, plan.total_steps, plan.greater_is_better)
@@ -61,16 +63,16 @@ class AccelerateLoop:
                 )
                 indices = iter(list(order)[first:])
                 while group := list(islice(indices, accumulation)):
-                    batches = [parts.collator([train[i] for i in world.share(chosen)]) for chosen in group]
+                    batches = [parts.collator([train[i] for i in world.own_examples(chosen)]) for chosen in group]
                     units = step_units(parts, group, batches)
-                    total = world.total(sum(units))
+                    total = world.total_units(sum(units))
                     loss = torch.zeros((), device=accelerator.device)
                     for number, (batch, count) in enumerate(zip(batches, units, strict=True), start=1):
                         batch = {key: value.to(accelerator.device) for key, value in batch.items()}
                         # Gradients meet those of other processes once a step, in its last backward pass.
                         with nullcontext() if number == len(group) else accelerator.no_sync(model):
                             # A mean over all units of the step: micro-batches may differ in their numbers.
-                            micro_loss = world.weigh(model(**batch).loss, count, total)
+                            micro_loss = world.scale_loss(model(**batch).loss, count, total)
                             accelerator.backward(micro_loss)
                         loss += micro_loss.detach()
                     grad_norm = clip(accelerator, model, settings.max_grad_norm, session.logs_next())

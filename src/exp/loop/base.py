@@ -11,16 +11,17 @@ if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LRScheduler
     from transformers import PreTrainedModel
 
-    from exp.config.settings import TrainingSettings
     from exp.data.collate import Collator
+    from exp.data.examples import TaskData
     from exp.data.features import Encoded
     from exp.distributed.world import World
     from exp.loop.plan import StepPlan
+    from exp.loop.trial import Trial
     from exp.model.base import Adapter
+    from exp.options.settings import TrainingSettings
     from exp.run.folder import Run
     from exp.run.result import Result
-    from exp.study.trial import Trial
-    from exp.task.base import Reading, Task, TaskData
+    from exp.task.base import Reading, Task
     from exp.tracker.base import Tracker
 
 

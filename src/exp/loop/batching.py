@@ -72,7 +72,7 @@ class Shares(Sampler[list[int]]):
         return len(self.order)
 
     def __iter__(self) -> Iterator[list[int]]:
-        return map(self.world.share, self.order)
+        return map(self.world.own_examples, self.order)
 
 
 def epoch_batches(parts: Parts) -> EpochBatches:
@@ -84,7 +84,7 @@ def epoch_batches(parts: Parts) -> EpochBatches:
 def step_units(parts: Parts, group: Sequence[list[int]], batches: Sequence[Mapping[str, torch.Tensor]]) -> list[int]:
     """What the loss of each micro-batch of a step is a mean over, on this process; `group` as the order has them."""
     pairs = zip(group, batches, strict=True)
-    return [parts.task.units(batch) if parts.world.takes(chosen) else 0 for chosen, batch in pairs]
+    return [parts.task.units(batch) if parts.world.has_own_examples(chosen) else 0 for chosen, batch in pairs]
 
 
 def train_loader(parts: Parts, order: EpochBatches) -> DataLoader:

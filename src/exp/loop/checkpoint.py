@@ -3,9 +3,9 @@
     checkpoints/step-000459/
         weights.safetensors    parameters and buffers; only the trained ones where the rest is frozen
         training.pt            optimizer, scheduler, scaler, random states of all processes; read with weights_only=True
-        state.json             step, position, best value, early stopping, size of metrics.jsonl
+        state.json             step, counters (best value and its step, early stopping, ...), size of metrics.jsonl
         manifest.json          size and sha256 of the three
-    checkpoints/latest, best   links
+    checkpoints/latest, best   links for people; a run trusts the steps in state.json alone
 
 Written to a hidden folder, synced, then renamed: a checkpoint that has its name is whole. One that was damaged
 later is recognised by its manifest, and the one before it is used.
@@ -17,6 +17,7 @@ import hashlib
 import json
 import logging
 import os
+import pickle
 import random
 import shutil
 from dataclasses import dataclass
@@ -28,12 +29,14 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from exp.distributed.sharding import like
+from exp.distributed.sharding import cut_like, is_sharded
 from exp.errors import ExpError
 from exp.run.files import disk_trouble
+from exp.run.folder import name_of, step_of
 
 log = logging.getLogger(__name__)
 WEIGHTS, TRAINING, STATE, MANIFEST = "weights.safetensors", "training.pt", "state.json", "manifest.json"
+FILES = (WEIGHTS, TRAINING, STATE)
 
 
 @dataclass(frozen=True)
@@ -46,26 +49,26 @@ class Checkpoint:
 
     def damage(self) -> str | None:
         """What is wrong with the files, or None."""
+        if not self.path.is_dir():
+            return "it is not there"
         try:
             manifest = json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
-            for name, said in manifest.items():
-                file = self.path / name
+            for name in FILES:
+                said, file = manifest[name], self.path / name
                 if file.stat().st_size != said["bytes"]:
                     return f"{name} has {file.stat().st_size} bytes, not {said['bytes']}"
                 if _sha256(file) != said["sha256"]:
                     return f"{name} does not match its checksum"
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            return f"{type(error).__name__}: {error}"
+            if self.state()["step"] != self.step:
+                return f"{STATE} is that of step {self.state()['step']}"
+        except OSError as error:
+            return f"{Path(error.filename or self.path).name}: {error.strerror}"
+        except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+            return f"{MANIFEST} or {STATE} is not what a checkpoint has ({type(error).__name__}: {error})"
         return None
 
 
-def name_of(step: int) -> str:
-    return f"step-{step:06d}"
-
-
-def save(
-    folder: Path, state: dict[str, Any], weights: dict[str, torch.Tensor], training: dict[str, Any], best: bool
-) -> Checkpoint:
+def save(folder: Path, state: dict[str, Any], weights: dict[str, torch.Tensor], training: dict[str, Any]) -> Checkpoint:
     """Writes checkpoints/step-<state["step"]>; `training` holds state dicts (tensors and plain values)."""
     final = folder / name_of(state["step"])
     scratch = folder / f".writing-{final.name}"
@@ -76,12 +79,12 @@ def save(
         torch.save(training, scratch / TRAINING)
         (scratch / STATE).write_text(json.dumps(state))
         manifest = {}
-        for name in (WEIGHTS, TRAINING, STATE):
+        for name in FILES:
             _sync(scratch / name)
             manifest[name] = {"bytes": (scratch / name).stat().st_size, "sha256": _sha256(scratch / name)}
         (scratch / MANIFEST).write_text(json.dumps(manifest))
         _sync(scratch / MANIFEST)
-        shutil.rmtree(final, ignore_errors=True)  # the same step saved again after a rewind
+        shutil.rmtree(final, ignore_errors=True)  # a damaged one
         scratch.rename(final)
         _sync(folder)
     except Exception as error:
@@ -93,26 +96,42 @@ def save(
             f"cannot save the checkpoint of step {state['step']} in {folder}: {trouble}. "
             "Earlier checkpoints are intact; free some space or lower save_total_limit, then resume"
         ) from error
-    _link(folder / "latest", final.name)
-    if best:
-        _link(folder / "best", final.name)
     return Checkpoint(final, state["step"])
 
 
-def prune(folder: Path, limit: int | None) -> None:
-    """Keeps the newest `limit` checkpoints and, besides, the best one."""
+def link(folder: Path, latest: int, best: int | None) -> None:
+    """Sets the links `latest` and `best` to these steps, where they are saved."""
+    for name, step in (("latest", latest), ("best", best)):
+        if step is not None and (folder / name_of(step)).is_dir():
+            _link(folder / name, name_of(step))
+
+
+def prune(folder: Path, limit: int | None, best_step: int | None) -> None:
+    """Keeps the newest `limit` checkpoints and, besides, that of the best step."""
     if limit is None:
         return
-    best = os.path.realpath(folder / "best")
-    ordinary = [item for item in all_checkpoints(folder) if os.path.realpath(item.path) != best]
+    ordinary = [item for item in all_checkpoints(folder) if item.step != best_step]
     for old in ordinary[: max(0, len(ordinary) - max(limit, 1))]:
-        shutil.rmtree(old.path, ignore_errors=True)
+        leaving = folder / f".pruned-{old.path.name}"  # a kill half way leaves nothing that looks like a checkpoint
+        old.path.rename(leaving)
+        shutil.rmtree(leaving, ignore_errors=True)
 
 
 def all_checkpoints(folder: Path) -> list[Checkpoint]:
     """Oldest first."""
-    found = [Checkpoint(path, int(path.name.removeprefix("step-"))) for path in folder.glob("step-*")]
+    found = [Checkpoint(path, step) for path in folder.glob("step-*") if (step := step_of(path)) is not None]
     return sorted(found, key=lambda checkpoint: checkpoint.step)
+
+
+def set_aside(folder: Path, step: int) -> list[int]:
+    """Moves the checkpoints after `step` to checkpoints/set_aside, where no resume looks; returns their steps."""
+    later = [checkpoint for checkpoint in all_checkpoints(folder) if checkpoint.step > step]
+    for checkpoint in later:
+        target = folder / "set_aside" / checkpoint.path.name
+        target.parent.mkdir(exist_ok=True)
+        shutil.rmtree(target, ignore_errors=True)
+        checkpoint.path.rename(target)
+    return [checkpoint.step for checkpoint in later]
 
 
 def newest_good(folder: Path) -> Checkpoint | None:
@@ -142,11 +161,16 @@ def load_weights(checkpoint: Checkpoint, model: torch.nn.Module) -> None:
     if strange or absent:
         which = sorted(strange or absent)[0]
         raise ExpError(f"{checkpoint.path} is a checkpoint of another model: {which} does not fit this one")
-    model.load_state_dict({key: like(value, own[key]) for key, value in weights.items()}, strict=False)
+    model.load_state_dict({key: cut_like(value, own[key]) for key, value in weights.items()}, strict=False)
 
 
 def load_training(checkpoint: Checkpoint) -> dict[str, Any]:
-    return torch.load(checkpoint.path / TRAINING, map_location="cpu", weights_only=True)
+    """Tensors and plain values; raises ExpError for a file that would need code to be read."""
+    file = checkpoint.path / TRAINING
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ExpError(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
 
 
 def random_states() -> dict[str, Any]:
@@ -179,7 +203,8 @@ def weights_of(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     seen: set[int] = set()
     chosen = {}
     for name, tensor in model.state_dict().items():
-        place = getattr(tensor, "_local_tensor", tensor).data_ptr()  # a slice's, where the model is cut
+        held = tensor.to_local() if is_sharded(tensor) else tensor  # this process's slice, where it is cut
+        place = held.data_ptr()
         if name in frozen or (tensor.numel() and place in seen):
             continue
         seen.add(place)
@@ -208,12 +233,14 @@ def _link(link: Path, target: str) -> None:
 
 
 def clear_scratch(folder: Path) -> None:
-    """Removes what a killed save left half-written."""
-    for path in folder.glob(".writing-*"):
-        shutil.rmtree(path, ignore_errors=True)
+    """Removes what a kill left half-written or half-deleted."""
+    for pattern in (".writing-*", ".pruned-*"):
+        for path in folder.glob(pattern):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def bare(model: torch.nn.Module) -> torch.nn.Module:
     """Without the wrappers of DistributedDataParallel and torch.compile."""
-    model = getattr(model, "module", model)
-    return getattr(model, "_orig_mod", model)
+    from accelerate.utils import extract_model_from_parallel
+
+    return extract_model_from_parallel(model, keep_torch_compile=False)  # type: ignore[no-any-return]

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from exp.tracker.base import Tracker
 
 
-class Watch:
-    """Passes everything on to `tracker` and reads along."""
+class CurveAlerts:
+    """Passes everything on to `tracker` and applies the rules to it."""
 
     def __init__(self, tracker: Tracker) -> None:
         self.tracker = tracker
@@ -32,7 +32,7 @@ class Watch:
         if self.rules is None:  # the facts about the data stand in run.json by now
             self.rules = LiveRules(facts_of(read_record(self.run.folder), self.run.folder), Thresholds())
             for event in read_events(self.run.metrics_path)[:-1]:
-                self.rules.update(event)  # told before the resume
+                self.rules.update(event)  # its warnings were given before the resume
         for warning in self.rules.update(Event(step, epoch, 0.0, dict(metrics))):
             self.tracker.alert(warning.title, warning.text)
 

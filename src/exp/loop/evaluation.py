@@ -10,14 +10,15 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from exp.distributed.world import ALONE, in_turn, mine
+from exp.distributed.world import SINGLE_PROCESS, in_batch_order, own_batches
 from exp.task.base import EvaluatedBatch
 
 if TYPE_CHECKING:
     from exp.data.collate import Collator
+    from exp.data.examples import Examples
     from exp.data.features import FeatureSet
     from exp.distributed.world import World
-    from exp.task.base import Answers, Examples, Reading, Task
+    from exp.task.base import Answers, Reading, Task
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Evaluator:
     collator: Collator
     batch_size: int
     device: torch.device
-    world: World = ALONE
+    world: World = SINGLE_PROCESS
 
     def sets(
         self,
@@ -82,7 +83,7 @@ class Evaluator:
         batches = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
         found: list[tuple[Answers | None, float, int]] = []  # answers, sum of losses, units
         with torch.inference_mode():
-            for rows in mine(self.world, batches):
+            for rows in own_batches(self.world, batches):
                 batch = {
                     key: value.to(self.device) for key, value in self.collator([features[i] for i in rows]).items()
                 }
@@ -94,7 +95,7 @@ class Evaluator:
                 found.append((answers, loss, units))
         model.train(was_training)
 
-        found = in_turn(self.world, found, len(batches))
+        found = in_batch_order(self.world, found, len(batches))
         units = sum(count for _, _, count in found)
         mean = sum(loss for _, loss, _ in found) / units if units else float("nan")
         kept = [answers for answers, _, _ in found if answers is not None]

@@ -9,10 +9,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate.state import AcceleratorState
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import TrainerState
 
+from exp.compat.accelerate import forget_last_run
 from exp.distributed import sharding
 from exp.loop import saving
 from exp.loop.batching import EpochBatches, epoch_batches, step_units, train_loader
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
     from exp.loop.base import Parts
+    from exp.loop.trial import Trial
     from exp.run.folder import Run
     from exp.run.result import Result
-    from exp.study.trial import Trial
     from exp.tracker.base import Tracker
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class SharedTrainer(Trainer):
     def create_accelerator_and_postprocess(self) -> None:
         """Sharding works on a CPU too, which Accelerate does not know."""
         super().create_accelerator_and_postprocess()
-        sharding.allow_on_cpu(
+        sharding.shard_on_cpu(
             self.accelerator, self.args.parts.world.arguments(self.args.parts.model).get("fsdp_plugin")
         )
         self.is_fsdp_enabled = self.accelerator.is_fsdp2
@@ -68,7 +68,7 @@ class SharedTrainer(Trainer):
         samples, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         group = list(islice(self.batches, len(samples)))
         units = step_units(self.parts, group, samples)
-        self.units, total = iter(units), self.parts.world.total(sum(units))
+        self.units, total = iter(units), self.parts.world.total_units(sum(units))
         return samples, total
 
     def compute_loss(
@@ -76,7 +76,7 @@ class SharedTrainer(Trainer):
     ) -> Any:
         """The micro-batch's part of a mean over all units of the step; Trainer's is a mean of means for classifiers."""
         assert not return_outputs  # evaluation is the session's
-        return self.parts.world.weigh(model(**inputs).loss, next(self.units), num_items_in_batch)
+        return self.parts.world.scale_loss(model(**inputs).loss, next(self.units), num_items_in_batch)
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
         """Sums the micro-batches' losses of one optimizer step; Trainer keeps only a sum since the last log."""
@@ -154,7 +154,7 @@ class Steps(TrainerCallback):
 
 def fit(parts: Parts, run: Run, tracker: Tracker, trial: Trial) -> Result:
     settings, plan = parts.settings, parts.plan
-    AcceleratorState._reset_state()  # the run before in this process may have had another precision
+    forget_last_run()
     on_cpu = not (torch.cuda.is_available() or torch.backends.mps.is_available())
     arguments = TrainingArguments(
         output_dir=str(run.checkpoints),

@@ -12,9 +12,10 @@ from exp.run.result import Result
 from exp.task.base import Floors
 
 if TYPE_CHECKING:
+    from exp.data.examples import TaskData
     from exp.loop.base import Parts
     from exp.run.folder import Run
-    from exp.task.base import Reading, Task, TaskData
+    from exp.task.base import Reading, Task
 
 log = logging.getLogger("exp")
 

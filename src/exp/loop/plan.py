@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from exp.config.settings import TrainingSettings
 from exp.errors import ExpError, nearest
 from exp.metrics.best import rises
 from exp.metrics.key import Key
 from exp.metrics.names import LOSS
+from exp.options.settings import TrainingSettings
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
-"""A session's checkpoints: what is saved of it, and how it is put back. The first process writes, all take part."""
+"""A run's checkpoints while it trains: saved and put back. The first process writes, all take part."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
@@ -12,15 +14,22 @@ from exp.errors import ExpError
 from exp.loop import checkpoint as checkpoints
 from exp.loop.checkpoint import Checkpoint
 from exp.model.adapter_state import extra_state, restore_extra_state
-from exp.run.folder import read_record
+from exp.run.folder import name_of, read_record
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from exp.distributed.world import World
-    from exp.loop.session import Session
+    from exp.options.settings import TrainingSettings
+    from exp.run.folder import Run
 
 log = logging.getLogger(__name__)
+
+
+class Stateful(Protocol):
+    """Something that a checkpoint holds: plain values that JSON has words for."""
+
+    def state(self) -> dict[str, Any]: ...
+
+    def restore(self, state: dict[str, Any]) -> None: ...
 
 
 def newest(folder: Path, world: World) -> Checkpoint | None:
@@ -29,115 +38,141 @@ def newest(folder: Path, world: World) -> Checkpoint | None:
     step = world.from_first(found.step if found else None)
     if step is None or world.rank == 0:
         return found
-    path = folder / checkpoints.name_of(step)
+    path = folder / name_of(step)
     if not path.is_dir():
         raise ExpError(f"process {world.rank} does not see {path}: the run folder has to lie where all hosts see it")
     return Checkpoint(path, step)
 
 
-def begin(session: Session) -> None:
-    """Puts the newest checkpoint back, or seeds dropout: every process draws masks of its own."""
-    found = newest(session.run.checkpoints, session.world)
-    if found is None:
-        torch.manual_seed(session.settings.dropout_seed + session.world.rank)
-    else:
-        _restore(session, found)
+class Saving:
+    """The checkpoints of one run.
 
+    Args:
+        model, optimizer, scheduler: the prepared ones; `scaler` is fp16's, else None.
+        counters: what else goes on where it was, by the name it has in state.json.
+    """
 
-def save(session: Session, best: bool) -> None:
-    world, first = session.world, session.world.rank == 0
-    randoms = world.gather(checkpoints.random_states())
-    weights = sharding.whole(checkpoints.weights_of(checkpoints.bare(session.model)), keep=first)
-    optimizer = sharding.whole(session.optimizer.state_dict(), keep=first)
-    if first:
-        checkpoints.save(
-            session.run.checkpoints,
-            _state(session),
-            weights,
-            {
-                "optimizer": optimizer,
-                "scheduler": session.scheduler.state_dict(),
-                "scaler": None if session.scaler is None else session.scaler.state_dict(),
-                "loss_sum": session.loss_sum.cpu(),
-                "adapter": extra_state(checkpoints.bare(session.model)),  # type: ignore[arg-type]
-                "random": randoms[0],
-                "random_of_others": randoms[1:],
-            },
-            best=best,
+    def __init__(
+        self,
+        run: Run,
+        world: World,
+        settings: TrainingSettings,
+        *,
+        model: torch.nn.Module,
+        optimizer: Any,
+        scheduler: Any,
+        scaler: Any,
+        counters: Mapping[str, Stateful],
+    ) -> None:
+        self.run, self.world, self.settings = run, world, settings
+        self.model, self.optimizer, self.scheduler, self.scaler = model, optimizer, scheduler, scaler
+        self.counters = counters
+        self.saved_step: int | None = None
+
+    def begin(self) -> int:
+        """Puts the newest checkpoint back, or seeds dropout: every process draws masks of its own.
+
+        Returns:
+            the optimizer steps already done.
+        """
+        found = newest(self.run.checkpoints, self.world)
+        if found is None:
+            torch.manual_seed(self.settings.dropout_seed + self.world.rank)
+            return 0
+        state, training = found.state(), self._restore_weights(found)
+        self.scheduler.load_state_dict(training["scheduler"])
+        if self.scaler is not None and training["scaler"] is not None:
+            self.scaler.load_state_dict(training["scaler"])
+        for name, counter in self.counters.items():
+            counter.restore(state["counters"][name])
+        self._restore_randomness(training, found.step, state["processes"])
+        if self.world.rank == 0:  # a kill may have come between the checkpoint and its links
+            checkpoints.link(self.run.checkpoints, found.step, state["counters"]["stopping"]["best_step"])
+        self.saved_step = found.step
+        log.info("resumed from %s: step %d", found.path, found.step)
+        return found.step
+
+    def save(self, step: int, best_step: int | None) -> None:
+        """Once a step, whoever asks; `best_step` is never deleted."""
+        if step == self.saved_step:
+            return
+        world, first = self.world, self.world.rank == 0
+        randoms = world.gather(checkpoints.random_states())
+        weights = sharding.gather_whole(checkpoints.weights_of(checkpoints.bare(self.model)), keep=first)
+        optimizer = sharding.gather_whole(self.optimizer.state_dict(), keep=first)
+        if first:
+            checkpoints.save(
+                self.run.checkpoints,
+                self._state(step),
+                weights,
+                {
+                    "optimizer": optimizer,
+                    "scheduler": self.scheduler.state_dict(),
+                    "scaler": None if self.scaler is None else self.scaler.state_dict(),
+                    "adapter": extra_state(checkpoints.bare(self.model)),  # type: ignore[arg-type]
+                    "random": randoms,
+                },
+            )
+            checkpoints.link(self.run.checkpoints, step, best_step)
+            checkpoints.prune(self.run.checkpoints, self.settings.save_total_limit, best_step)
+        self.saved_step = step
+        world.from_first(None)  # it is there for all
+
+    def rewind(self) -> int | None:
+        """Weights and optimizer go back to the newest checkpoint, the data go on. Returns its step, if there is one."""
+        found = newest(self.run.checkpoints, self.world)
+        if found is None:
+            return None
+        self._restore_weights(found)
+        log.warning("weights and optimizer are back at step %d; the data goes on", found.step)
+        return found.step
+
+    def load_best(self, best_step: int | None, step: int) -> int:
+        """Puts the weights of `best_step` back; returns the step whose weights the model then holds.
+
+        The step is the one that the evaluations name; the link `best` is for people and is not asked.
+        """
+        if best_step is None or best_step == step:
+            return step
+        best = Checkpoint(self.run.checkpoints / name_of(best_step), best_step)
+        damage = self.world.from_first(best.damage() if self.world.rank == 0 else None)
+        if damage is not None:
+            log.warning(
+                "the best weights, of step %d, cannot be loaded (%s): those of step %d are saved instead",
+                *(best_step, damage, step),
+            )
+            return step
+        checkpoints.load_weights(best, checkpoints.bare(self.model))
+        log.info("loaded the best weights, of step %d", best_step)
+        return best_step
+
+    def _state(self, step: int) -> dict[str, Any]:
+        metrics = self.run.metrics_path
+        return {
+            "step": step,
+            "processes": self.world.size,
+            "counters": {name: counter.state() for name, counter in self.counters.items()},
+            "metrics_bytes": metrics.stat().st_size if metrics.exists() else 0,
+        }
+
+    def _restore_weights(self, found: Checkpoint) -> dict[str, Any]:
+        checkpoints.load_weights(found, checkpoints.bare(self.model))
+        training = checkpoints.load_training(found)
+        self.optimizer.load_state_dict(sharding.cut_optimizer_state(training["optimizer"], self.optimizer))
+        restore_extra_state(checkpoints.bare(self.model), training["adapter"])  # type: ignore[arg-type]
+        return training
+
+    def _restore_randomness(self, training: dict[str, Any], step: int, before: int) -> None:
+        world = self.world
+        if before == world.size:
+            checkpoints.restore_random_states(training["random"][world.rank])
+            return
+        # Neither the old masks nor those that any process has drawn before.
+        torch.manual_seed(self.settings.dropout_seed + 1_000_003 * step + world.rank)
+        change = {"step": step, "processes_before": before, "processes": world.size}
+        self.run.update(processes_changed=[*read_record(self.run.folder).get("processes_changed", []), change])
+        logging.getLogger("exp").warning(
+            "%d processes until step %d, %d from here: examples, batches, learning rate and number of steps stay the "
+            "same; dropout masks are drawn anew, and sums may differ in their last digits",
+            *(before, step, world.size),
         )
-        checkpoints.prune(session.run.checkpoints, session.settings.save_total_limit)
-    world.from_first(None)  # it is there for all
-
-
-def _state(session: Session) -> dict[str, Any]:
-    metrics = session.run.metrics_path
-    return {
-        "step": session.step,
-        "processes": session.world.size,
-        "loss_count": session.loss_count,
-        "best": session.records.best,
-        "last": session.records.last,
-        "stopping": [session.stopping.best, session.stopping.best_step, session.stopping.waited],
-        "bad_loss": session.bad_loss.state(),
-        "cost": session.cost.state(),
-        "metrics_bytes": metrics.stat().st_size if metrics.exists() else 0,
-    }
-
-
-def _restore(session: Session, found: Checkpoint) -> None:
-    state, training = found.state(), _restore_weights(session, found)
-    session.scheduler.load_state_dict(training["scheduler"])
-    if session.scaler is not None and training["scaler"] is not None:
-        session.scaler.load_state_dict(training["scaler"])
-    session.loss_sum.copy_(training["loss_sum"])
-    session.step, session.loss_count = state["step"], state["loss_count"]
-    session.records.best, session.records.last = state["best"], state["last"]
-    session.stopping.best, session.stopping.best_step, session.stopping.waited = state["stopping"]
-    session.bad_loss.restore(state["bad_loss"])
-    session.cost.restore(state["cost"])
-    _restore_randomness(session, training, state.get("processes", 1))
-    log.info("resumed from %s: step %d of %d", found.path, session.step, session.plan.total_steps)
-
-
-def _restore_randomness(session: Session, training: dict[str, Any], before: int) -> None:
-    world = session.world
-    saved = [training["random"], *training.get("random_of_others", [])]
-    if before == world.size:
-        checkpoints.restore_random_states(saved[world.rank])
-        return
-    # Neither the old masks nor those that any process has drawn before.
-    torch.manual_seed(session.settings.dropout_seed + 1_000_003 * session.step + world.rank)
-    change = {"step": session.step, "processes_before": before, "processes": world.size}
-    session.run.update(processes_changed=[*read_record(session.run.folder).get("processes_changed", []), change])
-    logging.getLogger("exp").warning(
-        "%d processes until step %d, %d from here: examples, batches, learning rate and number of steps stay the same; "
-        "dropout masks are drawn anew, and sums may differ in their last digits",
-        *(before, session.step, world.size),
-    )
-
-
-def _restore_weights(session: Session, found: Checkpoint) -> dict[str, Any]:
-    checkpoints.load_weights(found, checkpoints.bare(session.model))
-    training = checkpoints.load_training(found)
-    session.optimizer.load_state_dict(sharding.optimizer_like(training["optimizer"], session.optimizer))
-    restore_extra_state(checkpoints.bare(session.model), training["adapter"])  # type: ignore[arg-type]
-    return training
-
-
-def rewind(session: Session) -> None:
-    """Weights and optimizer go back to the newest checkpoint, the data go on."""
-    found = newest(session.run.checkpoints, session.world)
-    if found is None:
-        raise session.bad_loss.error(session.step + 1, "on_bad_loss=rewind found no checkpoint to go back to")
-    _restore_weights(session, found)
-    log.warning("weights and optimizer are back at step %d; the data goes on", found.step)
-
-
-def load_best(session: Session) -> bool:
-    """False where the weights are the best ones already, or no best ones were saved."""
-    best, step = session.run.checkpoints / "best", session.stopping.best_step
-    if not best.exists() or step is None or step == session.step:
-        return False
-    checkpoints.load_weights(Checkpoint(best.resolve(), step), checkpoints.bare(session.model))
-    log.info("loaded the best weights, of step %d", step)
-    return True

@@ -11,25 +11,27 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from exp.data.examples import split_name
 from exp.distributed import sharding
-from exp.loop import outputs, saving
+from exp.loop import outputs
 from exp.loop.bad_loss import BadLoss
 from exp.loop.cost import Cost
 from exp.loop.display import Display
 from exp.loop.evaluation import Evaluation, Evaluator
 from exp.loop.plan import epoch_of, eval_key
+from exp.loop.saving import Saving
 from exp.loop.stopping import Stopping
+from exp.loop.train_loss import TrainLoss
 from exp.metrics.best import Extremes
 from exp.run.interrupts import Interrupts
 from exp.run.result import Result
-from exp.task.base import split_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exp.loop.base import Parts
+    from exp.loop.trial import Trial
     from exp.run.folder import Run
-    from exp.study.trial import Trial
     from exp.tracker.base import Tracker
 
 
@@ -57,8 +59,7 @@ class Session:
         self.status = "running"
         self.reason: str | None = None
         self.loss = torch.zeros(())  # of the step at work, over all processes
-        self.loss_sum = torch.zeros((), dtype=torch.float64, device=_float64_device(device))
-        self.loss_count = 0
+        self.train_loss = TrainLoss(device)
         self.records = Extremes(self.plan.directions)
         self.evaluator = Evaluator(
             parts.task,
@@ -78,6 +79,22 @@ class Session:
         )
         self.bad_loss = BadLoss(self.settings.on_bad_loss, device.type)
         self.cost = Cost(parts)
+        self.saving = Saving(
+            run,
+            self.world,
+            self.settings,
+            model=model,
+            optimizer=optimizer,
+            scheduler=scheduler,
+            scaler=scaler,
+            counters={
+                "train_loss": self.train_loss,
+                "extremes": self.records,
+                "stopping": self.stopping,
+                "bad_loss": self.bad_loss,
+                "cost": self.cost,
+            },
+        )
         self.display = Display(self.plan.total_steps)
         self.interrupts = Interrupts()
 
@@ -86,7 +103,7 @@ class Session:
     def begin(self) -> int:
         """Restores the newest checkpoint or seeds dropout. Returns the optimizer steps already done."""
         self.interrupts.__enter__()
-        saving.begin(self)
+        self.step = self.saving.begin()
         if self.world.rank == 0:
             self.display.begin(self.step)
         self.cost.begin()
@@ -94,20 +111,19 @@ class Session:
 
     def before_update(self, loss: torch.Tensor) -> None:
         """`loss`: mean over the step's micro-batches. A bad one is refused here, while the weights are still good."""
-        self.loss = self.world.mean(loss.detach(), self.interrupts.received)
+        self.loss = self.world.mean_loss(loss.detach(), self.interrupts.received)
         answer = self.bad_loss.judge(self.loss, self.step + 1, self._lr())
         if answer == "keep":
             return
         self.optimizer.zero_grad(set_to_none=True)  # without gradients the optimizer leaves weights and state alone
-        if answer == "rewind":
-            saving.rewind(self)
+        if answer == "rewind" and self.saving.rewind() is None:
+            raise self.bad_loss.error(self.step + 1, "on_bad_loss=rewind found no checkpoint to go back to")
 
     def step_end(self, grad_norm: torch.Tensor | float, lr: float, examples: list[int]) -> bool:
         """After the update; `lr` is the rate it used, `examples` what all processes saw. True: the run is over."""
         self.cost.step(examples)
         self.step += 1
-        self.loss_sum += self.loss.to(self.loss_sum.dtype)
-        self.loss_count += 1
+        self.train_loss.add(self.loss)
         last = self.step >= self.plan.total_steps
         self.evaluations = {}
         self.display.step(self.step, self.loss, lr)
@@ -129,12 +145,15 @@ class Session:
         if self.status == "running":
             self.status = "completed"
         over = self.status in ("completed", "pruned")
-        if self.settings.load_best_model_at_end and over and saving.load_best(self):
+        weights_step = self.step
+        if self.settings.load_best_model_at_end and over:
+            weights_step = self.saving.load_best(self.stopping.best_step, self.step)
+        if weights_step != self.step:
             self.evaluations = {}
         self.display.close()
         self.interrupts.__exit__(None, None, None)
         if over:
-            self._write_predictions()
+            self._write_predictions(weights_step)
             sharding.unshard(self.parts.model)
         objective = self.records.best.get(self.plan.objective) or {"value": math.nan, "step": 0}
         return Result(
@@ -145,6 +164,7 @@ class Session:
             best=self.records.best,
             last=self.records.last,
             cost=self.cost.summary(self.step),
+            saved_step=weights_step if over else None,
         )
 
     def close(self) -> None:
@@ -175,14 +195,12 @@ class Session:
         return strategy == "epoch" and (last or step % self.plan.steps_per_epoch == 0)
 
     def _log_training(self, grad_norm: torch.Tensor | float, lr: float) -> None:
-        mean = self.loss_sum.item() / self.loss_count
-        self.loss_sum.zero_()
-        self.loss_count = 0
-        self._publish({"train/loss": mean, "train/lr": lr, "train/grad_norm": float(grad_norm)})
+        self._publish({"train/loss": self.train_loss.take(), "train/lr": lr, "train/grad_norm": float(grad_norm)})
 
-    def _publish(self, metrics: Mapping[str, float]) -> None:
-        self.tracker.log(metrics, step=self.step, epoch=self.epoch)
-        self.records.add(metrics, self.step)
+    def _publish(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        step = self.step if step is None else step
+        self.tracker.log(metrics, step=step, epoch=epoch_of(step, self.plan))
+        self.records.add(metrics, step)
 
     # ---- evaluation and what follows from it ----
 
@@ -216,10 +234,10 @@ class Session:
                 f"{self.settings.early_stopping_threshold} for {self.stopping.waited} evaluations"
             )
         if improved and (self.settings.load_best_model_at_end or self.status != "running"):
-            self._save(best=True)
+            self._save()
 
-    def _write_predictions(self) -> None:
-        """Of the final weights, whatever the evaluation strategy was."""
+    def _write_predictions(self, weights_step: int) -> None:
+        """Of the final weights, those of `weights_step`, whatever the evaluation strategy was."""
         found = self.evaluations
         if not found or not all(one.answered for one in found.values()):
             found = self._pass_over_evals(final=True)
@@ -235,7 +253,7 @@ class Session:
                 name = split_name("test", suffix)
                 self._write(name, evaluation)
                 if evaluation.metrics:
-                    self._publish({f"{name}/{key}": value for key, value in evaluation.metrics.items()})
+                    self._publish({f"{name}/{key}": value for key, value in evaluation.metrics.items()}, weights_step)
         if self.world.rank == 0:
             outputs.keep_tuned(self.run, found)
 
@@ -243,10 +261,10 @@ class Session:
         if self.world.rank == 0:
             outputs.write_predictions(self.run, name, found)
 
-    def _save(self, best: bool = False) -> None:
+    def _save(self) -> None:
         self.bad_loss.settle()
         self.cost.pause()
-        saving.save(self, best=best or self.stopping.best_step == self.step)
+        self.saving.save(self.step, self.stopping.best_step)
 
     def _lr(self) -> float:
         return max(group["lr"] for group in self.optimizer.param_groups)
@@ -257,7 +275,3 @@ def _keyed(evaluations: Mapping[str, Evaluation]) -> dict[str, float]:
     return {
         eval_key(suffix, name): value for suffix, found in evaluations.items() for name, value in found.metrics.items()
     }
-
-
-def _float64_device(device: torch.device) -> torch.device:
-    return torch.device("cpu") if device.type == "mps" else device  # MPS has no float64

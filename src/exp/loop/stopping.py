@@ -7,6 +7,7 @@ beats the best by more than the threshold starts the count anew; the best itself
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from exp.metrics.best import gain
 
@@ -32,3 +33,9 @@ class Stopping:
     @property
     def exhausted(self) -> bool:
         return self.patience is not None and self.waited >= self.patience
+
+    def state(self) -> dict[str, Any]:
+        return {"best": self.best, "best_step": self.best_step, "waited": self.waited}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.best, self.best_step, self.waited = state["best"], state["best_step"], state["waited"]

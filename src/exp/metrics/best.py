@@ -57,3 +57,9 @@ class Extremes:
             held = self.best.get(text)
             if held is None or gain(value, held["value"], rises(text, self.directions)) > 0:
                 self.best[text] = {"value": value, "step": step}
+
+    def state(self) -> dict[str, Any]:
+        return {"best": self.best, "last": self.last}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.best, self.last = state["best"], state["last"]

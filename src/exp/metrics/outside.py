@@ -73,7 +73,7 @@ def _is_path(name: str) -> bool:
 
 
 def _function(name: str) -> Callable[[Any, Any], Any]:
-    from exp.config import trust
+    from exp.options import trust
 
     found = trust.resolve(name, WHERE)
     if not callable(found):
@@ -103,7 +103,7 @@ def _module(name: str) -> Path:
 
 def _trusted_folders() -> list[Path]:
     """Of whole packages: a trusted single module does not vouch for the files beside it."""
-    from exp.config import project
+    from exp.options import project
 
     packages = project.packages()
     return [one.folder.resolve() for one in packages if one.folder.name == one.name.rpartition(".")[2]]

@@ -6,8 +6,11 @@ import copy
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from annotated_types import Ge, Gt, Lt, MinLen
+
+from exp.compat.bitsandbytes import keep_4bit_weights
 from exp.errors import ExpError, nearest
 from exp.model.drawn import drawn_parameters
 
@@ -30,6 +33,10 @@ TARGETS = {
     "roberta": ("query", "value"),
     "xlm-roberta": ("query", "value"),
 }
+Rank = Annotated[int, Ge(1)]
+Dropout = Annotated[float, Ge(0), Lt(1)]
+Modules = Annotated[list[str], MinLen(1)] | None
+
 # Never quantised, because they are or may have to be trained. transformers reads it as a regular expression.
 _HEADS = r"(?:.*\.)?(?:classifier|pre_classifier|pooler|head|score)"
 
@@ -41,7 +48,7 @@ class NoAdapter:
     def load_kwargs(self) -> dict[str, Any]:
         return {}
 
-    def apply(self, model: PreTrainedModel, total_steps: int) -> PreTrainedModel:
+    def apply(self, model: PreTrainedModel, total_steps: int, peft_task: str) -> PreTrainedModel:
         return model
 
     def after_optimizer_step(self, model: PreTrainedModel, step: int) -> None:
@@ -55,20 +62,17 @@ class NoAdapter:
 class Lora:
     """Low-rank updates (Hu et al. 2022); the head, and whatever else is not pretrained, stays trainable."""
 
-    r: int
-    lora_alpha: int
-    lora_dropout: float
-    target_modules: list[str] | None
-
-    def __post_init__(self) -> None:
-        _check_rank("r", self.r)
+    r: Rank
+    lora_alpha: Rank
+    lora_dropout: Dropout
+    target_modules: Modules
 
     def load_kwargs(self) -> dict[str, Any]:
         return {}
 
-    def apply(self, model: PreTrainedModel, total_steps: int) -> PreTrainedModel:
+    def apply(self, model: PreTrainedModel, total_steps: int, peft_task: str) -> PreTrainedModel:
         """The model wrapped by peft. Raises ExpError for target modules that the model does not have."""
-        return _wrap_lora(model, self.r, self.lora_alpha, self.lora_dropout, self.target_modules)
+        return _wrap_lora(model, peft_task, self.r, self.lora_alpha, self.lora_dropout, self.target_modules)
 
     def after_optimizer_step(self, model: PreTrainedModel, step: int) -> None:
         pass
@@ -85,38 +89,45 @@ class AdaLora:
     peft adds the paper's orthogonality penalty to the loss that the model returns, also in evaluation.
     """
 
-    init_r: int
-    target_r: int
-    lora_alpha: int
-    lora_dropout: float
-    start_ratio: float
-    final_ratio: float
-    delta_t: int
-    orth_reg_weight: float
-    target_modules: list[str] | None
+    init_r: Rank
+    target_r: Rank
+    lora_alpha: Rank
+    lora_dropout: Dropout
+    start_ratio: Annotated[float, Ge(0), Lt(1)]
+    final_ratio: Annotated[float, Ge(0), Lt(1)]
+    delta_t: Annotated[int, Ge(1)]  # optimizer steps
+    orth_reg_weight: Annotated[float, Gt(0)]  # peft asks for it
+    target_modules: Modules
 
     def __post_init__(self) -> None:
-        _check_rank("target_r", self.target_r)
         if self.init_r < self.target_r:
             raise ExpError(f"adapter.init_r={self.init_r} must not be below adapter.target_r={self.target_r}")
-        if self.start_ratio < 0 or self.final_ratio < 0 or self.start_ratio + self.final_ratio >= 1:
+        if self.start_ratio + self.final_ratio >= 1:
             raise ExpError(
                 f"adapter.start_ratio={self.start_ratio} and adapter.final_ratio={self.final_ratio} must leave steps"
                 " between them in which ranks are pruned: their sum must be below 1"
             )
-        if self.delta_t < 1:
-            raise ExpError(f"adapter.delta_t={self.delta_t} must be at least 1 step")
-        if self.orth_reg_weight <= 0:
-            raise ExpError(f"adapter.orth_reg_weight={self.orth_reg_weight} must be above 0: peft asks for it")
+
+    def check_length(self, total_steps: int) -> None:
+        """Raises ExpError when a run of `total_steps` is too short; a shorter one then is too."""
+        if total_steps - int(total_steps * self.final_ratio) < 2:
+            raise ExpError(
+                f"adapter=adalora shares out its ranks at the second step or later, and this run has {total_steps}; "
+                "train longer (num_train_epochs, max_steps), or take adapter=lora"
+            )
 
     def load_kwargs(self) -> dict[str, Any]:
         return {}
 
-    def apply(self, model: PreTrainedModel, total_steps: int) -> PreTrainedModel:
-        """The model wrapped by peft. Raises ExpError for target modules that the model does not have."""
+    def apply(self, model: PreTrainedModel, total_steps: int, peft_task: str) -> PreTrainedModel:
+        """The model wrapped by peft.
+
+        Raises ExpError for target modules that the model does not have, and for a run that is too short.
+        """
+        self.check_length(total_steps)
         peft = _peft("adalora")
         config = peft.AdaLoraConfig(
-            task_type=peft.TaskType.SEQ_CLS,
+            task_type=peft.TaskType[peft_task],
             init_r=self.init_r,
             target_r=self.target_r,
             lora_alpha=self.lora_alpha,
@@ -144,19 +155,13 @@ class AdaLora:
 class QLora:
     """LoRA over 4-bit weights (Dettmers et al. 2023), on CUDA and on a CPU (bitsandbytes 0.49 or newer)."""
 
-    r: int
-    lora_alpha: int
-    lora_dropout: float
-    target_modules: list[str] | None
-    quant_type: str
+    r: Rank
+    lora_alpha: Rank
+    lora_dropout: Dropout
+    target_modules: Modules
+    quant_type: Literal["nf4", "fp4"]
     double_quant: bool
-    compute_dtype: str
-
-    def __post_init__(self) -> None:
-        _check_rank("r", self.r)
-        for key, known in (("quant_type", ("nf4", "fp4")), ("compute_dtype", ("float32", "bfloat16"))):
-            if getattr(self, key) not in known:
-                raise ExpError(f"adapter.{key}={getattr(self, key)!r} is unknown; known: {', '.join(known)}")
+    compute_dtype: Literal["float32", "bfloat16"]
 
     def load_kwargs(self) -> dict[str, Any]:
         """Raises ExpError when bitsandbytes is missing, or finds no device that it supports."""
@@ -182,17 +187,13 @@ class QLora:
             )
         }
 
-    def apply(self, model: PreTrainedModel, total_steps: int) -> PreTrainedModel:
+    def apply(self, model: PreTrainedModel, total_steps: int, peft_task: str) -> PreTrainedModel:
         """The model wrapped by peft. Raises ExpError for target modules that the model does not have."""
         peft = _peft("qlora")
         # Gradient checkpointing is the loop's business, so it is not switched on here.
         model = peft.prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-        for module in model.modules():
-            # On CPUs with AVX512-BF16 bitsandbytes repacks a layer for good at its first evaluation, with bf16 scales:
-            # training would then go on with other weights.
-            if hasattr(module, "support_avx512bf16_for_cpu"):
-                module.support_avx512bf16_for_cpu = False
-        return _wrap_lora(model, self.r, self.lora_alpha, self.lora_dropout, self.target_modules)
+        keep_4bit_weights(model)
+        return _wrap_lora(model, peft_task, self.r, self.lora_alpha, self.lora_dropout, self.target_modules)
 
     def after_optimizer_step(self, model: PreTrainedModel, step: int) -> None:
         pass
@@ -251,11 +252,11 @@ def _wrap(model: PreTrainedModel, config: Any) -> PreTrainedModel:
 
 
 def _wrap_lora(
-    model: PreTrainedModel, r: int, alpha: int, dropout: float, named: Sequence[str] | None
+    model: PreTrainedModel, peft_task: str, r: int, alpha: int, dropout: float, named: Sequence[str] | None
 ) -> PreTrainedModel:
     peft = _peft("lora")
     config = peft.LoraConfig(
-        task_type=peft.TaskType.SEQ_CLS,
+        task_type=peft.TaskType[peft_task],
         r=r,
         lora_alpha=alpha,
         lora_dropout=dropout,
@@ -267,11 +268,6 @@ def _wrap_lora(
 
 def _merged_copy(model: Any) -> PreTrainedModel:
     return copy.deepcopy(model).merge_and_unload()
-
-
-def _check_rank(key: str, rank: int) -> None:
-    if rank < 1:
-        raise ExpError(f"adapter.{key}={rank} must be at least 1: the rank of the update")
 
 
 def _peft(option: str) -> Any:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from exp.task.base import Head, TaskData
+    from exp.data.examples import TaskData
+    from exp.task.base import Head
 
 
 class ModelSource(Protocol):
@@ -29,7 +30,9 @@ class Adapter(Protocol):
         """Extra arguments for `from_pretrained`."""
         ...
 
-    def apply(self, model: PreTrainedModel, total_steps: int) -> PreTrainedModel: ...
+    def apply(self, model: PreTrainedModel, total_steps: int, peft_task: str) -> PreTrainedModel:
+        """`total_steps` of the optimizer; `peft_task` is the head's (exp.task.base.Head)."""
+        ...
 
     def after_optimizer_step(self, model: PreTrainedModel, step: int) -> None:
         """Called after the optimizer stepped and before gradients are cleared (AdaLoRA reads them)."""

@@ -16,7 +16,8 @@ from exp.model.trained_tokenizer import Kind, check_vocab_size, trained_tokenize
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-    from exp.task.base import Head, TaskData
+    from exp.data.examples import TaskData
+    from exp.task.base import Head
 
 _POSITIONS = 512  # a longer text raises it
 _NEW = 64  # positions beyond the longest text, so that there is room to go on with it

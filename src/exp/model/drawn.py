@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from exp.compat.transformers import initialise
 from exp.errors import ExpError
 
 if TYPE_CHECKING:
@@ -24,15 +25,7 @@ def mark_drawn(model: nn.Module, names: Iterable[str]) -> None:
 
 def redraw(model: PreTrainedModel, names: set[str]) -> None:
     """Draws the named parameters from the current torch RNG, by the model's own initialisation."""
-    import torch
-
-    # transformers' init functions leave a tensor alone that carries this flag.
-    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-        tensor._is_hf_initialized = name not in names
-    with torch.no_grad():
-        # Parents after children: some architectures (ModernBERT) set a child's scale from its parent.
-        for module in reversed(list(model.modules())):
-            model._init_weights(module)
+    initialise(model, names)
     mark_drawn(model, names)
 
 

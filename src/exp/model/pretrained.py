@@ -22,7 +22,8 @@ from exp.task.tokens import without_length_options
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-    from exp.task.base import Head, TaskData
+    from exp.data.examples import TaskData
+    from exp.task.base import Head
 
 log = logging.getLogger(__name__)
 _PADDED_POSITIONS = {"roberta", "xlm-roberta", "camembert"}  # positions are counted from pad_token_id + 1

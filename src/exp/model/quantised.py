@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
+from exp.compat.transformers import forget_quantisation
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -36,12 +38,5 @@ def unpacked_copy(model: Any) -> PreTrainedModel:
         if module.bias is not None:
             linear.bias.data = module.bias.data.to(torch.float32)
         plain.set_submodule(name, linear)
-    # What save_pretrained would read as "still quantised".
-    for key in ("hf_quantizer", "quantization_method"):
-        if hasattr(plain, key):
-            delattr(plain, key)
-    plain.is_loaded_in_4bit = False
-    plain.is_quantized = False
-    if hasattr(plain.config, "quantization_config"):
-        del plain.config.quantization_config
+    forget_quantisation(plain)
     return plain

@@ -17,10 +17,11 @@ from exp.task.tokens import texts_of
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from exp.task.base import Head, TaskData
+    from exp.data.examples import TaskData
+    from exp.task.base import Head
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # ids 0 to 4
-_POSITIONS = 512  # BERT's; a longer data.max_length raises it
+_POSITIONS = 512  # BERT's; a longer task.max_length raises it
 
 
 @dataclass(frozen=True)

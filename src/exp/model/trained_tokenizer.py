@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerBase
 
-    from exp.task.base import Examples
+    from exp.data.examples import Examples
 
 Kind = Literal["bpe", "characters"]
 PAD, END = "<|pad|>", "<|endoftext|>"  # ids 0 and 1; END is GPT-2's

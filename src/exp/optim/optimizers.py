@@ -1,223 +1,165 @@
-"""The optimizer options. Each is called as `(model)` once conf/optimizer/*.yaml has given it its numbers."""
+"""The optimizer options. A loop calls one with the model and gets the torch optimizer."""
 
 from __future__ import annotations
 
-import inspect
 import logging
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
-from exp.errors import ExpError, nearest
+from annotated_types import Gt, Le, Lt
+
+from exp.errors import ExpError
+from exp.optim.ranges import Betas, NotNegative, Positive, Share
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
 _FUSED_DEVICES = {"cpu", "cuda", "mps", "xpu"}  # where torch 2.13 has a fused Adam
-_UNFIT = {
-    "LBFGS": "it calls the loss several times a step, which neither loop does",
-    "SparseAdam": "it takes sparse gradients only",
-    "Muon": "it takes matrices only, and a model has biases and norms",
-}
+Groups = list[dict[str, Any]]  # of parameters, each with its rate and decay
 
 
-def check(name: str, options: Mapping[str, Any]) -> None:
-    """Numbers that no optimizer can work with, found from the config alone.
+@dataclass(frozen=True)
+class OptimizerOption:
+    """What every optimizer option has: the rates of each layer, and the two kinds of decay.
 
-    `name` is the function's name in this module and `options` its YAML keys. Raises ExpError.
+    Args of the YAML:
+        lr: Learning rate of the top layers.
+        weight_decay: Never applied to biases and norms.
+        layer_decay: Ratio of a layer's rate to that of the layer above it; 1 gives all the same rate.
+        decay_to_init: Strength of the pull towards the weights that training started from; 0 turns it off.
     """
-    if not options["lr"] > 0:
-        raise ExpError(f"optimizer.lr={options['lr']} must be above 0")
-    for key in ("weight_decay", "decay_to_init"):
-        if options[key] < 0:
-            raise ExpError(f"optimizer.{key}={options[key]} must not be negative; 0.0 turns it off")
-    if not 0 < options["layer_decay"] <= 1:
-        raise ExpError(
-            f"optimizer.layer_decay={options['layer_decay']} must be above 0 and at most 1; 1.0 turns it off"
-        )
-    if any(not 0 <= beta < 1 for beta in options.get("betas", ())):
-        raise ExpError(f"optimizer.betas={list(options['betas'])} must lie in [0, 1)")
-    if name == "sgd" and options["nesterov"] and not options["momentum"]:
-        raise ExpError("optimizer.nesterov=true needs optimizer.momentum above 0")
+
+    lr: Positive
+    weight_decay: NotNegative
+    layer_decay: Annotated[float, Gt(0), Le(1)]
+    decay_to_init: NotNegative
+
+    def __call__(self, model: nn.Module) -> torch.optim.Optimizer:
+        """Args:
+            model: The model to train, on any device, before a checkpoint is loaded into it.
+
+        Returns:
+            An optimizer over the trainable parameters.
+
+        Raises:
+            ExpError: The model has no trainable parameter, or no layers for `layer_decay`.
+        """
+        from exp.optim.decay_to_start import decay_towards_start
+        from exp.optim.groups import parameter_groups
+
+        made = self.build(parameter_groups(model, self.lr, self.weight_decay, self.layer_decay), model)
+        if self.decay_to_init:
+            decay_towards_start(made, model, self.decay_to_init)
+        return made
+
+    def build(self, groups: Groups, model: nn.Module) -> torch.optim.Optimizer:
+        """The optimizer over `groups` (exp.optim.groups.parameter_groups)."""
+        raise NotImplementedError
 
 
-def adamw(
-    model: nn.Module,
-    *,
-    lr: float,
-    weight_decay: float,
-    layer_decay: float,
-    decay_to_init: float,
-    betas: tuple[float, float],
-    eps: float,
-    bias_correction: bool,
-    fused: bool,
-) -> torch.optim.Optimizer:
+@dataclass(frozen=True)
+class AdamWOptimizer(OptimizerOption):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019): torch's, or BERT's without bias correction."""
-    check("adamw", locals())
-    groups = _groups(model, lr, weight_decay, layer_decay)
-    first, second = betas
-    if bias_correction:
+
+    betas: Betas
+    eps: Positive
+    bias_correction: bool
+    fused: bool
+
+    def build(self, groups: Groups, model: nn.Module) -> torch.optim.Optimizer:
+        first, second = self.betas
+        if not self.bias_correction:
+            from exp.optim.uncorrected import UncorrectedAdamW
+
+            return UncorrectedAdamW(
+                groups, lr=self.lr, betas=(first, second), eps=self.eps, weight_decay=self.weight_decay
+            )
         from torch.optim import AdamW
 
-        made: torch.optim.Optimizer = AdamW(
-            groups, lr=lr, betas=(first, second), eps=eps, fused=fused and _can_fuse(groups)
-        )
-    else:
-        from exp.optim.uncorrected import UncorrectedAdamW
-
-        made = UncorrectedAdamW(groups, lr=lr, betas=(first, second), eps=eps, weight_decay=weight_decay)
-    return _finish(made, model, decay_to_init)
+        return AdamW(groups, lr=self.lr, betas=(first, second), eps=self.eps, fused=self.fused and _can_fuse(groups))
 
 
-def adam(
-    model: nn.Module,
-    *,
-    lr: float,
-    weight_decay: float,
-    layer_decay: float,
-    decay_to_init: float,
-    betas: tuple[float, float],
-    eps: float,
-    fused: bool,
-) -> torch.optim.Optimizer:
+@dataclass(frozen=True)
+class AdamOptimizer(OptimizerOption):
     """Adam (Kingma and Ba 2015); its weight decay is an L2 term in the gradient."""
-    from torch.optim import Adam
 
-    check("adam", locals())
-    groups = _groups(model, lr, weight_decay, layer_decay)
-    first, second = betas
-    made = Adam(groups, lr=lr, betas=(first, second), eps=eps, fused=fused and _can_fuse(groups))
-    return _finish(made, model, decay_to_init)
+    betas: Betas
+    eps: Positive
+    fused: bool
+
+    def build(self, groups: Groups, model: nn.Module) -> torch.optim.Optimizer:
+        from torch.optim import Adam
+
+        first, second = self.betas
+        return Adam(groups, lr=self.lr, betas=(first, second), eps=self.eps, fused=self.fused and _can_fuse(groups))
 
 
-def sgd(
-    model: nn.Module,
-    *,
-    lr: float,
-    weight_decay: float,
-    layer_decay: float,
-    decay_to_init: float,
-    momentum: float,
-    nesterov: bool,
-) -> torch.optim.Optimizer:
+@dataclass(frozen=True)
+class SgdOptimizer(OptimizerOption):
     """Stochastic gradient descent, with or without momentum."""
-    from torch.optim import SGD
 
-    check("sgd", locals())
-    groups = _groups(model, lr, weight_decay, layer_decay)
-    return _finish(SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov), model, decay_to_init)
+    momentum: Share
+    nesterov: bool
+
+    def __post_init__(self) -> None:
+        if self.nesterov and not self.momentum:
+            raise ExpError("optimizer.nesterov=true needs optimizer.momentum above 0")
+
+    def build(self, groups: Groups, model: nn.Module) -> torch.optim.Optimizer:
+        from torch.optim import SGD
+
+        return SGD(groups, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov)
 
 
-def adafactor(
-    model: nn.Module,
-    *,
-    lr: float,
-    weight_decay: float,
-    layer_decay: float,
-    decay_to_init: float,
-    clip_threshold: float,
-    decay_rate: float,
-) -> torch.optim.Optimizer:
+@dataclass(frozen=True)
+class AdafactorOptimizer(OptimizerOption):
     """Adafactor (Shazeer and Stern 2018) with an outside learning rate, as transformers.Trainer sets it up."""
-    from transformers.optimization import Adafactor
 
-    check("adafactor", locals())
-    groups = _groups(model, lr, weight_decay, layer_decay)
-    made = Adafactor(
-        groups,
-        lr=lr,
-        clip_threshold=clip_threshold,
-        decay_rate=decay_rate,
-        # Both off, because the scheduler sets the rate.
-        scale_parameter=False,
-        relative_step=False,
-    )
-    return _finish(made, model, decay_to_init)
+    clip_threshold: Positive
+    decay_rate: Annotated[float, Lt(0)]
+
+    def build(self, groups: Groups, model: nn.Module) -> torch.optim.Optimizer:
+        from transformers.optimization import Adafactor
+
+        return Adafactor(
+            groups,
+            lr=self.lr,
+            clip_threshold=self.clip_threshold,
+            decay_rate=self.decay_rate,
+            # Both off, because the scheduler sets the rate.
+            scale_parameter=False,
+            relative_step=False,
+        )
 
 
-def adamw_8bit(
-    model: nn.Module,
-    *,
-    lr: float,
-    weight_decay: float,
-    layer_decay: float,
-    decay_to_init: float,
-    betas: tuple[float, float],
-    eps: float,
-) -> torch.optim.Optimizer:
+@dataclass(frozen=True)
+class AdamW8bitOptimizer(OptimizerOption):
     """AdamW with 8-bit state (Dettmers et al. 2022, bitsandbytes), on CUDA and, since 0.49, on a CPU.
 
     Tensors under 4,096 values and embeddings keep 32-bit state, as the library's authors advise.
-    Raises ExpError when bitsandbytes is missing.
     """
-    from torch import nn
 
-    check("adamw_8bit", locals())
-    bnb = _bitsandbytes()
-    groups = _groups(model, lr, weight_decay, layer_decay)
-    first, second = betas
-    made = bnb.optim.AdamW8bit(groups, lr=lr, betas=(first, second), eps=eps)
-    for module in model.modules():
-        if isinstance(module, nn.Embedding):
-            bnb.optim.GlobalOptimManager.get_instance().register_module_override(module, "weight", {"optim_bits": 32})
-    return _finish(made, model, decay_to_init)
+    betas: Betas
+    eps: Positive
 
+    def build(self, groups: Groups, model: nn.Module) -> torch.optim.Optimizer:
+        """Raises ExpError when bitsandbytes is missing."""
+        from torch import nn
 
-def by_name(
-    model: nn.Module,
-    *,
-    name: str,
-    lr: float,
-    weight_decay: float,
-    layer_decay: float,
-    decay_to_init: float,
-    **options: Any,
-) -> torch.optim.Optimizer:
-    """Any optimizer of torch.optim by its class name: a new option is one YAML and no Python.
-
-    `options` go to the class as they are. Raises ExpError for an unknown name or an option that it does not take.
-    """
-    import torch
-
-    check("by_name", locals())
-    known = {
-        key
-        for key, value in vars(torch.optim).items()
-        if inspect.isclass(value) and issubclass(value, torch.optim.Optimizer) and value is not torch.optim.Optimizer
-    }
-    if name in _UNFIT:
-        raise ExpError(f"optimizer.name={name!r} cannot train a model here: {_UNFIT[name]}")
-    if name not in known:
-        raise ExpError(f"optimizer.name={name!r} is not in torch.optim{nearest(name, known - set(_UNFIT))}")
-    make = getattr(torch.optim, name)
-    takes = set(inspect.signature(make).parameters) - {"params", "lr", "weight_decay"}
-    for key in options:
-        if key not in takes:
-            raise ExpError(f"torch.optim.{name} has no option {key!r} (optimizer.{key}){nearest(key, takes)}")
-    if weight_decay and "weight_decay" not in inspect.signature(make).parameters:
-        raise ExpError(f"torch.optim.{name} has no weight decay; set optimizer.weight_decay=0.0")
-    groups = _groups(model, lr, weight_decay, layer_decay)
-    plain = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
-    return _finish(make(groups, lr=lr, **plain), model, decay_to_init)
+        bnb = _bitsandbytes()
+        first, second = self.betas
+        made = bnb.optim.AdamW8bit(groups, lr=self.lr, betas=(first, second), eps=self.eps)
+        for module in model.modules():
+            if isinstance(module, nn.Embedding):
+                bnb.optim.GlobalOptimManager.get_instance().register_module_override(
+                    module, "weight", {"optim_bits": 32}
+                )
+        return made
 
 
-def _groups(model: nn.Module, lr: float, weight_decay: float, layer_decay: float) -> list[dict[str, Any]]:
-    from exp.optim.groups import parameter_groups
-
-    return parameter_groups(model, lr, weight_decay, layer_decay)
-
-
-def _can_fuse(groups: list[dict[str, Any]]) -> bool:
+def _can_fuse(groups: Groups) -> bool:
     return all(p.device.type in _FUSED_DEVICES and p.is_floating_point() for g in groups for p in g["params"])
-
-
-def _finish(optimizer: torch.optim.Optimizer, model: nn.Module, decay_to_init: float) -> torch.optim.Optimizer:
-    if decay_to_init:
-        from exp.optim.anchor import decay_towards_start
-
-        decay_towards_start(optimizer, model, decay_to_init)
-    return optimizer
 
 
 def _bitsandbytes() -> Any:

@@ -1,228 +1,233 @@
 """The scheduler options: the learning rate at every optimizer step, as transformers.get_scheduler computes it.
 
-Each is called as `(optimizer, total_steps, greater_is_better)`; only `reduce_on_plateau` reads the last.
+A loop calls one as `(optimizer, total_steps, greater_is_better)`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from annotated_types import Ge, Gt, Lt
 
 from exp.errors import ExpError
+from exp.optim.ranges import Fraction, NotNegative, Positive, Share
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
 
-_WITHOUT_WARMUP = {
-    "constant": "take scheduler=constant_with_warmup",
-    "reduce_on_plateau": "it moves at evaluations, not at steps; take scheduler=constant_with_warmup or set both to 0",
-}
-_DECAYS = ("linear", "cosine", "1-sqrt")  # the shapes that transformers.get_wsd_schedule knows
 
+@dataclass(frozen=True)
+class SchedulerOption:
+    """What every scheduler option has: the warmup.
 
-def check(name: str, options: Mapping[str, Any]) -> None:
-    """Impossible options, found from the config alone.
-
-    `name` is the function's name in this module and `options` its YAML keys. Raises ExpError.
+    Args of the YAML:
+        warmup_steps: Optimizer steps; above 0 they overrule `warmup_ratio`.
+        warmup_ratio: Share of all optimizer steps, rounded up.
     """
-    steps, ratio = options["warmup_steps"], options["warmup_ratio"]
-    if steps < 0:
-        raise ExpError(f"scheduler.warmup_steps={steps} must not be negative; 0 means no warmup")
-    if not 0 <= ratio < 1:
-        raise ExpError(
-            f"scheduler.warmup_ratio={ratio} must be at least 0 and below 1: a share of all optimizer steps"
-            " (give a number of steps as scheduler.warmup_steps)"
+
+    name: ClassVar[str]  # transformers.SchedulerType
+    warmup_steps: Annotated[int, Ge(0)]
+    warmup_ratio: Share
+
+    def __call__(self, optimizer: Optimizer, total_steps: int, greater_is_better: bool) -> LRScheduler:
+        """Args:
+            optimizer: Its rates are the highest that a step gets.
+            total_steps: Optimizer steps of the whole run.
+            greater_is_better: Direction of the metric; read by reduce_on_plateau alone.
+
+        Raises:
+            ExpError: The warmup, or what follows it, does not fit into the run.
+        """
+        from transformers.optimization import get_scheduler
+
+        self.check_length(total_steps)
+        return get_scheduler(
+            self.name,
+            optimizer,
+            num_warmup_steps=self.warmup(total_steps),
+            num_training_steps=total_steps,
+            scheduler_specific_kwargs=self.specific(total_steps, greater_is_better),
         )
-    if (steps or ratio) and name in _WITHOUT_WARMUP:
-        raise ExpError(f"scheduler={name} has no warmup: {_WITHOUT_WARMUP[name]}")
-    if "decay_type" in options and options["decay_type"] not in _DECAYS:
-        raise ExpError(f"scheduler.decay_type={options['decay_type']!r} is unknown; known: {', '.join(_DECAYS)}")
-    if "decay_ratio" in options and not 0 <= options["decay_ratio"] <= 1 - ratio:
-        raise ExpError(
-            f"scheduler.decay_ratio={options['decay_ratio']} must lie between 0 and what the warmup leaves"
-            f" ({1 - ratio:g}): a share of all optimizer steps"
-        )
-    if "factor" in options and not 0 < options["factor"] < 1:
-        raise ExpError(f"scheduler.factor={options['factor']} must lie between 0 and 1: the rate is multiplied by it")
+
+    def specific(self, total_steps: int, greater_is_better: bool) -> dict[str, Any]:
+        """This kind's own arguments of transformers' function."""
+        return {}
+
+    def warmup(self, total_steps: int) -> int:
+        """Optimizer steps: `warmup_steps`, or the ratio rounded up, as transformers.TrainingArguments does."""
+        return self.warmup_steps or math.ceil(total_steps * self.warmup_ratio)
+
+    def check_length(self, total_steps: int) -> None:
+        """Raises ExpError when a run of `total_steps` is too short; a shorter one then is too."""
+        if self.warmup_steps > total_steps:
+            raise ExpError(
+                f"scheduler.warmup_steps={self.warmup_steps} is more than the {total_steps} optimizer steps of this "
+                "run; warm up for fewer, or train longer (num_train_epochs, max_steps)"
+            )
+
+    def _refuse_warmup(self, option: str, mend: str) -> None:
+        if self.warmup_steps or self.warmup_ratio:
+            given = "warmup_steps" if self.warmup_steps else "warmup_ratio"
+            raise ExpError(f"scheduler.{given}={getattr(self, given)}: scheduler={option} has no warmup: {mend}")
 
 
-def warmup(total_steps: int, warmup_steps: int, warmup_ratio: float) -> int:
-    """Warmup in optimizer steps: `warmup_steps`, or the ratio rounded up, as transformers.TrainingArguments does.
-
-    Raises ExpError when the warmup is longer than the training.
-    """
-    if warmup_steps > total_steps:
-        raise ExpError(
-            f"scheduler.warmup_steps={warmup_steps} is more than the {total_steps} optimizer steps of this run;"
-            " warm up for fewer, or train longer (num_train_epochs, max_steps)"
-        )
-    return warmup_steps or math.ceil(total_steps * warmup_ratio)
-
-
-def linear(
-    optimizer: Optimizer, total_steps: int, greater_is_better: bool, *, warmup_steps: int, warmup_ratio: float
-) -> LRScheduler:
+@dataclass(frozen=True)
+class LinearScheduler(SchedulerOption):
     """Up over the warmup, then in a straight line down to 0 at the last step."""
-    return _make("linear", optimizer, total_steps, warmup_steps, warmup_ratio)
+
+    name = "linear"
 
 
-def cosine(
-    optimizer: Optimizer,
-    total_steps: int,
-    greater_is_better: bool,
-    *,
-    warmup_steps: int,
-    warmup_ratio: float,
-    num_cycles: float,
-) -> LRScheduler:
+@dataclass(frozen=True)
+class CosineScheduler(SchedulerOption):
     """Up over the warmup, then along a cosine; `num_cycles` 0.5 ends at 0 (Loshchilov and Hutter 2017)."""
-    return _make("cosine", optimizer, total_steps, warmup_steps, warmup_ratio, num_cycles=num_cycles)
+
+    name = "cosine"
+    num_cycles: Positive
+
+    def specific(self, total_steps: int, greater_is_better: bool) -> dict[str, Any]:
+        return {"num_cycles": self.num_cycles}
 
 
-def cosine_with_restarts(
-    optimizer: Optimizer,
-    total_steps: int,
-    greater_is_better: bool,
-    *,
-    warmup_steps: int,
-    warmup_ratio: float,
-    num_cycles: int,
-) -> LRScheduler:
+@dataclass(frozen=True)
+class CosineWithRestartsScheduler(SchedulerOption):
     """As cosine, falling to 0 `num_cycles` times, with a jump back to the full rate between."""
-    return _make("cosine_with_restarts", optimizer, total_steps, warmup_steps, warmup_ratio, num_cycles=num_cycles)
+
+    name = "cosine_with_restarts"
+    num_cycles: Annotated[int, Ge(1)]
+
+    def specific(self, total_steps: int, greater_is_better: bool) -> dict[str, Any]:
+        return {"num_cycles": self.num_cycles}
 
 
-def polynomial(
-    optimizer: Optimizer,
-    total_steps: int,
-    greater_is_better: bool,
-    *,
-    warmup_steps: int,
-    warmup_ratio: float,
-    lr_end: float,
-    power: float,
-) -> LRScheduler:
-    """Up over the warmup, then down to `lr_end` with the given power; power 1 is a line.
+@dataclass(frozen=True)
+class PolynomialScheduler(SchedulerOption):
+    """Up over the warmup, then down to `lr_end` with the given power; power 1 is a line."""
 
-    Raises ExpError when `lr_end` is not below the optimizer's rate, or no step is left to go down in.
-    """
-    if warmup(total_steps, warmup_steps, warmup_ratio) == total_steps:
-        raise ExpError(
-            f"scheduler.warmup_steps={warmup_steps} is the whole run; scheduler=polynomial needs steps after it"
-        )
-    if lr_end >= optimizer.defaults["lr"]:
-        raise ExpError(f"scheduler.lr_end={lr_end} must be below optimizer.lr={optimizer.defaults['lr']}")
-    return _make("polynomial", optimizer, total_steps, warmup_steps, warmup_ratio, lr_end=lr_end, power=power)
+    name = "polynomial"
+    lr_end: NotNegative
+    power: Positive
+
+    def __call__(self, optimizer: Optimizer, total_steps: int, greater_is_better: bool) -> LRScheduler:
+        """Raises ExpError when `lr_end` is not below the optimizer's rate too."""
+        self.check_rate(optimizer.defaults["lr"])
+        return super().__call__(optimizer, total_steps, greater_is_better)
+
+    def specific(self, total_steps: int, greater_is_better: bool) -> dict[str, Any]:
+        return {"lr_end": self.lr_end, "power": self.power}
+
+    def check_length(self, total_steps: int) -> None:
+        super().check_length(total_steps)
+        if self.warmup_steps == total_steps:
+            raise ExpError(
+                f"scheduler.warmup_steps={self.warmup_steps} is the whole run; polynomial needs steps after it"
+            )
+
+    def check_rate(self, lr: float) -> None:
+        """Raises ExpError when the schedule would end above the optimizer's rate."""
+        if self.lr_end >= lr:
+            raise ExpError(f"scheduler.lr_end={self.lr_end} must be below optimizer.lr={lr}")
 
 
-def constant(
-    optimizer: Optimizer, total_steps: int, greater_is_better: bool, *, warmup_steps: int, warmup_ratio: float
-) -> LRScheduler:
+@dataclass(frozen=True)
+class ConstantScheduler(SchedulerOption):
     """The optimizer's rate at every step."""
-    return _make("constant", optimizer, total_steps, warmup_steps, warmup_ratio)
+
+    name = "constant"
+
+    def __post_init__(self) -> None:
+        self._refuse_warmup("constant", "take scheduler=constant_with_warmup")
 
 
-def constant_with_warmup(
-    optimizer: Optimizer, total_steps: int, greater_is_better: bool, *, warmup_steps: int, warmup_ratio: float
-) -> LRScheduler:
+@dataclass(frozen=True)
+class ConstantWithWarmupScheduler(SchedulerOption):
     """Up over the warmup, then the optimizer's rate."""
-    return _make("constant_with_warmup", optimizer, total_steps, warmup_steps, warmup_ratio)
+
+    name = "constant_with_warmup"
 
 
-def inverse_sqrt(
-    optimizer: Optimizer,
-    total_steps: int,
-    greater_is_better: bool,
-    *,
-    warmup_steps: int,
-    warmup_ratio: float,
-    timescale: int | None,
-) -> LRScheduler:
+@dataclass(frozen=True)
+class InverseSqrtScheduler(SchedulerOption):
     """Up over the warmup, then with the inverse square root of the step (Vaswani et al. 2017).
 
     `timescale`, in steps, says how slowly; None takes the warmup, or 10,000 without one.
     """
-    return _make("inverse_sqrt", optimizer, total_steps, warmup_steps, warmup_ratio, timescale=timescale)
+
+    name = "inverse_sqrt"
+    timescale: Annotated[int, Ge(1)] | None
+
+    def specific(self, total_steps: int, greater_is_better: bool) -> dict[str, Any]:
+        return {"timescale": self.timescale}
 
 
-def warmup_stable_decay(
-    optimizer: Optimizer,
-    total_steps: int,
-    greater_is_better: bool,
-    *,
-    warmup_steps: int,
-    warmup_ratio: float,
-    decay_ratio: float,
-    decay_type: str,
-    min_lr_ratio: float,
-) -> LRScheduler:
-    """Up, level, and down over the last `decay_ratio` of all steps (Hu et al. 2024, MiniCPM).
+@dataclass(frozen=True)
+class WarmupStableDecayScheduler(SchedulerOption):
+    """Up, level, and down over the last `decay_ratio` of all steps (Hu et al. 2024, MiniCPM)."""
 
-    Raises ExpError when warmup and decay together are longer than the training.
-    """
-    up = warmup(total_steps, warmup_steps, warmup_ratio)
-    down = math.ceil(total_steps * decay_ratio)
-    # Two ratios that fill the run exactly can overshoot it by a step when each is rounded up.
-    down = min(down, total_steps - up) if warmup_ratio and not warmup_steps else down
-    if up + down > total_steps:
-        raise ExpError(
-            f"warmup ({up} steps) and decay (scheduler.decay_ratio={decay_ratio}: {down} steps) are together longer"
-            f" than the {total_steps} optimizer steps of this run"
-        )
-    return _make(
-        "warmup_stable_decay",
-        optimizer,
-        total_steps,
-        warmup_steps,
-        warmup_ratio,
-        num_decay_steps=down,
-        decay_type=decay_type,
-        min_lr_ratio=min_lr_ratio,
-    )
+    name = "warmup_stable_decay"
+    decay_ratio: Fraction
+    decay_type: Literal["linear", "cosine", "1-sqrt"]  # the shapes that transformers.get_wsd_schedule knows
+    min_lr_ratio: Fraction
+
+    def __post_init__(self) -> None:
+        left = 1 - (0 if self.warmup_steps else self.warmup_ratio)
+        if self.decay_ratio > left:
+            raise ExpError(
+                f"scheduler.decay_ratio={self.decay_ratio} must be at most {left:g}, which the warmup leaves: "
+                "a share of all optimizer steps"
+            )
+
+    def specific(self, total_steps: int, greater_is_better: bool) -> dict[str, Any]:
+        return {
+            "num_decay_steps": self._decay(total_steps),
+            "decay_type": self.decay_type,
+            "min_lr_ratio": self.min_lr_ratio,
+        }
+
+    def check_length(self, total_steps: int) -> None:
+        super().check_length(total_steps)
+        up, down = self.warmup(total_steps), self._decay(total_steps)
+        if up + down > total_steps:
+            raise ExpError(
+                f"warmup ({up} steps) and decay (scheduler.decay_ratio={self.decay_ratio}: {down} steps) are together "
+                f"longer than the {total_steps} optimizer steps of this run"
+            )
+
+    def _decay(self, total_steps: int) -> int:
+        down = math.ceil(total_steps * self.decay_ratio)
+        if self.warmup_steps:
+            return down
+        # Two ratios that fill the run exactly can overshoot it by a step when each is rounded up.
+        return min(down, total_steps - self.warmup(total_steps))
 
 
-def reduce_on_plateau(
-    optimizer: Optimizer,
-    total_steps: int,
-    greater_is_better: bool,
-    *,
-    warmup_steps: int,
-    warmup_ratio: float,
-    factor: float,
-    patience: int,
-    threshold: float,
-    min_lr: float,
-) -> LRScheduler:
+@dataclass(frozen=True)
+class ReduceOnPlateauScheduler(SchedulerOption):
     """The rate times `factor` after more than `patience` evaluations without progress.
 
     The loop steps it with the metric after every evaluation, not after every optimizer step.
     """
-    return _make(
-        "reduce_on_plateau",
-        optimizer,
-        total_steps,
-        warmup_steps,
-        warmup_ratio,
-        mode="max" if greater_is_better else "min",
-        factor=factor,
-        patience=patience,
-        threshold=threshold,
-        min_lr=min_lr,
-    )
 
+    name = "reduce_lr_on_plateau"
+    factor: Annotated[float, Gt(0), Lt(1)]
+    patience: Annotated[int, Ge(0)]
+    threshold: NotNegative
+    min_lr: NotNegative
 
-def _make(
-    name: str, optimizer: Optimizer, total_steps: int, warmup_steps: int, warmup_ratio: float, **options: Any
-) -> LRScheduler:
-    from transformers.optimization import get_scheduler
+    def __post_init__(self) -> None:
+        self._refuse_warmup(
+            "reduce_on_plateau",
+            "it moves at evaluations, not at steps; take scheduler=constant_with_warmup or set both to 0",
+        )
 
-    check(name, {"warmup_steps": warmup_steps, "warmup_ratio": warmup_ratio})
-    return get_scheduler(
-        "reduce_lr_on_plateau" if name == "reduce_on_plateau" else name,
-        optimizer,
-        num_warmup_steps=warmup(total_steps, warmup_steps, warmup_ratio),
-        num_training_steps=total_steps,
-        scheduler_specific_kwargs=options,
-    )
+    def specific(self, total_steps: int, greater_is_better: bool) -> dict[str, Any]:
+        return {
+            "mode": "max" if greater_is_better else "min",
+            "factor": self.factor,
+            "patience": self.patience,
+            "threshold": self.threshold,
+            "min_lr": self.min_lr,
+        }

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from exp.run.secrets import redacted
+
 # Of run.json's hardware block: what the last bits of a sum can depend on.
 HARDWARE = ("cpu", "cores", "threads", "gpus")
 
@@ -48,3 +50,17 @@ def _hardware(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         for name in HARDWARE
         if (name in old or name in new) and old.get(name) != new.get(name)
     ]
+
+
+def since(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What changed between the start of a run and now: code (commit or uncommitted changes) and packages."""
+    lines = []
+    for name, key in (("exp", "git"), ("your code", "project")):
+        old, new = then.get(key), now.get(key)
+        if not old or not new:
+            continue
+        if old["commit"] != new["commit"]:
+            lines.append(f"{name} went from commit {old['commit'][:12]} to {new['commit'][:12]}")
+        elif old["diff"] != redacted(new["diff"]):
+            lines.append(f"{name} has other uncommitted changes")
+    return [*lines, *_packages(then, now)]

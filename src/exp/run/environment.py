@@ -27,8 +27,12 @@ def packages() -> dict[str, str]:
     return {"python": platform.python_version(), **found}
 
 
-def git(folder: Path) -> dict[str, Any] | None:
-    """Commit, dirtiness and diff of the checkout that `folder` lies in; None where there is none."""
+def git(folder: Path, holds: str | None = None) -> dict[str, Any] | None:
+    """Root folder, commit, dirtiness and diff of the checkout that `folder` lies in; None where there is none.
+
+    Args:
+        holds: a file of `folder` that the checkout has to track: an installed package may lie in someone's checkout.
+    """
 
     def ask(*words: str) -> str | None:
         try:
@@ -38,10 +42,11 @@ def git(folder: Path) -> dict[str, Any] | None:
         return done.stdout.decode(errors="replace") if done.returncode == 0 else None
 
     commit = ask("rev-parse", "HEAD")
-    if commit is None:
+    if commit is None or (holds is not None and ask("ls-files", "--error-unmatch", holds) is None):
         return None
     diff = ask("diff", "HEAD") or ""
     return {
+        "root": (ask("rev-parse", "--show-toplevel") or "").strip(),
         "commit": commit.strip(),
         "dirty": bool((ask("status", "--porcelain") or "").strip()),
         "diff": diff[:LONGEST_DIFF],

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from exp.distributed import ranks
 from exp.errors import ExpError
+from exp.run import ranks
+from exp.run.secrets import redacted
 
 BAD_INPUT = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
@@ -30,6 +31,6 @@ def plain_exits() -> Iterator[None]:
 
 
 def complain(error: ExpError) -> None:
-    """Once for all processes of a run."""
-    if ranks.current.get().says(str(error)):
-        print(f"exp: {error}", file=sys.stderr, flush=True)
+    """Prints an error, once for all processes of a run."""
+    if ranks.current.get().tells_user(str(error)):
+        print(redacted(f"exp: {error}"), file=sys.stderr, flush=True)

@@ -9,6 +9,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from exp.errors import ExpError
+
 
 def write_atomic(path: Path, text: str) -> None:
     """Written beside `path`, synced, then renamed over it."""
@@ -24,16 +26,57 @@ def write_atomic(path: Path, text: str) -> None:
         raise
 
 
+def create_once(path: Path, text: str) -> bool:
+    """Makes `path` with its whole text by one atomic act; False where it exists."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_text(text, encoding="utf-8")
+    try:
+        os.link(scratch, path)
+    except FileExistsError:
+        return False
+    finally:
+        scratch.unlink()
+    return True
+
+
+def user_path(text: str) -> Path:
+    """`text` with ~ for the user's home folder; raises ExpError where there is none."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise ExpError(f"{text}: {str(error).rstrip('.')}; set HOME, or EXP_CACHE for exp's own files") from None
+
+
 def disk_trouble(error: BaseException) -> str | None:
     """Why `error` means that a disk cannot be written, or None where it means something else.
 
     safetensors and torch say it in errors of their own: torch only that its position in the file is wrong.
     """
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+    if isinstance(error, OSError) and error.errno in (
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EROFS,
+        errno.EACCES,
+        errno.EPERM,
+    ):
         return os.strerror(error.errno)
     if any(words in str(error) for words in ("No space left", "unexpected pos", "failed writing file")):
         return os.strerror(errno.ENOSPC)
     return None
+
+
+class NoRoom(ExpError):
+    """The disk is full: no trial can run until there is room."""
+
+
+def no_room(error: BaseException | None) -> bool:
+    """Whether `error`, or what caused it, says that a disk is full or has become read-only."""
+    full = {os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)}
+    while error is not None:
+        if disk_trouble(error) in full:
+            return True
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return False
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 import secrets
-import socket
 import sys
 import time
 from collections.abc import Mapping
@@ -16,12 +15,15 @@ from typing import Any
 
 from exp.errors import ExpError
 from exp.run import environment
-from exp.run.files import write_json
-from exp.run.identity import condition_hash
+from exp.run.files import user_path, write_json
+from exp.run.identity import condition_hash, fingerprints
+from exp.run.process import this_process
 from exp.run.secrets import redacted
 
-SCHEMA = 1
+SCHEMA = 2  # 1: the first version's; readable, but no run of it can go on
 STATUSES = ("running", "completed", "failed", "pruned", "interrupted")
+# What every reader of a record needs.
+RECORD_KEYS: dict[str, type | tuple[type, ...]] = {"id": str, "condition": str, "status": str, "config": dict}
 
 
 @dataclass(frozen=True)
@@ -59,19 +61,31 @@ class Run:
         """Merges `fields` into run.json."""
         if not self.kept:
             return
-        write_json(self.folder / "run.json", {**read_record(self.folder), **fields})
+        write_json(self.folder / "run.json", redacted({**read_record(self.folder), **fields}))
 
     def finish(self, status: str, reason: str | None = None) -> None:
         assert status in STATUSES, status
         self.update(status=status, reason=reason, finished=_now(), hardware=environment.hardware())
 
 
+def name_of(step: int) -> str:
+    """The folder of a step's checkpoint, below checkpoints/."""
+    return f"step-{step:06d}"
+
+
+def step_of(path: Path) -> int | None:
+    """The step of a checkpoint's folder; None for anything else that lies there (a copy, a link)."""
+    named = re.fullmatch(r"step-(\d{6,})", path.name)
+    return int(named[1]) if named and path.is_dir() and not path.is_symlink() else None
+
+
 def create(folder: Path, config: Mapping[str, Any], group: str | None = None) -> Run:
     """Writes run.json with status `running` into a folder that was claimed before."""
+    paths = fingerprints(config, _cache_dir(config))
     run = Run(
         folder=folder,
         id=f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
-        condition=_condition(config),
+        condition=condition_hash(config, known=paths),
         seed=config["seed"],
         config=config,
     )
@@ -85,52 +99,59 @@ def create(folder: Path, config: Mapping[str, Any], group: str | None = None) ->
         "reason": None,
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "cwd": str(Path.cwd()),
-        "pid": os.getpid(),
-        "host": socket.gethostname(),
+        **this_process(),
         "created": _now(),
         "finished": None,
-        "git": environment.git(Path(__file__).parent) or environment.git(Path.cwd()),
-        "packages": environment.packages(),
+        **surroundings(),
         "hardware": environment.hardware(),
+        "paths": paths,
         "config": dict(config),  # a thousand JSON files are read in the time of fifty YAML files
     }
     write_json(folder / "run.json", redacted(record))
     return run
 
 
-def reopen(folder: Path, config: Mapping[str, Any]) -> Run:
-    """A run that goes on: same id, status `running` again."""
-    record = read_record(folder)
-    run = Run(folder, record["id"], _condition(config), record["seed"], config)
-    run.update(
-        status="running",
-        reason=None,
-        finished=None,
-        pid=os.getpid(),
-        host=socket.gethostname(),
-        condition=run.condition,  # another one where the run was made longer
-        config=redacted(dict(config)),
-    )
+def surroundings() -> dict[str, Any]:
+    """The code and the packages as they are now: exp's own checkout, and the user's where it is another one."""
+    own = environment.git(Path(__file__).parent, holds=Path(__file__).name)
+    here = own is not None and Path.cwd().is_relative_to(own["root"])
+    return {
+        "git": own,
+        "project": None if here else environment.git(Path.cwd()),
+        "packages": environment.packages(),
+    }
+
+
+def reopen(folder: Path, config: Mapping[str, Any], **fields: Any) -> Run:
+    """A run that goes on: same id, status `running` again; `fields` are what else changes in run.json."""
+    record = {**read_record(folder), **fields}
+    run = Run(folder, record["id"], record["condition"], record["seed"], config)
+    run.update(status="running", reason=None, finished=None, **this_process(), config=dict(config), **fields)
     return run
 
 
-def _condition(config: Mapping[str, Any]) -> str:
+def _cache_dir(config: Mapping[str, Any]) -> Path | None:
     cache_dir = config.get("cache_dir")
-    return condition_hash(config, Path(cache_dir) if cache_dir else None)
+    return user_path(cache_dir) if cache_dir else None
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """run.json; raises ExpError where there is none, or where a newer exp wrote it."""
+    """run.json; raises ExpError where there is none, where it is not a run's, or where a newer exp wrote it."""
+    path = folder / "run.json"
     try:
-        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ExpError(f"{folder} is no run folder: it holds no run.json") from None
-    except ValueError as error:
-        raise ExpError(f"{folder / 'run.json'} is no readable JSON ({error})") from None
-    if record.get("schema", 0) > SCHEMA:
-        raise ExpError(
-            f"{folder} was written by a newer exp (schema {record['schema']}, this one reads {SCHEMA}); upgrade exp"
-        )
+    except (OSError, ValueError, RecursionError) as error:
+        raise ExpError(f"{path} is no readable JSON ({getattr(error, 'strerror', None) or error})") from None
+    if not isinstance(record, dict):
+        raise ExpError(f"{path} is no run's record: it holds a {type(record).__name__} where an object belongs")
+    schema = record.get("schema", 0)
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise ExpError(f"{folder} was written by a newer exp (schema {schema}, this one reads {SCHEMA}); upgrade exp")
+    for key, kind in RECORD_KEYS.items():
+        if not isinstance(record.get(key), kind):
+            raise ExpError(f"{path} is no run's record: its {key} is {'not there' if key not in record else 'damaged'}")
     return record
 
 

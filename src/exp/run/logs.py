@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from exp.run.secrets import redacted
 
 
 class _BesideBar(logging.StreamHandler):
@@ -21,6 +24,25 @@ class _BesideBar(logging.StreamHandler):
         tqdm.write(self.format(record), file=sys.stderr)
 
 
+class _TrainLog(logging.FileHandler):
+    """Does without what a full disk does not take; the run itself says that it is full."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # what is still to be written
+            super().close()
+
+
+class _Discreet(logging.Formatter):
+    """Hides passwords and tokens."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(super().format(record))
+
+
 TO_FILE_ONLY = {"file_only": True}  # `extra` of a log call
 
 
@@ -32,10 +54,10 @@ def _for_the_screen(record: logging.LogRecord) -> bool:
 @contextmanager
 def logged_to(path: Path, screen: bool = True) -> Iterator[None]:
     """Everything from INFO up into `path`; what exp says, and every warning, to the screen (stderr) as well."""
-    file = logging.FileHandler(path, encoding="utf-8")
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    file = _TrainLog(path, encoding="utf-8")
+    file.setFormatter(_Discreet("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     shown = _BesideBar(sys.stderr)
-    shown.setFormatter(logging.Formatter("%(message)s"))
+    shown.setFormatter(_Discreet("%(message)s"))
     shown.addFilter(_for_the_screen)
     # Said whenever bitsandbytes is installed, whether it is used or not.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)

@@ -23,6 +23,7 @@ class Result:
     cost: dict[str, float]  # train_seconds, samples_per_second, tokens_per_second, steps, peak_memory_bytes, ...
     stopped_early: bool = False
     reason: str | None = None
+    saved_step: int | None = None  # the optimizer step whose weights model/ holds and the test sets were measured with
     schema: int = field(default=SCHEMA)
 
 
@@ -33,6 +34,7 @@ def write_result(path: Path, result: Result) -> None:
 def read_result(path: Path) -> dict[str, Any] | None:
     """None where there is none, or where it cannot be read."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return None
+    return found if isinstance(found, dict) else None

@@ -32,11 +32,11 @@ def write(folder: Path, result: Result) -> None:
 
 def refresh(folder: Path, repo_id: str) -> None:
     """The card again, with the name that the model gets on the Hub, and with the curve, drawn where it is missing."""
-    from exp.curves.summary import finish
+    from exp.curves.summary import draw_and_judge
     from exp.curves.verdict import Thresholds
 
     if not (folder / PICTURE).exists():
-        finish(folder, Thresholds())
+        draw_and_judge(folder, Thresholds())
     _write(folder, read_result(folder / "result.json") or {}, repo_id)
 
 
@@ -52,7 +52,11 @@ def card(folder: Path, record: Mapping[str, Any], result: Mapping[str, Any], pic
     """Markdown with the metadata block that the Hub reads. `picture`: curves.png lies beside the card."""
     config, data, kind = record["config"], record["data"], record["model"]["type"]
     measured = of_saved_weights(
-        read_events(folder / "metrics.jsonl"), config, data["objective"], data["greater_is_better"]
+        read_events(folder / "metrics.jsonl"),
+        config,
+        data["objective"],
+        data["greater_is_better"],
+        result.get("saved_step"),
     )
     name = repo_id or f"{kind}-{data['name'].replace('/', '-')}"
     labels = ", ".join(data["label_names"]) if data["label_names"] else "a score (regression)"

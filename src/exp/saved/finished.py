@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exp.errors import ExpError, nearest
+from exp.options import trust
+from exp.options.confdir import cache_dir
+from exp.options.trusted_code import warn_of_changes
+from exp.run.files import user_path
 from exp.run.folder import read_record
 
 if TYPE_CHECKING:
     import torch
 
+    from exp.data.examples import Examples, TaskData
     from exp.data.features import FeatureSet
     from exp.loop.evaluation import Evaluation, Evaluator
-    from exp.task.base import Examples, Task, TaskData
+    from exp.task.base import Task
 
 log = logging.getLogger(__name__)
 WEIGHTS = "model.safetensors"
@@ -43,7 +49,11 @@ class Finished:
 
 
 def find(path: str) -> Finished:
-    """Looks at names only. Raises ExpError for a folder that is no run, a run of a newer exp, or one without model/."""
+    """Looks at names only.
+
+    Raises ExpError for a folder that is no run, a run of a newer exp, one without model/, or with parts that are not
+    trusted.
+    """
     folder = Path(path).expanduser().resolve()
     if not folder.is_dir():
         beside = [item.name for item in folder.parent.iterdir()] if folder.parent.is_dir() else []
@@ -55,7 +65,15 @@ def find(path: str) -> Finished:
         what = "it saved no model" if len(lacking) == 2 else f"model/ lacks {' and '.join(lacking) or 'its record'}"
         mend = f"; go on with it: python -m exp.train resume={folder}" if record["status"] != "completed" else ""
         raise ExpError(f"{folder}: {what}; its status is {record['status']}{reason}{mend}")
-    return Finished(folder, record, record["config"])
+    if "task" not in record["config"]:
+        raise ExpError(
+            f"{folder} was trained by the first version of exp, which had no tasks: its numbers and curves can be read "
+            f"(exp.compare, exp.curves) and its model/ loads with from_pretrained, but exp cannot use it any more"
+        )
+    # Whose run it is does not matter: it names parts of ours or of a trusted package, and caches where this user does.
+    trust.check(record["config"])
+    warn_of_changes(record)
+    return Finished(folder, record, {**record["config"], "cache_dir": str(cache_dir())})
 
 
 @dataclass(frozen=True)
@@ -80,7 +98,7 @@ class Model:
 
 def _labels_of(run: Finished) -> TaskData:
     """What a task's head needs to know of the run's data."""
-    from exp.task.base import Examples
+    from exp.data.examples import Examples
 
     return as_data(run, Examples([], {}, None), run.facts["name"])
 
@@ -90,11 +108,11 @@ def load_model(run: Finished) -> Model:
     import torch
     import transformers
     from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
     from safetensors import SafetensorError
     from transformers import AutoTokenizer
     from transformers.utils import logging as hf_logging
 
+    from exp.compat.accelerate import forget_last_run
     from exp.loop.evaluation import Evaluator
     from exp.training.build import as_trained, build_task, mixed_precision
 
@@ -118,13 +136,13 @@ def load_model(run: Finished) -> Model:
             output_loading_info=True,
             **({"attn_implementation": attention} if attention else {}),
         )
-        processor = AutoTokenizer.from_pretrained(place, use_fast=True, local_files_only=True)
+        processor = AutoTokenizer.from_pretrained(place, use_fast=True, trust_remote_code=False, local_files_only=True)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ExpError(f"{place} cannot be loaded: {str(error).strip().splitlines()[0]}") from error
     if absent := sorted(info["missing_keys"]):
         raise ExpError(f"{place / WEIGHTS} is not whole: {absent[0]} is missing")
     head.prepare(module, processor)
-    AcceleratorState._reset_state()  # another run of this process may have had another precision
+    forget_last_run()
     with whitelisted():
         multiple = as_trained(run.config, module)
         accelerator = Accelerator(mixed_precision=mixed_precision(run.config))
@@ -175,8 +193,8 @@ def checked_moves(run: Finished, given: Mapping[str, str]) -> dict[str, Any]:
 
 def as_data(run: Finished, examples: Examples, name: str) -> TaskData:
     """Examples of another file, as data of the run's task: a train split and nothing else."""
+    from exp.data.examples import TaskData
     from exp.task.assemble import with_fingerprint
-    from exp.task.base import TaskData
 
     facts = run.facts
     labels = None if facts["label_names"] is None else tuple(facts["label_names"])
@@ -188,15 +206,19 @@ def encoded(run: Finished, model: Model, data: TaskData, name: str) -> tuple[Fea
     """One split alone; the others need not be encoded for it."""
     split = data.splits()[name]
     alone = replace(data, train=split, evals={}, tests={}, fingerprint=f"{data.fingerprint}/{name}")
-    return model.task.encode(alone, model.processor, Path(run.config["cache_dir"])).train, split
+    return model.task.encode(alone, model.processor, user_path(run.config["cache_dir"])).train, split
 
 
 @contextlib.contextmanager
 def standing_in(folder: str) -> Iterator[None]:
-    """In the working folder of the run, where it still is: relative paths in its config are meant from there."""
+    """In the working folder of the run, where it still is: relative paths in its config are meant from there.
+
+    Modules are looked for where they were before, not in that folder.
+    """
     if not Path(folder).is_dir():
         yield
         return
+    sys.path[:] = [entry or str(Path.cwd()) for entry in sys.path]
     with contextlib.chdir(folder):
         yield
 
@@ -205,7 +227,5 @@ def standing_in(folder: str) -> Iterator[None]:
 def whitelisted() -> Iterator[None]:
     from hydra.utils import execution_whitelist
 
-    from exp.training.launch import WHITELIST
-
-    with execution_whitelist(WHITELIST):
+    with execution_whitelist(trust.whitelist()):
         yield

@@ -15,13 +15,8 @@ from exp.run.secrets import secrets
 log = logging.getLogger(__name__)
 
 
-def check(push: bool, repo_id: str | None, private: bool) -> None:
-    """Raises ExpError for a push that cannot work: no name, no token, no network. Asks nobody."""
-    if push:
-        check_target(repo_id)
-
-
 def check_target(repo_id: str | None) -> str:
+    """Raises ExpError for a push that cannot work: no name, no token, no network. Asks nobody."""
     from huggingface_hub import constants, get_token
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id
@@ -53,11 +48,15 @@ class Hub:
     repo_id: str | None
     private: bool
 
+    def __post_init__(self) -> None:
+        if self.push:
+            check_target(self.repo_id)
+
     def share(self, folder: Path) -> None:
         """Pushes the run's model where that was asked. A Hub that fails costs a warning, never the run."""
         if not self.push:
             return
-        assert self.repo_id is not None, "check() refuses this before the run"
+        assert self.repo_id is not None, "checked before the run"
         try:
             log.info("pushed to %s", upload(folder, self.repo_id, self.private))
         except ExpError as error:

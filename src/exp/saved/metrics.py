@@ -12,12 +12,16 @@ from exp.run.events import Event
 
 
 def of_saved_weights(
-    events: Sequence[Event], config: Mapping[str, Any], objective: str, greater_is_better: bool
+    events: Sequence[Event],
+    config: Mapping[str, Any],
+    objective: str,
+    greater_is_better: bool,
+    saved_step: int | None = None,
 ) -> dict[str, dict[str, float]]:
     """Metric key -> {"value", "step"} of evaluation and test sets; empty where the run evaluated nothing.
 
-    With load_best_model_at_end these are the best evaluation's, by the rule that chose the weights; else the last's.
-    Test metrics are always measured on the final weights.
+    These are the evaluation's at `saved_step` of result.json. Runs of the first version lack it: theirs are the best
+    evaluation's with load_best_model_at_end, else the last's. Test metrics are always measured on the final weights.
     """
     stopping = Stopping(greater_is_better, None, config["early_stopping_threshold"])
     last = None
@@ -26,7 +30,7 @@ def of_saved_weights(
             last = event.step
             stopping.update(event.metrics.get(objective, math.nan), event.step)
     best = stopping.best_step if config["load_best_model_at_end"] else None
-    step = last if best is None else best
+    step = saved_step if saved_step is not None else (last if best is None else best)
     found = {}
     for event in events:
         for key, value in event.metrics.items():

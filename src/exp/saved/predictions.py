@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exp.errors import ExpError, nearest
+from exp.run.links import check_inside
 from exp.saved import finished
 
 if TYPE_CHECKING:
+    from exp.data.examples import TaskData
     from exp.data.rows import Rows
     from exp.loop.evaluation import Evaluation
     from exp.saved.finished import Finished, Model
-    from exp.task.base import TaskData
 
 
 def of_split(run: Finished, model: Model, data: TaskData, name: str) -> Evaluation:
@@ -41,6 +42,8 @@ def _unlabelled(run: Finished, rows: Rows) -> Rows:
 def targets(run: Finished, name: str, given: Mapping[str, str]) -> list[Path]:
     """Raises ExpError where out= would overwrite a file."""
     if "out" not in given:
+        if run.predictions.is_symlink():
+            check_inside(run.folder)
         return [run.predictions / f"{name}.parquet", run.predictions / f"{name}.csv"]
     out = Path(given["out"]).expanduser()
     if out.suffix and out.suffix not in (".parquet", ".csv"):

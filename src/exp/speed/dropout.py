@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
-from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+
+from exp.compat.transformers import attention_of
 
 POOL = 2**22  # elements; 8 MB in bf16, 16 MB in fp32
 ATTENTION = "exp_pooled"
@@ -60,10 +61,10 @@ def pool_dropout(model: PreTrainedModel, seed: int) -> None:
         for name, child in list(module.named_children()):
             if type(child) is nn.Dropout:
                 setattr(module, name, PooledDropout(child.p, pool))
-    if model.config._attn_implementation == "sdpa":
+    if attention_of(model.config) == "sdpa":
         AttentionInterface.register(ATTENTION, _attention_with(pool))
-        AttentionMaskInterface.register(ATTENTION, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
-        model.config._attn_implementation = ATTENTION
+        AttentionMaskInterface.register(ATTENTION, AttentionMaskInterface()["sdpa"])
+        model.set_attn_implementation(ATTENTION)
 
 
 def _attention_with(pool: Pool) -> Any:

@@ -12,13 +12,15 @@ from typing import Any
 import torch
 from torch import nn
 
+from exp.compat.torch import write_count
+
 
 class KeptGradientEmbedding(nn.Embedding):
     """An nn.Embedding by change of class, so that weights, names and everything that looks for one stay."""
 
     _table: torch.Tensor | None = None
     _touched: torch.Tensor
-    _version: int
+    _writes: int  # into the table, after the last backward pass
     _pending = 0  # forward passes whose backward pass has not come yet
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
@@ -38,13 +40,13 @@ class KeptGradientEmbedding(nn.Embedding):
         if self.padding_idx is not None:
             table[self.padding_idx] = 0
         if not shared:
-            self._touched, self._version = rows, table._version
+            self._touched, self._writes = rows, write_count(table)
         return table.detach()
 
     def _cleared(self) -> torch.Tensor:
         if self._table is None:
             self._table = torch.zeros_like(self.weight, requires_grad=False)
-        elif self._table._version == self._version:
+        elif write_count(self._table) == self._writes:
             self._table[self._touched] = 0
         else:  # somebody wrote into the gradient: clipping, a penalty, a second micro-batch
             self._table.zero_()

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from transformers import AttentionInterface, PreTrainedModel
 
+from exp.compat.transformers import attention_of
 from exp.speed.dropout import ATTENTION
 
 FAMILY = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
@@ -25,7 +26,7 @@ def first_token_only(model: PreTrainedModel) -> bool:
     config = model.config
     encoders = [m for m in model.modules() if isinstance(getattr(m, "layer", None), nn.ModuleList) and len(m.layer)]
     classifies = any(type(module).__name__.endswith("ForSequenceClassification") for module in model.modules())
-    known = config.model_type in FAMILY and config._attn_implementation in ATTENTIONS and not config.is_decoder
+    known = config.model_type in FAMILY and attention_of(config) in ATTENTIONS and not config.is_decoder
     if not (known and classifies and len(encoders) == 1):
         return False
     attention = encoders[0].layer[-1].attention
@@ -48,7 +49,7 @@ class _FirstToken(nn.Module):
             return values.view(batch, -1, own.num_attention_heads, own.attention_head_size).transpose(1, 2)
 
         query, key, value = own.query(hidden_states[:, :1]), own.key(hidden_states), own.value(hidden_states)
-        attend = AttentionInterface()[own.config._attn_implementation]
+        attend = AttentionInterface()[attention_of(own.config)]
         found, weights = attend(
             self,
             heads(query),

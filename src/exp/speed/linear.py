@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from exp.compat.torch import onednn_product
+
 SMALLEST = 256 * 256  # weights; below it the call costs more than the product gains
 
 
@@ -44,7 +46,7 @@ class _Product(torch.autograd.Function):
 
 def product(left: torch.Tensor, right: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
     """left (n, k) times right (m, k) transposed, plus bias (m); both may be transposed views."""
-    return torch.ops.mkldnn._linear_pointwise(left, right, bias, "none", [], "")  # type: ignore[no-any-return]
+    return onednn_product(left, right, bias)
 
 
 def mkl_lags() -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from annotated_types import Ge
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -15,14 +17,16 @@ log = logging.getLogger("exp")
 
 @dataclass(frozen=True)
 class Speed:
-    compile: bool | str  # true | false | auto: on CUDA alone
-    pad_to_multiple_of: int | str | None  # tokens; auto, as older configs have it: 8 on a GPU, else none
+    compile: bool | Literal["auto"]  # auto: on CUDA alone
+    pad_to_multiple_of: (
+        Annotated[int, Ge(1)] | Literal["auto"] | None
+    )  # tokens; auto, as older configs have it: 8 on a GPU, else none
     pooled_dropout: bool
     keep_memory: bool = False
     # The defaults are how runs were made whose saved config is older than the option.
     first_token_only: bool = False
     keep_embedding_gradients: bool = False
-    onednn_linear: bool | str = False  # true | false | auto: where MKL leaves half of the processor idle
+    onednn_linear: bool | Literal["auto"] = False  # auto: where MKL leaves half of the processor idle
 
     def pads_to(self, device: str) -> int | None:
         if self.pad_to_multiple_of == "auto":

@@ -5,22 +5,18 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from exp.errors import ExpError, nearest
+from exp.errors import ExpError
 
 log = logging.getLogger(__name__)
-NAMES = ("fp32", "bf16", "fp16", "auto")
 
 
 @dataclass(frozen=True)
 class Precision:
-    """A precision option; raises ExpError for a name that is none of `NAMES`."""
+    """A precision option; `auto` is bf16 where the hardware multiplies it, else fp32."""
 
-    name: str
-
-    def __post_init__(self) -> None:
-        if self.name not in NAMES:
-            raise ExpError(f"precision.name={self.name!r} is unknown{nearest(self.name, NAMES)}")
+    name: Literal["fp32", "bf16", "fp16", "auto"]
 
     def resolve(self, device: str) -> str:
         """Accelerate's word for it on a device type ("cpu", "cuda", "mps"): "no", "bf16" or "fp16".

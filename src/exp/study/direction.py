@@ -1,4 +1,4 @@
-"""What a sweep looks for, and whether more of it is better. Light: also asked before the plain optuna sweeper runs."""
+"""The objectives of a sweep and their directions. Light: it also runs before the plain optuna sweeper."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from exp.metrics.key import Key
 COSTS = ("train_seconds", "peak_memory_bytes", "steps")  # smaller is better; the other costs are speeds
 
 
-def wanted(objective: Any, config: Mapping[str, Any]) -> list[str]:
+def objective_names(objective: Any, config: Mapping[str, Any]) -> list[str]:
     """The objective keys: as given, else the config's metric_for_best_model, else the data's first metric."""
     if objective:
         return [str(name) for name in objective] if not isinstance(objective, str) else [objective]
@@ -25,7 +25,7 @@ def wanted(objective: Any, config: Mapping[str, Any]) -> list[str]:
     return [f"eval/{metrics[0]}"] if metrics else []
 
 
-def check_known(names: Sequence[str], config: Mapping[str, Any]) -> None:
+def check_objectives(names: Sequence[str], config: Mapping[str, Any]) -> None:
     """Raises ExpError for an objective that no evaluation of this config produces."""
     from exp.metrics.names import LOSS, produced
 
@@ -38,8 +38,10 @@ def check_known(names: Sequence[str], config: Mapping[str, Any]) -> None:
             continue
         if config.get("eval_strategy") == "no":
             raise ExpError(f"objective {name}: eval_strategy=no makes no evaluation; set it to epoch or steps")
-        if name not in known and _short(name) not in known:
-            raise ExpError(f"objective {name}: no evaluation of this data computes it{nearest(_short(name), known)}")
+        if name not in known and _metric_name(name) not in known:
+            raise ExpError(
+                f"objective {name}: no evaluation of this data computes it{nearest(_metric_name(name), known)}"
+            )
 
 
 def greater_is_better(name: str, config: Mapping[str, Any]) -> bool | None:
@@ -48,17 +50,19 @@ def greater_is_better(name: str, config: Mapping[str, Any]) -> bool | None:
 
     if name.startswith("cost/"):
         return name.removeprefix("cost/") not in COSTS
-    if config.get("greater_is_better") is not None and _short(name) == _short(wanted(None, config)[0]):
+    if config.get("greater_is_better") is not None and _metric_name(name) == _metric_name(
+        objective_names(None, config)[0]
+    ):
         return bool(config["greater_is_better"])
-    short, metrics = _short(name), _metrics(config)
+    short, metrics = _metric_name(name), _metrics(config)
     if not names.is_known(short) and short not in map(outside.short_name, metrics):
         return None
     return names.directions(metrics).get(short, names.greater_is_better(short))
 
 
 def directions(given: Any, names: Sequence[str], config: Mapping[str, Any]) -> list[str]:
-    """`maximize` or `minimize` for each objective. Raises ExpError where what is given seeks the worst run."""
-    words = _words(given)
+    """`maximize` or `minimize` for each objective. Raises ExpError for a given direction that seeks the worst run."""
+    words = _given_directions(given)
     if words and names and len(words) != len(names):
         raise ExpError(f"{len(words)} directions for {len(names)} objectives ({', '.join(names)}); leave direction out")
     if not names:
@@ -73,7 +77,7 @@ def directions(given: Any, names: Sequence[str], config: Mapping[str, Any]) -> l
         if said is not None and right is not None and said != right:
             raise ExpError(
                 f"hydra.sweeper.direction={said} on {name} seeks the worst run: "
-                f"{'greater' if greater else 'smaller'} is better. Set it to {right}{_own_function(name)}"
+                f"{'greater' if greater else 'smaller'} is better. Set it to {right}{_hint_for_own_metric(name)}"
             )
         found.append(said or right)
     return found  # type: ignore[return-value]
@@ -88,18 +92,18 @@ def check_plain_sweeper(config: DictConfig) -> None:
         for key in ("task", "data", "metric_for_best_model", "greater_is_better", "eval_strategy")
         if key in config
     }
-    names = wanted(None, plain)
+    names = objective_names(None, plain)
     if names:
         directions(config.hydra.sweeper.direction, names, plain)
 
 
-def _own_function(name: str) -> str:
+def _hint_for_own_metric(name: str) -> str:
     from exp.metrics.names import is_known
 
-    return "" if is_known(_short(name)) else ", or give the metric's function an attribute greater_is_better"
+    return "" if is_known(_metric_name(name)) else ", or give the metric's function an attribute greater_is_better"
 
 
-def _words(given: Any) -> list[str]:
+def _given_directions(given: Any) -> list[str]:
     if given is None:
         return []
     items = given if not isinstance(given, str) and hasattr(given, "__iter__") else [given]
@@ -116,6 +120,6 @@ def _metrics(config: Mapping[str, Any]) -> list[str]:
     return list(metrics_of(config))
 
 
-def _short(name: str) -> str:
+def _metric_name(name: str) -> str:
     """eval/f1, eval_f1, eval_mm/f1 and f1 are all f1."""
     return Key.parse(name).name

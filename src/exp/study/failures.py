@@ -1,4 +1,4 @@
-"""When so many trials failed that a study should end."""
+"""When a study should stop, because too many trials failed."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING
 from optuna.trial import FrozenTrial, TrialState
 
 from exp.errors import ExpError
-from exp.work.board import GIVEN_BACK, counting
+from exp.work.trial_queue import GIVEN_BACK, slot_holders
 
 if TYPE_CHECKING:
-    from exp.study.worker import StudyPlan
+    from exp.study.plan import StudyPlan
 
-SAME = 3  # first trials that fail in the same way before the study, or a worker, gives up
+SAME_FAILURES = 3  # first trials that fail in the same way before the study, or a worker, gives up
 
 
-def failing(trials: Sequence[FrozenTrial], plan: StudyPlan) -> ExpError | None:
-    """Why no further trial should run, if so. Workers ask before each trial, so that the limit is exact."""
-    ended = [trial for trial in counting(trials) if trial.state.is_finished()]
+def reason_to_stop(trials: Sequence[FrozenTrial], plan: StudyPlan) -> ExpError | None:
+    """The reason to run no further trial, else None. Workers ask before each trial, so that the limit is exact."""
+    ended = [trial for trial in slot_holders(trials) if trial.state.is_finished()]
     failed = [trial for trial in ended if trial.state == TrialState.FAIL and not trial.user_attrs.get(GIVEN_BACK)]
     if not failed:
         return None
     last = failed[-1]
     where = f"trial {last.number}: {last.user_attrs.get('error')}; see {last.user_attrs.get('folder', plan.folder)}"
     alike = {trial.user_attrs.get("error") for trial in failed}
-    if len(ended) == len(failed) >= SAME and len(alike) == 1 and plan.max_failure_rate < 1:
+    if len(ended) == len(failed) >= SAME_FAILURES and len(alike) == 1 and plan.max_failure_rate < 1:
         told = f"the first {len(ended)} trials all failed in the same way, so every other would"
         return ExpError(f"{told}. {where}")
     if len(failed) > plan.max_failure_rate * plan.n_trials:

@@ -1,6 +1,6 @@
-"""The config files as they stood when the study began. They travel with the study, and trials are composed from them.
+"""The config files as they were when the study began. They are stored with the study; trials are composed from them.
 
-So an edit of conf/ while a sweep runs, or before it goes on, changes no trial, on no machine.
+So an edit of conf/ during a sweep, or before it is continued, changes no trial on any machine.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
 from hydra.core.config_loader import ConfigLoader
+
+from exp.compat.hydra import loader_of, sources_of
+from exp.compat.optuna import storage_of, study_id
+from exp.errors import ExpError
 
 if TYPE_CHECKING:
     from hydra.plugins.config_source import ConfigSource
@@ -29,7 +31,7 @@ Files = dict[str, dict[str, str]]  # search path entry -> file -> text
 def read_files(loader: ConfigLoader) -> Files:
     """Every YAML file of the search path's folders."""
     found: Files = {}
-    for source in _sources(loader):
+    for source in sources_of(loader):
         if _is_folder(source):
             root = Path(source.path)
             found[source.path] = {
@@ -43,7 +45,7 @@ def store(study: Study, files: Files) -> None:
     packed = base64.b85encode(zlib.compress(json.dumps(list(files.values())).encode(), 9)).decode()
     pieces = [packed[start : start + PIECE] for start in range(0, len(packed), PIECE)]
     # System attributes, because optuna-dashboard shows a user's, all 30,000 characters of each.
-    keep = functools.partial(study._storage.set_study_system_attr, study._study_id)
+    keep = functools.partial(storage_of(study).set_study_system_attr, study_id(study))
     for index, piece in enumerate(pieces):
         keep(f"exp:config {index}", piece)
     keep(PIECES, len(pieces))
@@ -51,40 +53,44 @@ def store(study: Study, files: Files) -> None:
 
 def restore(study: Study) -> list[dict[str, str]] | None:
     """The files of each search path entry, in order; None where the study keeps none."""
-    attrs = study._storage.get_study_system_attrs(study._study_id)
+    attrs = storage_of(study).get_study_system_attrs(study_id(study))
     if PIECES not in attrs:
         return None
     packed = "".join(attrs[f"exp:config {index}"] for index in range(attrs[PIECES]))
     return json.loads(zlib.decompress(base64.b85decode(packed)))
 
 
-def frozen_loader(loader: ConfigLoader, files: list[dict[str, str]], folder: Path) -> ConfigLoaderImpl:
+def frozen_loader(loader: ConfigLoader, files: list[dict[str, str]], folder: Path) -> ConfigLoader:
     """A loader like `loader` that reads the frozen files, written below `folder`."""
     frozen = iter(range(len(files)))
-    search_path = ConfigSearchPathImpl()
-    for source in _sources(loader):
+    addresses = []
+    for source in sources_of(loader):
         if _is_folder(source):
             index = next(frozen, None)
             if index is None:
                 continue
             root = folder / str(index)
             for name, text in files[index].items():
-                path = root / name
+                path = _place(root, name)
                 if not path.exists() or path.read_text(encoding="utf-8") != text:
                     path.parent.mkdir(parents=True, exist_ok=True)
                     scratch = path.with_name(f".{path.name}.{os.getpid()}")
                     scratch.write_text(text, encoding="utf-8")
                     scratch.replace(path)  # another process may be reading it
-            search_path.append(source.provider, f"file://{root.absolute()}")
+            addresses.append((source.provider, f"file://{root.absolute()}"))
         else:
-            search_path.append(source.provider, source.full_path())
-    return ConfigLoaderImpl(search_path)
+            addresses.append((source.provider, source.full_path()))
+    return loader_of(addresses)
 
 
-def _sources(loader: ConfigLoader) -> list[ConfigSource]:
-    """Those of `hydra.searchpath` too, which only the repository that composed the sweep's config knows."""
-    repository = getattr(loader, "_active_repository", None)
-    return list(repository.get_sources() if repository is not None else loader.get_sources())
+def _place(root: Path, name: str) -> Path:
+    """Where a frozen file is written; the names come from the storage. Raises ExpError for one outside of `root`."""
+    path = root / name
+    if path.suffix != ".yaml" or ".." in path.parts or not path.resolve().is_relative_to(root.resolve()):
+        raise ExpError(
+            f"the study's storage holds a config file named {name!r}, which exp never writes: do not trust it"
+        )
+    return path
 
 
 def _is_folder(source: ConfigSource) -> bool:

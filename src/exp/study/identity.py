@@ -15,12 +15,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from exp.errors import ExpError
 from exp.metrics.key import Key
-from exp.run.identity import condition_hash
+from exp.run.files import user_path
+from exp.run.identity import condition_hash, fingerprints
+from exp.run.secrets import redacted
 from exp.study import frozen_config
 from exp.study.objective import Objective
 from exp.study.settings import StudySettings
 from exp.study.space import Space
-from exp.work.board import commit_now
+from exp.work.trial_queue import code_commit
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -29,14 +31,15 @@ if TYPE_CHECKING:
 def plain_config(config: DictConfig) -> dict[str, Any]:
     """The task's config in plain containers, resolved where it can be; what is missing stays out."""
     plain: dict[str, Any] = {}
+    written: dict[Any, Any] = OmegaConf.to_container(config)  # type: ignore[assignment]
     for key in config:
         if key == "hydra" or OmegaConf.is_missing(config, key):
             continue
-        node = config._get_node(key)
         try:
-            plain[str(key)] = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else config[key]
+            value = config[key]
+            plain[str(key)] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
         except Exception:  # an interpolation that only a trial can resolve
-            plain[str(key)] = OmegaConf.to_container(node) if OmegaConf.is_config(node) else str(node)
+            plain[str(key)] = written[key]
     return plain
 
 
@@ -60,11 +63,23 @@ def derive_name(config: DictConfig, plain: Mapping[str, Any], space: Space, obje
     return "-".join([*(re.sub(r"[^\w.]+", "_", word) for word in words), mark])
 
 
-def describe(space: Space, objective: Objective, settings: StudySettings) -> dict[str, Any]:
+def files(space: Space, plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Fingerprints of the data and models that the trials read, fixed and swept."""
+    cache_dir = user_path(plain["cache_dir"]) if "cache_dir" in plain else None
+    found = fingerprints(plain, cache_dir)
+    for param in space.params:
+        for probe in param.probes():
+            for key, value in param.overrides(probe).items():
+                found |= {f"{key}={value}": one for one in fingerprints({key: value}, cache_dir).values()}
+    return found
+
+
+def describe(space: Space, objective: Objective, settings: StudySettings, plain: Mapping[str, Any]) -> dict[str, Any]:
     """What must not change while a study goes on, as study attributes."""
     return {
         "search space": space.signature(),
-        "fixed": {key: value for key, value in space.fixed.items() if not key.startswith("hydra")},
+        "files": files(space, plain),
+        "fixed": redacted({key: value for key, value in space.fixed.items() if not key.startswith("hydra")}),
         "objective": {
             "names": list(objective.names),
             "directions": list(objective.directions),
@@ -77,13 +92,24 @@ def describe(space: Space, objective: Objective, settings: StudySettings) -> dic
     }
 
 
-def check_same(study: Study, space: Space, objective: Objective, settings: StudySettings) -> None:
+def check_same(
+    study: Study, space: Space, objective: Objective, settings: StudySettings, plain: Mapping[str, Any]
+) -> None:
     """Raises ExpError naming the first difference."""
-    now, then = describe(space, objective, settings), study.user_attrs
+    now, then = describe(space, objective, settings, plain), study.user_attrs
+    held, holds = then.get("files", {}), now["files"]
+    for key in held:
+        if holds.get(key) != held[key]:
+            what = "holds other contents than when it began" if key in holds else "is not there any more"
+            raise ExpError(
+                f"study {study.study_name}: {key} {what}, and trials on both would be ranked together. Put the old "
+                f"contents back, or start another with hydra.sweeper.study_name=..."
+            )
     for what in ("search space", "fixed", "objective"):
         before, after = then.get(what, {}), json.loads(json.dumps(now[what]))
         for key in sorted({*before, *after}):
-            if before.get(key) != after.get(key):
+            moved = what == "fixed" and key.lstrip("+") in held  # to another path, with the same contents
+            if before.get(key) != after.get(key) and not moved:
                 raise ExpError(
                     f"study {study.study_name} has another {what}: {key} was {before.get(key, 'not in it')}, now "
                     f"{after.get(key, 'not in it')}. Start another with hydra.sweeper.study_name=..., "
@@ -91,9 +117,9 @@ def check_same(study: Study, space: Space, objective: Objective, settings: Study
                 )
 
 
-def warn_changes(study: Study, files: frozen_config.Files) -> None:
+def warn_changes(study: Study, config_files: frozen_config.Files) -> None:
     """Says what has changed since the study began and does not, or does, reach its trials."""
-    commit = commit_now()
+    commit = code_commit()
     if commit != study.user_attrs.get("commit"):
         print(
             f"warning: the study began at commit {str(study.user_attrs.get('commit'))[:12]}, the code is now at "
@@ -103,7 +129,7 @@ def warn_changes(study: Study, files: frozen_config.Files) -> None:
     names = sorted(
         {
             name
-            for old, new in zip(then, files.values(), strict=False)
+            for old, new in zip(then, config_files.values(), strict=False)
             for name in {*old, *new}
             if old.get(name) != new.get(name)
         }
@@ -113,7 +139,7 @@ def warn_changes(study: Study, files: frozen_config.Files) -> None:
         print(f"note: {shown} changed since the study began; its trials keep the config of then")
 
 
-def command_words(arguments: Sequence[str]) -> str:
+def program_command(arguments: Sequence[str]) -> str:
     """How this program is started, without any override."""
     main = sys.modules.get("__main__")
     spec = getattr(main, "__spec__", None)

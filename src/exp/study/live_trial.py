@@ -1,4 +1,4 @@
-"""Optuna's trial behind the contract that a loop knows (exp.study.trial.Trial)."""
+"""Optuna's trial behind the contract that a loop knows (exp.loop.trial.Trial)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class LiveTrial:
     """
 
     def __init__(
-        self, trial: optuna.Trial, patiently: Callable[[Callable[[], Any]], Any], prunes: bool, metrics: Path
+        self, trial: optuna.Trial, retrying: Callable[[Callable[[], Any]], Any], prunes: bool, metrics: Path
     ) -> None:
         self.trial = trial
-        self.patiently = patiently
+        self.retrying = retrying
         self.prunes = prunes
         self.metrics = metrics  # the run's metrics.jsonl
         self.reports: int | None = None
@@ -33,17 +33,17 @@ class LiveTrial:
     def report(self, value: float, step: int) -> None:
         if self.prunes:
             if self.reports is None:
-                self.reports = self._before(step)
+                self.reports = self._earlier_reports(step)
             self.reports += 1
-            self.patiently(lambda: self.trial.report(float(value), self.reports))  # type: ignore[arg-type]
+            self.retrying(lambda: self.trial.report(float(value), self.reports))  # type: ignore[arg-type]
 
-    def _before(self, step: int) -> int:
+    def _earlier_reports(self, step: int) -> int:
         """Evaluations of a run that goes on, before `step`."""
         return len({event.step for event in read_events(self.metrics) if event.step < step and _evaluates(event)})
 
     def should_prune(self) -> bool:
         if self.prunes and not self.pruned:
-            self.pruned = bool(self.patiently(self.trial.should_prune))
+            self.pruned = bool(self.retrying(self.trial.should_prune))
         return self.pruned
 
 

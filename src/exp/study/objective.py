@@ -1,4 +1,4 @@
-"""What a finished run is worth to the study."""
+"""The objective values of a finished run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a study leaves in its folder: the best trial, tables, pictures."""
+"""Writes a study's results into its folder: the best trial, tables, pictures."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from exp.run.files import write_atomic
 from exp.run.identity import flatten
-from exp.study.live_table import best_of, seconds, state_word, value_text
-from exp.study.worker import StudyPlan, TrialWorker
-from exp.work.board import Board, counting
+from exp.run.secrets import redacted
+from exp.study.plan import StudyPlan
+from exp.study.progress import best_of, state_name, trial_seconds, value_text
+from exp.study.worker import TrialWorker
+from exp.work.trial_queue import TrialQueue, slot_holders
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,45 +28,45 @@ if TYPE_CHECKING:
 MOST_NAMED = 12  # trials in a picture's legend
 
 
-def report(board: Board, plan: StudyPlan, worker: TrialWorker, command: str, pictures: bool) -> None:
+def report(queue: TrialQueue, plan: StudyPlan, worker: TrialWorker, command: str, pictures: bool) -> None:
     """Writes optimization_results.yaml, trials.csv, pictures/ and best/, and prints what they say in short."""
-    trials = board.trials()
+    trials = queue.trials()
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     write_table(plan.folder / "trials.csv", trials)
     counts = {
-        word: sum(state_word(trial) == word for trial in trials) for word in dict.fromkeys(map(state_word, trials))
+        word: sum(state_name(trial) == word for trial in trials) for word in dict.fromkeys(map(state_name, trials))
     }
     print(f"{plan.study_name}: " + ", ".join(f"{count} {word}" for word, count in counts.items()))
     if not complete:
         return
-    importance = importances(board.study)
+    importance = importances(queue.study)
     results: dict[str, Any] = {"name": "optuna"}
     best = best_of(trials, plan)
     if len(plan.objective.directions) == 1 and best is None:
         print("no complete trial keeps all constraints")
         return
     if best is not None:
-        again = retrain_command(plan, worker, best, command)
-        results |= {"best_params": _typed(best, plan), "best_value": best.value}
-        results |= {"best_trial": best.number, "best_folder": _folder(best)}
+        again = redacted(retrain_command(plan, worker, best, command))
+        results |= {"best_params": _config_values(best, plan), "best_value": best.value}
+        results |= {"best_trial": best.number, "best_folder": _trial_folder(best)}
         results |= {"command": again, "importance": importance}
         print(f"best: trial {best.number}, {' '.join(plan.objective.names) or 'value'} {value_text(best.values)}")
-        print(f"  folder  {_folder(best)}\n  again   {again}")
-        _link(plan.folder / "best", Path(_folder(best)))
+        print(f"  folder  {_trial_folder(best)}\n  again   {again}")
+        _link_best(plan.folder / "best", Path(_trial_folder(best)))
     else:
-        front = board.study.best_trials
+        front = queue.study.best_trials
         results["solutions"] = [
             {
-                "params": _typed(trial, plan),
+                "params": _config_values(trial, plan),
                 "values": list(trial.values),
                 "trial": trial.number,
-                "folder": _folder(trial),
+                "folder": _trial_folder(trial),
             }
             for trial in front
         ]
         print(f"{len(front)} trials are on the Pareto front ({', '.join(plan.objective.names) or 'values'}):")
         for trial in front:
-            print(f"  trial {trial.number}: {value_text(trial.values)}  {_folder(trial)}")
+            print(f"  trial {trial.number}: {value_text(trial.values)}  {_trial_folder(trial)}")
     if importance:
         print("  importance " + ", ".join(f"{name} {share:.2f}" for name, share in importance.items()))
     results |= {
@@ -72,19 +74,19 @@ def report(board: Board, plan: StudyPlan, worker: TrialWorker, command: str, pic
         "objective": list(plan.objective.names),
         "directions": list(plan.objective.directions),
         "objective_from": plan.objective.take,
-        "split": board.study.user_attrs.get("objective", {}).get("split", []),
-        "n_trials": len(counting(trials)),
+        "split": queue.study.user_attrs.get("objective", {}).get("split", []),
+        "n_trials": len(slot_holders(trials)),
         "states": counts,
     }
     write_atomic(plan.folder / "optimization_results.yaml", OmegaConf.to_yaml(OmegaConf.create(results)))
-    if pictures and (drawn := draw(board.study, plan)):
+    if pictures and (drawn := draw(queue.study, plan)):
         print(f"  pictures {plan.folder / 'pictures'}: {', '.join(drawn)}")
     from exp.study.wandb_summary import summarize
 
     summarize(plan, worker, trials)
 
 
-def _typed(trial: FrozenTrial, plan: StudyPlan) -> dict[str, Any]:
+def _config_values(trial: FrozenTrial, plan: StudyPlan) -> dict[str, Any]:
     """Config keys and values, linked parameters taken apart, numbers as numbers."""
     values: dict[str, Any] = dict(trial.params)
     for param in plan.space.params:
@@ -95,13 +97,13 @@ def _typed(trial: FrozenTrial, plan: StudyPlan) -> dict[str, Any]:
     return values
 
 
-def _folder(trial: FrozenTrial) -> str:
+def _trial_folder(trial: FrozenTrial) -> str:
     if "sweep" in trial.user_attrs:
         return str(Path(trial.user_attrs["sweep"]) / str(trial.number))
     return str(trial.user_attrs.get("folder", ""))  # a trial of an older version
 
 
-def _link(link: Path, target: Path) -> None:
+def _link_best(link: Path, target: Path) -> None:
     """`best` points to the best trial's folder; replaced in one step."""
     scratch = link.with_name(f".best.{os.getpid()}")
     scratch.unlink(missing_ok=True)
@@ -120,9 +122,9 @@ def write_table(path: Path, trials: Sequence[FrozenTrial]) -> None:
         writer.writerow(["number", "state", *values, *params, "seconds", "reports", *attrs, "folder"])
         for trial in trials:
             own = list(trial.values or []) + [""] * (width - len(trial.values or []))
-            row = [trial.number, state_word(trial), *own, *(trial.params.get(name, "") for name in params)]
-            row += [round(seconds(trial), 3), len(trial.intermediate_values)]
-            writer.writerow([*row, *(trial.user_attrs.get(name, "") for name in attrs), _folder(trial)])
+            row = [trial.number, state_name(trial), *own, *(trial.params.get(name, "") for name in params)]
+            row += [round(trial_seconds(trial), 3), len(trial.intermediate_values)]
+            writer.writerow([*row, *(trial.user_attrs.get(name, "") for name in attrs), _trial_folder(trial)])
 
 
 def importances(study: optuna.Study) -> dict[str, float]:
@@ -150,7 +152,7 @@ def retrain_command(plan: StudyPlan, worker: TrialWorker, trial: FrozenTrial, co
     without = [word for word in worker.master.hydra.overrides.hydra if not word.startswith("hydra")]
     base = loader.load_configuration(worker.master.hydra.job.config_name, [*without, *plain], run_mode=_run_mode())
     with_preset = loader.load_sweep_config(worker.master, overrides)
-    before, after = (dict(flatten(_task(config))) for config in (base, with_preset))
+    before, after = (dict(flatten(_run_config(config))) for config in (base, with_preset))
     objective = plan.extra.get("metric_for_best_model")
     changed = {key: value for key, value in after.items() if key not in before or before[key] != value}
     if objective is not None and "metric_for_best_model" in after:
@@ -169,13 +171,10 @@ def _run_mode() -> Any:
     return RunMode.RUN
 
 
-def _task(config: Any) -> dict[str, Any]:
+def _run_config(config: Any) -> dict[str, Any]:
     """Unresolved, so that a key which follows another is not said twice."""
-    return {
-        str(key): OmegaConf.to_container(node) if OmegaConf.is_config(node := config._get_node(key)) else node._value()
-        for key in config
-        if key not in ("hydra", "sweep")
-    }
+    written: dict[Any, Any] = OmegaConf.to_container(config)  # type: ignore[assignment]
+    return {str(key): value for key, value in written.items() if key not in ("hydra", "sweep")}
 
 
 def _text(value: Any) -> str:

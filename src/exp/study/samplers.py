@@ -14,8 +14,8 @@ from exp.study.space import Space
 WHITELIST = ("optuna.samplers.*", "optuna.pruners.*", "hydra_plugins.hydra_optuna_sweeper.*")
 
 
-class _Grid(optuna.samplers.GridSampler):
-    """After the last cell Optuna's own tells the study to stop, which raises outside of `study.optimize`."""
+class NonStoppingGridSampler(optuna.samplers.GridSampler):
+    """Optuna's own grid sampler stops the study after the last cell; that raises outside of `study.optimize`."""
 
     def after_trial(self, *args: Any) -> None:
         pass
@@ -30,21 +30,26 @@ def make_sampler(
 ) -> optuna.samplers.BaseSampler:
     """The sampler of one trial, seeded by the study's seed and the trial's number.
 
-    So parallel workers and a study that goes on never draw the same numbers twice, and who runs a trial does not
-    matter. Grids and quasi-random sequences are one sequence for all, and keep one seed.
+    So no two trials draw the same numbers, and it does not matter which worker runs a trial. Grids and quasi-random
+    sequences are one sequence for all trials and keep one seed.
     """
     config = dict(config)
     target = str(config["_target_"])
     if target.endswith("GridSampler"):
         assert space is not None
-        return _Grid(space.grid(), seed=config.get("seed"))
+        return NonStoppingGridSampler(space.grid(), seed=config.get("seed"))
     if target.endswith("QMCSampler"):
         if config.get("seed") is None:
-            config["seed"] = _mix(study)
+            config["seed"] = _derived_seed(study)
     elif config.get("seed") is not None:
-        config["seed"] = _mix(config["seed"], number)
+        config["seed"] = _derived_seed(config["seed"], number)
+    if target.endswith(".CmaEsSampler"):
+        from exp.compat.optuna import ReplayedCmaEs
+
+        del config["_target_"]
+        return ReplayedCmaEs(**config)
     return instantiate(config, _execution_whitelist_=WHITELIST)
 
 
-def _mix(*parts: Any) -> int:
+def _derived_seed(*parts: Any) -> int:
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:4], "big") >> 1

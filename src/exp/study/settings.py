@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -67,7 +68,13 @@ def read_settings(given: Mapping[str, Any]) -> StudySettings:
         if key not in plain:
             raise ExpError(f"hydra.sweeper.{key} is missing; conf/hydra/sweeper/study.yaml gives its default")
     settings = StudySettings(**plain)
-    _numbers(settings)
+    name = settings.study_name
+    if name is not None and not (isinstance(name, str) and re.fullmatch(r"[^\s./\\][^/\\\0]{0,199}", name)):
+        raise ExpError(
+            f"hydra.sweeper.study_name={name!r} names a folder in multirun/: 1 to 200 characters, no / or \\, no dot "
+            "or space in front"
+        )
+    _check_numbers(settings)
     if settings.objective_from not in ("best", "last"):
         raise ExpError(f"hydra.sweeper.objective_from={settings.objective_from}: best or last")
     if settings.seeds_reduce not in REDUCTIONS:
@@ -86,7 +93,7 @@ def read_settings(given: Mapping[str, Any]) -> StudySettings:
     return settings
 
 
-def _numbers(settings: StudySettings) -> None:
+def _check_numbers(settings: StudySettings) -> None:
     if settings.n_trials is None and not settings.is_grid:
         raise ExpError("hydra.sweeper.n_trials=null means all cells, which only hydra/sweeper/sampler=grid has")
     least = {"n_trials": 1, "n_jobs": 0, "retries": 0, "beat_every": 0.1, "stale_after": 0.5, "bound_errors": 0}

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, distribution_to_json
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution, distribution_to_json
 
+from exp.compat.hydra_optuna_sweeper import grid_values, parsed
+from exp.config.grammar import null_choice
 from exp.errors import ExpError, nearest
-from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl, create_params_from_overrides
 
 if TYPE_CHECKING:
     import optuna
@@ -62,7 +63,7 @@ class Space:
         return chosen
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
-        return self.assign(lambda param: trial._suggest(param.name, param.distribution))
+        return self.assign(lambda param: _suggested(trial, param))
 
     def swept(self, chosen: Mapping[str, Any]) -> dict[str, str]:
         """Config keys and the text of their values."""
@@ -92,14 +93,14 @@ class Space:
         values: dict[str, Sequence[Any]] = {}
         for param in self.params:
             try:
-                values[param.name] = OptunaSweeperImpl._to_grid_sampler_choices(param.distribution)
+                values[param.name] = grid_values(param.distribution)
             except ValueError:
                 raise ExpError(
                     f"{param.name} is an interval, and sampler=grid needs single values: use choice(...) or range(...)"
                 ) from None
         return values
 
-    def guess(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def enqueued_params(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """An enqueued first guess, by config keys, as Optuna's parameters. Raises ExpError for one outside."""
         text = {key: "null" if value is None else str(value) for key, value in values.items()}
         guessed: dict[str, Any] = {}
@@ -107,7 +108,7 @@ class Space:
         for param in self.params:
             if not set(param.keys) <= set(text):
                 continue
-            guessed[param.name] = _inside(param, {key: text[key] for key in param.keys})
+            guessed[param.name] = _enqueued_value(param, {key: text[key] for key in param.keys})
             used |= set(param.keys)
         if set(text) - used:
             wrong = sorted(set(text) - used)[0]
@@ -153,7 +154,15 @@ class Space:
             yield self.assign(lambda param: draw.choice(param.probes()))
 
 
-def _inside(param: Param, text: Mapping[str, str]) -> Any:
+def _suggested(trial: optuna.Trial, param: Param) -> Any:
+    known: Any = param.distribution
+    if isinstance(known, CategoricalDistribution):
+        return trial.suggest_categorical(param.name, known.choices)
+    suggest: Any = trial.suggest_int if isinstance(known, IntDistribution) else trial.suggest_float
+    return suggest(param.name, known.low, known.high, step=known.step, log=known.log)
+
+
+def _enqueued_value(param: Param, text: Mapping[str, str]) -> Any:
     where = ", ".join(f"{key}={value}" for key, value in text.items())
     if isinstance(param.distribution, CategoricalDistribution):
         for choice in param.distribution.choices:
@@ -194,21 +203,22 @@ def read_space(
             found.pop(name, None)
         deleted += removed
     params_list = [Param(name, (name,), dist, conds) for name, (dist, conds) in found.items()]
-    params_list = _linked(params_list, link or [])
+    params_list = _join_linked(params_list, link or [])
     by_command = {text.partition("=")[0] for text in arguments}
     for param in _conditional(when or {}, ()):
         if param.keys[0] not in by_command:  # the command line wins over a condition too
             params_list.append(param)
     _check_conditions(params_list, {**known, **fixed})
-    return Space(tuple(_distinct(params_list)), fixed, tuple(deleted), known)
+    return Space(tuple(_with_unique_names(params_list)), fixed, tuple(deleted), known)
 
 
 def _read(text: str) -> tuple[dict[str, BaseDistribution], dict[str, Any], list[str]]:
+    text = null_choice(text)
     key, _, value = text.partition("=")
     if value.replace(" ", "") in ("choice()", "choice", "range()", "interval()"):
         raise ExpError(f"{key}={value} holds nothing to choose from: write e.g. {key}=choice(1,2)")
     try:
-        return create_params_from_overrides([text])
+        return parsed([text])
     except Exception as error:  # Hydra's grammar, Optuna's ranges: each has its own exceptions
         lines = [
             line for line in str(error).splitlines() if not line.startswith(("Error when parsing index", "See http"))
@@ -264,7 +274,7 @@ def _check_conditions(params: Sequence[Param], known: Mapping[str, str]) -> None
             ahead.setdefault(key, []).append(param)
 
 
-def _linked(params: list[Param], link: Sequence[Sequence[str]]) -> list[Param]:
+def _join_linked(params: list[Param], link: Sequence[Sequence[str]]) -> list[Param]:
     by_name = {param.name: param for param in params}
     for names in link:
         missing = [name for name in names if name not in by_name]
@@ -286,7 +296,7 @@ def _linked(params: list[Param], link: Sequence[Sequence[str]]) -> list[Param]:
     return params
 
 
-def _distinct(params: Sequence[Param]) -> Iterator[Param]:
+def _with_unique_names(params: Sequence[Param]) -> Iterator[Param]:
     """Optuna keeps one distribution a name, so the same key in two branches gets the branch into its name."""
     for param in params:
         twins = [other for other in params if other.name == param.name]

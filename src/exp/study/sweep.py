@@ -1,16 +1,17 @@
-"""The coordinator of a study: makes or finds it, checks it, keeps workers running, shows and sums up.
+"""From a sweep's command to a running study: checks the command, makes or finds the study, starts the coordinator.
 
-It imports no torch, and it is not needed: workers take trials by themselves, and the same command started a second
-time, here or elsewhere, joins them.
+Nothing here imports torch. Workers claim trials by themselves, so the same command can be started a second time, here
+or on another machine, and joins the study.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import shlex
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,44 +19,53 @@ import optuna
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from exp.config.grammar import literal, quoted
 from exp.errors import ExpError
+from exp.run.files import create_once
+from exp.run.secrets import redacted
 from exp.study import frozen_config, identity
-from exp.study.check_points import check_ahead, group_names
-from exp.study.direction import check_known, directions, wanted
+from exp.study.check_configs import check_configs, group_names
+from exp.study.coordinator import run_study
+from exp.study.direction import check_objectives, directions, objective_names
 from exp.study.objective import Objective, read_constraints
+from exp.study.plan import StudyPlan
 from exp.study.samplers import make_pruner, make_sampler
 from exp.study.settings import StudySettings, read_settings
 from exp.study.space import Space, read_space
-from exp.study.worker import StudyPlan, TrialWorker, open_board
-from exp.work.board import commit_now
-from exp.work.coordinator import tend
-from exp.work.launched import Launched
-from exp.work.local import cores
-from exp.work.storage import ClaimLock, explained, open_storage, quiet
+from exp.study.worker import TrialWorker, open_queue
+from exp.work.launcher_workers import LauncherWorkers
+from exp.work.local_workers import cpu_count
+from exp.work.storage import ClaimLock, open_storage, opening_errors, quiet_optuna
+from exp.work.storage_file import check_storage
+from exp.work.trial_queue import TrialQueue, code_commit
 
 
 def run(
     given: Mapping[str, Any], context: HydraContext, task: TaskFunction, config: DictConfig, arguments: list[str]
 ) -> Any:
     settings = read_settings(given)
-    _try_parts(settings, config)
+    _check_sampler_and_pruner(settings, config)
     space, plain = _space(settings, config, arguments)
     objective = _objective(settings, plain)
     name = settings.study_name or identity.derive_name(config, plain, space, objective)
     folder = _folder(config, name)
     total = _total(settings, space)
-    started = _Start(settings, config, context, space, objective, name, folder, total, arguments)
-    with quiet():
+    started = StudyPreparation(settings, config, context, space, objective, name, folder, total, arguments, plain)
+    with quiet_optuna():
         plan, worker = started.prepare(task)
-        _warn(settings, plan)
-        board = open_board(plan)
-        launched = None if _local(config) else partial(Launched, config, context, worker)
-        crew = launched and (lambda board, say: launched(board, settings.n_jobs, say))
-        return tend(board, plan, settings, worker, crew, identity.command_words(arguments))
+        _print_header(settings, plan)
+        queue = open_queue(plan)
+
+        def by_launcher(queue: TrialQueue, say: Callable[[str], None]) -> LauncherWorkers:
+            fixed = [f"{key}={value}" for key, value in space.fixed.items()]
+            return LauncherWorkers(config, context, worker.named, fixed, plan.beat_every, queue, settings.n_jobs, say)
+
+        make = None if _runs_here(config) else by_launcher
+        return run_study(queue, plan, settings, worker, make, identity.program_command(arguments))
 
 
-class _Start:
-    """The steps from a checked command to a study that exists; each raises ExpError before the next begins."""
+class StudyPreparation:
+    """The steps from a checked command to an existing study. Each step may raise ExpError."""
 
     def __init__(
         self,
@@ -68,29 +78,28 @@ class _Start:
         folder: Path,
         total: int,
         arguments: Sequence[str],
+        plain: Mapping[str, Any],
     ) -> None:
         self.settings, self.config, self.context = settings, config, context
         self.space, self.objective = space, objective
         self.name, self.folder, self.total, self.arguments = name, folder, total, arguments
+        self.plain = plain
 
     def prepare(self, task: TaskFunction) -> tuple[StudyPlan, TrialWorker]:
         loader = self.context.config_loader
-        check_ahead(loader, self.config, self.space, group_names(loader, self.config))
+        check_configs(loader, self.config, self.space, group_names(loader, self.config), getattr(task, "check", None))
         if not self.space.params and not self.settings.custom_search_space:
             raise ExpError("there is nothing to search: give hydra.sweeper.params, or ranges on the command line")
-        guesses = [self.space.guess(guess) for guess in self.settings.enqueue or ()]
+        guesses = [self.space.enqueued_params(guess) for guess in self.settings.enqueue or ()]
         if len(guesses) > self.total:
             raise ExpError(f"enqueue holds {len(guesses)} guesses, and n_trials={self.total} runs fewer")
-        _make_folder(self.folder)
+        check_storage(self.settings.storage, self.folder)
+        _make_folder(self.folder, self.name)
         study = self._study(guesses)
         files = frozen_config.restore(study)
         assert files is not None
         frozen = frozen_config.frozen_loader(loader, files, self.folder / "config")
-        context = HydraContext(
-            config_loader=frozen,
-            callbacks=self.context.callbacks,
-            execution_whitelist=self.context.execution_whitelist,
-        )
+        context = replace(self.context, config_loader=frozen)
         plan = self._plan()
         return plan, TrialWorker(plan, self.config, context, task, "main")
 
@@ -121,7 +130,7 @@ class _Start:
     def _study(self, guesses: Sequence[Mapping[str, Any]]) -> optuna.Study:
         """The study of that name, made if it does not exist. Under the lock, so that two starts make one."""
         storage_of = self.settings.storage
-        with explained(storage_of, self.folder):
+        with opening_errors(storage_of, self.folder):
             storage = open_storage(storage_of, self.folder)
             with ClaimLock(storage_of, self.folder, self.name):
                 study = optuna.create_study(
@@ -132,13 +141,13 @@ class _Start:
                 )
                 files = frozen_config.read_files(self.context.config_loader)
                 if frozen_config.restore(study) is not None:
-                    identity.check_same(study, self.space, self.objective, self.settings)
+                    identity.check_same(study, self.space, self.objective, self.settings, self.plain)
                     identity.warn_changes(study, files)
                     return study
                 # Ours to describe, or one whose maker died half way.
-                for key, value in identity.describe(self.space, self.objective, self.settings).items():
+                for key, value in identity.describe(self.space, self.objective, self.settings, self.plain).items():
                     study.set_user_attr(key, value)
-                study.set_user_attr("commit", commit_now())
+                study.set_user_attr("commit", code_commit())
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                     if self.objective.names:  # what the dashboard calls the values
@@ -149,8 +158,8 @@ class _Start:
                 return study
 
 
-def _try_parts(settings: StudySettings, config: DictConfig) -> None:
-    """Makes pruner and sampler once, so that what they refuse is said before the first trial."""
+def _check_sampler_and_pruner(settings: StudySettings, config: DictConfig) -> None:
+    """Makes pruner and sampler once, so that a value they refuse is reported before the first trial."""
     if settings.seeds and "seed" not in config:
         raise ExpError("hydra.sweeper.seeds: this config has no key seed")
     makers: dict[str, Callable[[], Any]] = {"pruner": lambda: make_pruner(settings.pruner)}
@@ -172,8 +181,8 @@ def _space(settings: StudySettings, config: DictConfig, arguments: Sequence[str]
 
 
 def _objective(settings: StudySettings, plain: Mapping[str, Any]) -> Objective:
-    names = wanted(settings.objective, plain)
-    check_known(names, plain)
+    names = objective_names(settings.objective, plain)
+    check_objectives(names, plain)
     ways = directions(settings.direction, names, plain)
     if settings.prunes and len(ways) > 1:
         raise ExpError(
@@ -208,30 +217,55 @@ def _folder(config: DictConfig, name: str) -> Path:
     folder = Path(str(config.hydra.sweep.dir)) if given else Path("multirun") / name
     folder = folder.absolute()
     with read_write(config.hydra), open_dict(config.hydra):
-        config.hydra.sweep.dir = str(folder)
-        config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{folder}'")
+        config.hydra.sweep.dir = literal(folder)
+        config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(folder)}")
     return folder
 
 
-def _make_folder(folder: Path) -> None:
+def _make_folder(folder: Path, name: str) -> None:
+    """One folder, one study: study.json says which.
+
+    Raises ExpError for a folder of another study or of something else, and for one that cannot be written.
+    """
+    mark = folder / "study.json"
     try:
-        (folder / "workers").mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not mark.exists():
+            if strange := sorted(
+                path.name for path in folder.iterdir() if not path.name.startswith((".", "journal.log"))
+            ):
+                raise ExpError(
+                    f"{folder} exists and is no study's folder (it holds {strange[0]} and no {mark.name}); choose "
+                    "another with hydra.sweep.dir=..."
+                )
+            create_once(mark, json.dumps({"study_name": name}) + "\n")
+        held = json.loads(mark.read_text(encoding="utf-8")).get("study_name")
+        if held != name:
+            raise ExpError(
+                f"{folder} holds the study {held}, and this search is another one ({name}): choose another folder "
+                f"with hydra.sweep.dir=..., or leave it out"
+            )
+        (folder / "workers").mkdir(exist_ok=True)
         (folder / "workers" / ".probe").write_text("")
         (folder / "workers" / ".probe").unlink()
+    except ExpError:
+        raise
+    except (ValueError, AttributeError):
+        raise ExpError(f"{mark} is damaged; choose another folder with hydra.sweep.dir=...") from None
     except OSError as error:
         raise ExpError(
             f"cannot write the sweep's folder {folder}: {error.strerror}; choose another with hydra.sweep.dir=..."
         ) from None
 
 
-def _local(config: DictConfig) -> bool:
+def _runs_here(config: DictConfig) -> bool:
     return config.hydra.runtime.choices.get("hydra/launcher") == "basic"
 
 
-def _warn(settings: StudySettings, plan: StudyPlan) -> None:
-    if settings.n_jobs > cores():
-        print(f"warning: n_jobs={settings.n_jobs} workers share {cores()} cores; they will slow each other down")
+def _print_header(settings: StudySettings, plan: StudyPlan) -> None:
+    if settings.n_jobs > cpu_count():
+        print(f"warning: n_jobs={settings.n_jobs} workers share {cpu_count()} cores; they will slow each other down")
     print(f"study {plan.study_name}: {plan.n_trials} trials in {plan.folder}")
-    shown = plan.storage or f"journal://{plan.folder / 'journal.log'}"
-    dashboard = plan.storage or plan.folder / "journal.log"
+    shown = redacted(plan.storage) or f"journal://{plan.folder / 'journal.log'}"
+    dashboard = redacted(plan.storage) or plan.folder / "journal.log"
     print(f"  storage {shown}; look at it with: optuna-dashboard {shlex.quote(str(dashboard))}", flush=True)

@@ -8,8 +8,9 @@ from typing import Any
 from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial
 
-from exp.study.live_table import best_of, state_word
-from exp.study.worker import StudyPlan, TrialWorker
+from exp.study.plan import StudyPlan
+from exp.study.progress import best_of, state_name
+from exp.study.worker import TrialWorker
 
 
 def summarize(plan: StudyPlan, worker: TrialWorker, trials: Sequence[FrozenTrial]) -> None:
@@ -26,26 +27,27 @@ def summarize(plan: StudyPlan, worker: TrialWorker, trials: Sequence[FrozenTrial
 def _write(plan: StudyPlan, settings: dict[str, Any], trials: Sequence[FrozenTrial]) -> None:
     import wandb
 
-    from exp.tracker.wandb import Wandb
+    from exp.tracker.wandb import Wandb, hidden_arguments
 
     tracker = Wandb(**{key: value for key, value in settings.items() if not key.startswith("_")})
-    mode, _ = tracker._mode()  # offline without a key, as the trials' runs were
+    mode, _ = tracker.effective_mode()  # offline without a key, as the trials' runs were
     if mode == "disabled":
         return
-    run = wandb.init(
-        project=settings["project"],
-        entity=settings["entity"],
-        mode=mode,
-        dir=str(plan.folder),
-        group=plan.study_name,
-        name=f"{plan.study_name} summary",
-        job_type="study",
-        reinit="finish_previous",
-        settings=wandb.Settings(silent=True),
-    )
+    with hidden_arguments():
+        run = wandb.init(
+            project=settings["project"],
+            entity=settings["entity"],
+            mode=mode,
+            dir=str(plan.folder),
+            group=plan.study_name,
+            name=f"{plan.study_name} summary",
+            job_type="study",
+            reinit="finish_previous",
+            settings=wandb.Settings(silent=True, console="off"),  # the console says the storage
+        )
     names = sorted({name for trial in trials for name in trial.params})
     rows: list[list[Any]] = [
-        [trial.number, state_word(trial), *(trial.values or [None])[:1], *(str(trial.params.get(n, "")) for n in names)]
+        [trial.number, state_name(trial), *(trial.values or [None])[:1], *(str(trial.params.get(n, "")) for n in names)]
         for trial in trials
     ]
     run.log({"trials": wandb.Table(columns=["trial", "state", "value", *names], data=rows)})

@@ -1,4 +1,4 @@
-"""A worker: takes a trial, composes its config, runs it, tells the result, until the total is reached.
+"""A worker claims a trial, composes its config, runs it and tells the result, until the study has its total.
 
 It is a task function: any Hydra launcher can run it (SLURM, Ray, joblib), and so can a process of our own.
 """
@@ -13,87 +13,73 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import optuna
-from hydra.core.utils import JobReturn, JobStatus, run_job
+from hydra.core.utils import JobReturn, run_job
 from hydra.types import HydraContext, TaskFunction
 from hydra.utils import instantiate
 from omegaconf import DictConfig, open_dict
 from optuna.trial import FrozenTrial, TrialState
 
+from exp.compat.hydra import returned
+from exp.compat.optuna import trial_id
+from exp.loop import trial as current_trial
+from exp.run.files import NoRoom, no_room
 from exp.run.result import read_result
-from exp.study import trial as current_trial
-from exp.study.failures import SAME, failing
+from exp.study.failures import SAME_FAILURES, reason_to_stop
 from exp.study.live_trial import LiveTrial
-from exp.study.objective import Objective
+from exp.study.plan import StudyPlan
 from exp.study.samplers import make_pruner, make_sampler
-from exp.study.space import Space
-from exp.work.board import INTERRUPTED as INTERRUPTED_ATTR
-from exp.work.board import Board, Heart, commit_now
-from exp.work.storage import ClaimLock, open_storage, patiently, quiet
+from exp.work.storage import ClaimLock, open_storage, quiet_optuna, retrying
+from exp.work.trial_queue import INTERRUPTED as INTERRUPTED_ATTR
+from exp.work.trial_queue import Heartbeat, TrialQueue, code_commit, stop_key
 
-PATIENCE = 300.0  # seconds that a storage may be away before a worker gives up
+RETRY_SECONDS = 300.0  # seconds without an answer of the storage until a worker gives up
 INTERRUPTED = 75  # the code that a run exits with when a signal asked it to end
-
-
-@dataclass(frozen=True)
-class StudyPlan:
-    """Everything about a study that its workers need, in plain values."""
-
-    study_name: str
-    storage: str | None
-    folder: Path  # the sweep's
-    n_trials: int
-    retries: int
-    beat_every: float  # seconds
-    stale_after: float  # seconds
-    max_failure_rate: float  # share of n_trials
-    sampler: Mapping[str, Any]
-    pruner: Mapping[str, Any]
-    seeds: tuple[int, ...]
-    space: Space
-    custom: str | None  # dotted path of a function of (config, trial) that suggests more
-    objective: Objective
-    extra: Mapping[str, str]  # overrides of every trial where its config has the key
 
 
 @dataclass
 class TrialWorker:
-    """Callable as Hydra's task function; the config that it gets as such is not used."""
+    """A task function of Hydra, so that launchers can run it. It ignores the config that a launcher passes."""
 
     plan: StudyPlan
     master: DictConfig
     context: HydraContext
     task: TaskFunction
     name: str
-    leash: str | None = None  # the coordinator that launched it, elsewhere; it says in the storage when to stop
+    coordinator: str | None = None  # that launched it on another machine; it says in the storage when to stop
+
+    def named(self, name: str, coordinator: str) -> TrialWorker:
+        return replace(self, name=name, coordinator=coordinator)
 
     def __call__(self, cfg: Any = None) -> int:
         """The number of trials that it ran."""
         plan = self.plan
         _take_own_gpu()
         name = f"{self.name}-{platform.node()}-{os.getpid()}"
-        commit = commit_now()
-        with quiet(), Heart(plan.storage, plan.folder, plan.study_name, name, plan.beat_every):
-            board = open_board(plan)
+        commit = code_commit()
+        with quiet_optuna(), Heartbeat(plan.storage, plan.folder, plan.study_name, name, plan.beat_every):
+            queue = open_queue(plan)
             errors: list[str | None] = []
-            while not self._told_to_stop(board) and failing(board.trials(), plan) is None:
-                mine = board.claim(name, commit=commit, sweep=str(plan.folder))
-                if mine is None:
+            while not self._should_stop(queue) and reason_to_stop(queue.trials(), plan) is None:
+                claimed = queue.claim(name, commit=commit, sweep=str(plan.folder))
+                if claimed is None:
                     break
-                errors.append(self._run(board, mine, name))
-                if len(errors) == SAME and errors[0] is not None and len(set(errors)) == 1:
+                errors.append(self._run_trial(queue, claimed, name))
+                if len(errors) == SAME_FAILURES and errors[0] is not None and len(set(errors)) == 1:
                     break  # the coordinator decides whether another worker is to try
         return len(errors)
 
-    def _told_to_stop(self, board: Board) -> bool:
-        """A coordinator beside us holds the other end of standard input, and closes it to stop us, or by dying."""
-        if self.leash is not None and stop_key(self.leash) in board.patiently(lambda: board.study.user_attrs):
+    def _should_stop(self, queue: TrialQueue) -> bool:
+        """A local coordinator holds the other end of our standard input. It closes it to stop us, or when it dies."""
+        if self.coordinator is not None and stop_key(self.coordinator) in queue.retrying(
+            lambda: queue.study.user_attrs
+        ):
             return True
-        if os.environ.get("EXP_STUDY_LEASH") != "stdin":
+        if os.environ.get("EXP_STUDY_COORDINATOR") != "stdin":
             return False
         ready, _, _ = select.select([sys.stdin], [], [], 0)
         return bool(ready) and not os.read(sys.stdin.fileno(), 1)
@@ -101,56 +87,60 @@ class TrialWorker:
     def _metrics(self, number: int) -> Path:
         return self.plan.folder / str(number) / "metrics.jsonl"
 
-    def _run(self, board: Board, mine: FrozenTrial, name: str) -> str | None:
+    def _run_trial(self, queue: TrialQueue, claimed: FrozenTrial, name: str) -> str | None:
         """Why the trial failed; None where it did not."""
-        plan, study, number = self.plan, board.study, mine.number
+        plan, study, number = self.plan, queue.study, claimed.number
         study.sampler = make_sampler(plan.sampler, plan.study_name, number, plan.space)
-        trial = board.patiently(lambda: optuna.Trial(study, mine._trial_id))
+        trial = queue.retrying(lambda: optuna.Trial(study, trial_id(claimed)))
         attrs: dict[str, Any] = {}
         try:
-            chosen = board.patiently(lambda: plan.space.suggest(trial))
-            overrides = [*plan.space.overrides(chosen), *self._suggest_more(trial, chosen)]
-            values, pruned, task_seconds = self._evaluate(board, trial, overrides)
+            chosen = queue.retrying(lambda: plan.space.suggest(trial))
+            overrides = [*plan.space.overrides(chosen), *self._suggest_custom(trial, chosen)]
+            values, pruned, task_seconds = self._evaluate(queue, trial, overrides)
             attrs["task_seconds"] = round(task_seconds, 3)
             state = TrialState.PRUNED if pruned else TrialState.COMPLETE
         except SystemExit as error:
             if error.code == INTERRUPTED:
-                board.put_back(mine._trial_id, name)
+                queue.put_back(claimed, name)
                 print(f"trial {number} was interrupted and has saved; it waits to be gone on with", flush=True)
                 raise
             values, state = None, TrialState.FAIL
             attrs["error"] = f"SystemExit: {error.code}"
         except Exception as error:
+            if no_room(error):  # no fault of the trial's: it keeps its slot for when there is room
+                print(f"trial {number} waits to be run again: {error}", flush=True)
+                queue.put_back(claimed, name)
+                raise NoRoom(str(error)) from error
             traceback.print_exc()
             values, state = None, TrialState.FAIL
             attrs["error"] = f"{type(error).__name__}: {error}"[:500]
             _free_memory()
         if values is not None and state == TrialState.PRUNED:
             values = None  # Optuna takes the last report
-        if not board.tell(trial, name, state, values, **attrs):
+        if not queue.tell(trial, name, state, values, **attrs):
             print(f"trial {number} was given to another worker meanwhile; its result here is dropped", flush=True)
         return attrs.get("error")
 
     def _evaluate(
-        self, board: Board, trial: optuna.Trial, overrides: list[str]
+        self, queue: TrialQueue, trial: optuna.Trial, overrides: list[str]
     ) -> tuple[list[float] | None, bool, float]:
         """Objective values, whether the trial was pruned, and the seconds inside the task."""
         plan = self.plan
         if not plan.seeds:
-            live = LiveTrial(trial, board.patiently, len(plan.objective.directions) == 1, self._metrics(trial.number))
-            job, seconds = self._job(overrides, trial.number, None, live)
+            live = LiveTrial(trial, queue.retrying, len(plan.objective.directions) == 1, self._metrics(trial.number))
+            job, seconds = self._run_job(overrides, trial.number, None, live)
             folder = Path(job.hydra_cfg.hydra.runtime.output_dir)  # type: ignore[union-attr]
-            self._constrain(board, trial, [folder], live.pruned)
+            self._record_constraints(queue, trial, [folder], live.pruned)
             return (None if live.pruned else plan.objective.values(folder, job.return_value)), live.pruned, seconds
         rows: list[list[float]] = []
         folders, total = [], 0.0
         for index, seed in enumerate(plan.seeds):
             done = plan.folder / str(trial.number) / f"seed_{seed}"
             returned = None
-            # An interrupted trial goes on after the seeds that it had finished.
+            # An interrupted trial skips the seeds that it has finished.
             finished = INTERRUPTED_ATTR in trial.user_attrs and read_result(done / "result.json") is not None
             if not (finished and plan.objective.names):
-                job, seconds = self._job([*overrides, f"seed={seed}"], trial.number, seed, current_trial.NoTrial())
+                job, seconds = self._run_job([*overrides, f"seed={seed}"], trial.number, seed, current_trial.NoTrial())
                 total += seconds
                 done = Path(job.hydra_cfg.hydra.runtime.output_dir)  # type: ignore[union-attr]
                 returned = job.return_value
@@ -158,20 +148,20 @@ class TrialWorker:
             rows.append(plan.objective.values(done, returned))
             if len(plan.objective.directions) == 1:
                 value = rows[-1][0]
-                board.patiently(lambda value=value, index=index: trial.report(value, index))  # type: ignore[misc]
-                if index + 1 < len(plan.seeds) and board.patiently(trial.should_prune):
+                queue.retrying(lambda value=value, index=index: trial.report(value, index))  # type: ignore[misc]
+                if index + 1 < len(plan.seeds) and queue.retrying(trial.should_prune):
                     return None, True, total
-        self._constrain(board, trial, folders, False)
-        board.patiently(lambda: trial.set_user_attr("values_by_seed", rows))
+        self._record_constraints(queue, trial, folders, False)
+        queue.retrying(lambda: trial.set_user_attr("values_by_seed", rows))
         return plan.objective.over_seeds(rows), False, total
 
-    def _constrain(self, board: Board, trial: optuna.Trial, folders: list[Path], pruned: bool) -> None:
+    def _record_constraints(self, queue: TrialQueue, trial: optuna.Trial, folders: list[Path], pruned: bool) -> None:
         if pruned and not all((folder / "result.json").exists() for folder in folders):
             return
         for key, off in self.plan.objective.violations(folders).items():
-            board.patiently(lambda key=key, off=off: trial.set_constraint(key, off))  # type: ignore[misc]
+            queue.retrying(lambda key=key, off=off: trial.set_constraint(key, off))  # type: ignore[misc]
 
-    def _suggest_more(self, trial: optuna.Trial, chosen: Mapping[str, Any]) -> list[str]:
+    def _suggest_custom(self, trial: optuna.Trial, chosen: Mapping[str, Any]) -> list[str]:
         """By the user's own function, as hydra-optuna-sweeper calls it: fixed overrides are the trial's user_attrs."""
         if self.plan.custom is None:
             return []
@@ -182,7 +172,7 @@ class TrialWorker:
         extend(self.master, trial)
         return [f"{key}={value}" for key, value in trial.params.items() if key not in chosen]
 
-    def _job(self, overrides: list[str], number: int, seed: int | None, live: Any) -> tuple[JobReturn, float]:
+    def _run_job(self, overrides: list[str], number: int, seed: int | None, live: Any) -> tuple[JobReturn, float]:
         if seed is not None:
             overrides = [*overrides, f"hydra.sweep.subdir={number}/seed_{seed}"]
         config = self.context.config_loader.load_sweep_config(
@@ -191,6 +181,8 @@ class TrialWorker:
         with open_dict(config.hydra.job):
             config.hydra.job.id = f"{self.plan.study_name}-{number}"
             config.hydra.job.num = number
+        if (check := getattr(self.task, "check", None)) is not None:
+            check(config)  # it was composed from the study's files, which others can write
         seconds = 0.0
 
         def timed(cfg: DictConfig) -> Any:
@@ -213,8 +205,7 @@ class TrialWorker:
         finally:
             current_trial.current.reset(token)
             current_trial.study.reset(study)
-        if job.status != JobStatus.COMPLETED:
-            raise job._return_value
+        returned(job)
         return job, seconds
 
 
@@ -229,35 +220,31 @@ def extra_overrides(extra: Mapping[str, str], master: DictConfig, number: int) -
     ]
 
 
-def open_board(plan: StudyPlan) -> Board:
-    storage = patiently(lambda: open_storage(plan.storage, plan.folder), PATIENCE)
-    study = patiently(
+def open_queue(plan: StudyPlan) -> TrialQueue:
+    storage = retrying(lambda: open_storage(plan.storage, plan.folder), RETRY_SECONDS)
+    study = retrying(
         lambda: optuna.load_study(
-            study_name=plan.study_name, storage=storage, pruner=make_pruner(plan.pruner), sampler=_placeholder()
+            study_name=plan.study_name, storage=storage, pruner=make_pruner(plan.pruner), sampler=_unused_sampler()
         ),
-        PATIENCE,
+        RETRY_SECONDS,
     )
     lock = ClaimLock(plan.storage, plan.folder, plan.study_name)
-    return Board(study, lock, plan.n_trials, plan.retries, plan.stale_after, PATIENCE)
+    return TrialQueue(study, lock, plan.n_trials, plan.retries, plan.stale_after, RETRY_SECONDS)
 
 
-def _placeholder() -> optuna.samplers.BaseSampler:
+def _unused_sampler() -> optuna.samplers.BaseSampler:
     return optuna.samplers.RandomSampler()  # each trial gets a sampler of its own
 
 
-def stop_key(leash: str) -> str:
-    return f"stop {leash}"
-
-
 def _take_own_gpu() -> None:
-    """One of the node's GPUs, where SLURM starts several workers on a node and shows all of them to each."""
-    mine, seen = os.environ.get("SLURM_LOCALID"), os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    if mine is not None and len(seen) > 1:
-        os.environ["CUDA_VISIBLE_DEVICES"] = seen[int(mine) % len(seen)]
+    """Takes one of the node's GPUs, where SLURM starts several workers on a node and shows every GPU to each."""
+    local_rank, seen = os.environ.get("SLURM_LOCALID"), os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    if local_rank is not None and len(seen) > 1:
+        os.environ["CUDA_VISIBLE_DEVICES"] = seen[int(local_rank) % len(seen)]
 
 
 def _free_memory() -> None:
-    """So that one trial's out-of-memory does not become the next one's."""
+    """Frees memory after a failed trial; else the next trial may run out of memory too."""
     gc.collect()
     if "torch" in sys.modules:
         import torch

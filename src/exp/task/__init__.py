@@ -51,7 +51,7 @@ def metrics_of(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _option(config: Mapping[str, Any], group: str) -> Any:
-    from exp.config.trust import resolve
+    from exp.options.trust import resolve
 
     node = {key: value for key, value in config[group].items() if not key.startswith("_")}
     return resolve(config[group]["_target_"], group)(**node)

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from exp.data.examples import Examples, TaskData
 from exp.errors import ExpError
-from exp.task.base import Examples, TaskData
 
 if TYPE_CHECKING:
     from exp.data.base import RawData

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exp.data.collate import IGNORED
-from exp.data.features import Made, Ragged
+from exp.data.features import EncodedRows, Ragged
 
 Ids = NDArray[np.int32]
 
@@ -108,7 +108,7 @@ def packed(sequences: Sequence[TokenSequence], block_size: int) -> list[Row]:
     return [_packed_row(row) for row in rows]
 
 
-def made(rows: Sequence[Row], labelled: bool) -> Made:
+def made(rows: Sequence[Row], labelled: bool) -> EncodedRows:
     """`labelled` False leaves the labels out: nothing is measured, texts are only continued."""
     fields = {"input_ids": Ragged.of([row.ids for row in rows], np.int32)}
     if labelled:
@@ -120,7 +120,7 @@ def made(rows: Sequence[Row], labelled: bool) -> Made:
         for name in ("of", "end", "words", "bytes")
     }
     first = [row.of[0] if row.of else 0 for row in rows]
-    return Made(fields, kept, np.asarray(first, np.int64))
+    return EncodedRows(fields, kept, np.asarray(first, np.int64))
 
 
 def sums(values: Any, ends: NDArray[np.int32]) -> NDArray[np.float64]:

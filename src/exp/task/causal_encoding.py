@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from exp.data.collate import IGNORED
-from exp.data.features import Made, Ragged
+from exp.data.features import EncodedRows, Ragged
 from exp.errors import ExpError
 from exp.task import blocks, chat_template
 from exp.task.blocks import TokenSequence
@@ -36,7 +36,7 @@ class Encoding:
         names = ("block_size", "packing", "between", "truncation", "samples")
         return {name: getattr(self, name) for name in names}
 
-    def documents(self, texts: Sequence[str], labelled: bool) -> Made:
+    def documents(self, texts: Sequence[str], labelled: bool) -> EncodedRows:
         """All texts in blocks, or each kept apart. Without `labelled` each is a row, to be gone on with."""
         begin = [self._context()]
         after = between_text(self.between)
@@ -57,7 +57,7 @@ class Encoding:
             return self._made(blocks.packed(sequences, self.block_size), prompts, True)
         return self._made(blocks.concatenated(sequences, self.block_size, begin, overlap=1), prompts, True)
 
-    def chats(self, chats: Sequence[Chat], ids: Sequence[int | str], labelled: bool) -> Made:
+    def chats(self, chats: Sequence[Chat], ids: Sequence[int | str], labelled: bool) -> EncodedRows:
         """A row each, or several packed. Rows without an answer left teach nothing and are left out, said with their
         number."""
         sequences: list[TokenSequence] = []
@@ -109,12 +109,12 @@ class Encoding:
         sizes = (len(said.split()), len(said.encode()))  # of what is left; the whole would make the text look easier
         return TokenSequence(example, np.asarray(ids, np.int32), np.asarray(labels, np.int32), *sizes)
 
-    def _made(self, rows: list[blocks.Row], prompts: Sequence[list[int]], labelled: bool) -> Made:
+    def _made(self, rows: list[blocks.Row], prompts: Sequence[list[int]], labelled: bool) -> EncodedRows:
         """The prompt of example k comes with row k, whatever that row holds; fewer rows show fewer prompts."""
         made = blocks.made(rows, labelled)
         held = [np.asarray(prompts[row] if row < len(prompts) else [], np.int32) for row in range(len(rows))]
         owner = [np.asarray([row] if row < len(prompts) else [], np.int32) for row in range(len(rows))]
-        return Made(
+        return EncodedRows(
             made.fields,
             {**made.kept, "prompt": Ragged.of(held, np.int32), "prompt_of": Ragged.of(owner, np.int32)},
             made.example,

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le
 
 from exp.data.collate import IGNORED, Collator
+from exp.data.examples import Examples, TaskData
 from exp.data.rows import Rows
 from exp.errors import ExpError
 from exp.metrics import names as metric_names
 from exp.task import chat_template, documents, tokens
 from exp.task.assemble import assemble, ids_of
-from exp.task.base import Answers, EvaluatedBatch, Examples, Generation, Head, TaskData
+from exp.task.base import Answers, EvaluatedBatch, Generation, Head
 from exp.task.chats import answers, chats_of, paired
 from exp.task.likelihood import LikelihoodReading, token_sums
 
@@ -139,7 +140,7 @@ class CausalLm:
 
     def encode(self, data: TaskData, processor: Any, cache_dir: Path) -> Encoded:
         """Raises ExpError for chats longer than a block, where `task.truncation` says so, naming split and row."""
-        from exp.data.features import Made, encode_splits
+        from exp.data.features import EncodedRows, encode_splits
         from exp.task.causal_encoding import Encoding
 
         tokens.longest(processor, data.max_length, pair=False)
@@ -163,7 +164,7 @@ class CausalLm:
             **tokens.tokenizer_key(processor),
         }
 
-        def make(split: Examples) -> Made:
+        def make(split: Examples) -> EncodedRows:
             (cells,) = split.inputs.values()
             if not chats:
                 return encoding.documents(cells, labelled=split.targets is not None)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from exp.data.examples import Examples, TaskData
 from exp.errors import ExpError
 from exp.task.assemble import assemble, ids_of
-from exp.task.base import Examples, TaskData
 
 if TYPE_CHECKING:
     from exp.data.base import RawData

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from exp.data.rows import Rows
+from exp.data.rows import Rows, listed, shortened
 from exp.errors import ExpError, nearest
 
 log = logging.getLogger("exp")
@@ -24,9 +24,11 @@ def class_names(rows: Rows, column: str) -> list[str]:
     """
     cells = rows.column(column)
     counts = Counter(_name(rows, column, row) for row in range(len(rows)))
+    if not counts:
+        raise ExpError(f"{rows.path}: no row has a label in column {column!r}")
     if len(counts) < 2:
         raise ExpError(
-            f"{rows.path}: every row has the label {next(iter(counts))!r} in column {column!r}; "
+            f"{rows.path}: every row has the label {shortened(next(iter(counts)))} in column {column!r}; "
             f"classification needs two classes or more"
         )
     fractions = [row for row, cell in enumerate(cells) if _is_fraction(cell)]
@@ -40,11 +42,16 @@ def class_names(rows: Rows, column: str) -> list[str]:
             f"{rows.path}: column {column!r} has {len(counts)} different labels in {len(rows)} rows; are "
             f"task.text_columns and task.label_column exchanged?"
         )
-    _warn_of_twins(counts, column)
+    warn_of_twins(counts, column)
+    return in_order(counts)
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Integers in their order, everything else alphabetically."""
     try:
-        return sorted(counts, key=int)
+        return sorted(names, key=int)
     except ValueError:
-        return sorted(counts)
+        return sorted(names)
 
 
 def check_names(names: Sequence[str | int] | None) -> None:
@@ -55,23 +62,35 @@ def check_names(names: Sequence[str | int] | None) -> None:
             raise ExpError(f"task.label_names=[{', '.join(texts)}]: give two different names or more")
 
 
-def class_indices(rows: Rows, column: str, names: Sequence[str], key: str | None = None) -> list[int]:
-    """Raises ExpError for a label that `names` lacks, naming it and its place. `key`: where the names were given."""
-    index = index_of(names)
+def class_indices(
+    rows: Rows, column: str, names: Sequence[str], by_index: bool = False, key: str | None = None
+) -> list[int]:
+    """Raises ExpError for a label that `names` lacks, naming it and its place.
+
+    Args:
+        rows: with the labels in `column`.
+        column: may be absent from the rows; that is an error too.
+        names: by index.
+        by_index: rows may hold indices in place of names.
+        key: the setting that gave the names, for the message.
+    """
+    index = index_of(names, by_index)
     indices = []
     for row in range(len(rows)):
         name = _name(rows, column, row)
         if name not in index:
-            why = "does not occur in training" if key is None else f"is not in {key}=[{', '.join(names)}]"
-            raise ExpError(f"{rows.where(row)}: label {name!r} in column {column!r} {why}{nearest(name, names)}")
+            why = "does not occur in training" if key is None else f"is not in {key}=[{listed(names)}]"
+            raise ExpError(
+                f"{rows.where(row)}: label {shortened(name)} in column {column!r} {why}{nearest(name, names)}"
+            )
         indices.append(index[name])
     return indices
 
 
-def index_of(names: Sequence[str]) -> dict[str, int]:
-    """Of each name; where no name is a number, rows may hold indices in place of names."""
+def index_of(names: Sequence[str], by_index: bool) -> dict[str, int]:
+    """Of each name. `by_index`: rows may hold indices in place of names, where no name is a number itself."""
     index = {name: number for number, name in enumerate(names)}
-    if not any(name.lstrip("-").isdigit() for name in names):
+    if by_index and not any(name.lstrip("-").isdigit() for name in names):
         index |= {str(number): number for number in range(len(names))}
     return index
 
@@ -85,7 +104,7 @@ def scores(rows: Rows, column: str) -> list[float]:
         except (TypeError, ValueError):
             value = math.nan
         if not math.isfinite(value):
-            raise ExpError(f"{rows.where(row)}: {cell!r} in column {column!r} is not a number")
+            raise ExpError(f"{rows.where(row)}: {shortened(cell)} in column {column!r} is not a number")
         values.append(value)
     return values
 
@@ -95,9 +114,9 @@ def without_unlabelled(rows: Rows, column: str, no_label: Sequence[str | int] | 
     if not no_label or column not in rows:
         return rows
     words = {str(value) for value in no_label}
-    kept = [row for row, cell in enumerate(rows.column(column)) if cell not in MISSING and str(cell) not in words]
+    kept = [row for row, cell in enumerate(rows.column(column)) if _text(cell) not in {None, *words}]
     if len(kept) < len(rows):
-        log.info("%s: %d rows have no label and are left out", rows.path, len(rows) - len(kept))
+        log.info("%s: left out %s without a label", rows.path, _counted(len(rows) - len(kept), "rows"))
     return rows.take(kept)
 
 
@@ -118,9 +137,19 @@ def _in(cell: Any, values: set[Any]) -> bool:
     return not isinstance(cell, list | dict) and (cell in values or cell == -1.0)
 
 
+def _text(cell: Any) -> str | None:
+    """The name that a label cell holds; None where it holds none."""
+    if cell is None or cell == "" or (isinstance(cell, float) and math.isnan(cell)):
+        return None
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))  # 1.0 is what a table with a gap makes of 1
+    return str(cell)
+
+
 def _name(rows: Rows, column: str, row: int) -> str:
     cell = rows.column(column)[row]
-    if cell is None or cell == "" or (isinstance(cell, float) and math.isnan(cell)):
+    name = _text(cell)
+    if name is None:
         raise ExpError(
             f"{rows.where(row)}: no label in column {column!r}; task.no_label=[...] leaves out rows whose label is one "
             f"of its values"
@@ -131,9 +160,20 @@ def _name(rows: Rows, column: str, row: int) -> str:
             f"{rows.where(row)}: the label in column {column!r} is {kind}; several labels a row are "
             f"task=multi_label task.labels_column={column}"
         )
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))  # 1.0 is what a table with a gap makes of 1
-    return str(cell)
+    return name
+
+
+def names_in(cell: list[Any], rows: Rows, column: str, row: int) -> list[str]:
+    """The names in a cell that is a list of them. Raises ExpError for what is no name."""
+    names = []
+    for place, one in enumerate(cell):
+        name = None if isinstance(one, list | dict) else _text(one)
+        if name is None:
+            raise ExpError(
+                f"{rows.where(row)}: entry {place + 1} of the list in column {column!r} is {shortened(one)}, no name"
+            )
+        names.append(name)
+    return names
 
 
 def _is_fraction(cell: Any) -> bool:
@@ -147,19 +187,24 @@ def _is_fraction(cell: Any) -> bool:
         return False
 
 
-def _warn_of_twins(counts: Counter[str], column: str) -> None:
+def warn_of_twins(counts: Counter[str], column: str, unit: str = "rows") -> None:
+    """Of labels that differ only in case or in spaces, and of one that may mean "no label"."""
     seen: dict[str, str] = {}
     for name in sorted(counts):
         plain = " ".join(name.split()).casefold().removesuffix(".0")
         if plain in seen:
             log.warning(
-                "labels %r (%d rows) and %r (%d rows) in column %r are different classes; one may be a slip",
-                *(seen[plain], counts[seen[plain]], name, counts[name], column),
+                "labels %r (%s) and %r (%s) in column %r are different classes; one may be a slip",
+                *(seen[plain], _counted(counts[seen[plain]], unit), name, _counted(counts[name], unit), column),
             )
         seen.setdefault(plain, name)
-    for name in counts:
+    for name in counts if unit == "rows" else ():
         if name.casefold() in ("nan", "null", "n/a"):
             log.warning(
-                "label %r (%d rows) in column %r is a class; task.no_label=[%s] would leave its rows out",
-                *(name, counts[name], column, name),
+                "label %r (%s) in column %r is a class; task.no_label=[%s] would leave its rows out",
+                *(name, _counted(counts[name], unit), column, name),
             )
+
+
+def _counted(count: int, unit: str) -> str:
+    return f"{count} {unit if count != 1 else unit.removesuffix('s')}"

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from exp.data.examples import Examples
 from exp.metrics import names as metric_names
-from exp.task.base import Answers, Examples, Floors, Untuned, named_inputs
+from exp.task.base import Answers, Floors, Untuned, named_inputs
 from exp.task.pictures import Picture
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from exp.data.features import Made, Ragged
+from exp.data.features import EncodedRows, Ragged
 from exp.task import blocks
 from exp.task.blocks import Row, TokenSequence
 from exp.task.masking import Masker
@@ -22,7 +22,7 @@ def masker_of(tokenizer: Any, probability: float, whole_words: bool) -> Masker:
     return Masker(probability, whole_words, tokenizer.mask_token_id, ordinary)
 
 
-def encoded_texts(tokenizer: Any, texts: Sequence[str], block_size: int, together: bool) -> Made:
+def encoded_texts(tokenizer: Any, texts: Sequence[str], block_size: int, together: bool) -> EncodedRows:
     """Rows of at most `block_size` tokens, special tokens included.
 
     `together`: texts run on in blocks, with a separator between two; else each is a row, or several where it is longer.
@@ -58,7 +58,7 @@ def encoded_texts(tokenizer: Any, texts: Sequence[str], block_size: int, togethe
     fields = dict(made.fields)
     if "token_type_ids" in tokenizer.model_input_names:
         fields["token_type_ids"] = Ragged.of([np.zeros(len(row.ids), np.int8) for row in framed], np.int8)
-    return Made(fields, kept, made.example)
+    return EncodedRows(fields, kept, made.example)
 
 
 def _tokenized(tokenizer: Any, texts: Sequence[str]) -> tuple[list[list[int]], list[list[int]]]:

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge, Gt, Lt
 
 from exp.data.collate import IGNORED, Collator
+from exp.data.examples import Examples, TaskData
 from exp.data.rows import Rows
 from exp.errors import ExpError
 from exp.metrics import names as metric_names
 from exp.task import documents, tokens
-from exp.task.base import Answers, EvaluatedBatch, Examples, Head, TaskData
+from exp.task.base import Answers, EvaluatedBatch, Head
 from exp.task.likelihood import LikelihoodReading, token_sums
 
 if TYPE_CHECKING:
     import torch
 
     from exp.data.base import RawData
-    from exp.data.features import Encoded, FeatureSet, Made
+    from exp.data.features import Encoded, EncodedRows, FeatureSet
 
 BLOCK_SIZE = 128  # tokens; BERT's for nine tenths of its training
 METRICS = ("perplexity", "token_accuracy")
@@ -93,7 +94,7 @@ class MaskedLm:
             **tokens.tokenizer_key(processor),
         }
 
-        def make(split: Examples) -> Made:
+        def make(split: Examples) -> EncodedRows:
             (texts,) = split.inputs.values()
             together = not self.line_by_line and split.targets is not None
             return encoded_texts(processor, texts, data.max_length, together)

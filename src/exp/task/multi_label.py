@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Gt, Len, Lt
 
-from exp.data.rows import Rows
+from exp.data.examples import Examples, TaskData
+from exp.data.rows import Rows, shortened
 from exp.errors import ExpError, nearest
 from exp.metrics import names as metric_names
 from exp.task import labels, pictures
 from exp.task.assemble import assemble, ids_of
-from exp.task.base import Answers, Examples, Floors, Head, TaskData, named_inputs
+from exp.task.base import Answers, Floors, Head, named_inputs
 from exp.task.text_classification import MAX_LENGTH, RESERVED, TEXT_COLUMNS, TextClassification
 
 if TYPE_CHECKING:
@@ -68,7 +69,13 @@ class MultiLabel:
         separator = self.separator or raw.roles.get("separator")
         names = [str(name) for name in asked] if asked else _names(raw.train, column, separator)
         inputs = list(self.text_columns or raw.roles.get("text_columns") or TEXT_COLUMNS)
-        facts = {"inputs": inputs, "label_column": column, "label_names": names, "separator": separator}
+        facts = {
+            "inputs": inputs,
+            "label_column": column,
+            "label_names": names,
+            "labels_by_index": bool(asked),
+            "separator": separator,
+        }
 
         def split(rows: Rows, labelled: bool) -> Examples:
             found = self.examples(rows, facts, labelled=labelled)
@@ -91,14 +98,14 @@ class MultiLabel:
         inputs = {name: rows.texts(name) for name in facts["inputs"]}
         if not labelled and all(cell in labels.MISSING for cell in labels.cells_of(rows, column)):
             return Examples(list(range(len(rows))), inputs, None)
-        index = labels.index_of(names)
+        index = labels.index_of(names, facts["labels_by_index"])
         targets = []
         for row in range(len(rows)):
             hot = [0.0] * len(names)
             for name in _labels(rows, column, row, facts["separator"]):
                 if name not in index:
                     raise ExpError(
-                        f"{rows.where(row)}: label {name!r} in column {column!r} is none of the "
+                        f"{rows.where(row)}: label {shortened(name)} in column {column!r} is none of the "
                         f"{len(names)} labels{nearest(name, names)}"
                     )
                 hot[index[name]] = 1.0
@@ -135,25 +142,23 @@ class MultiLabel:
 def _labels(rows: Rows, column: str, row: int, separator: str | None) -> list[str]:
     cell = rows.column(column)[row]
     if isinstance(cell, list):
-        return [str(one) for one in cell]
+        return labels.names_in(cell, rows, column, row)
     if isinstance(cell, str) and separator is not None:
         return [part.strip() for part in cell.split(separator) if part.strip()]
     if isinstance(cell, str) and cell:
         raise ExpError(
-            f"{rows.where(row)}: column {column!r} holds the text {cell!r}, no list of labels; for labels with a "
-            f"sign between them set task.separator, e.g. task.separator=','"
+            f"{rows.where(row)}: column {column!r} holds the text {shortened(cell)}, no list of labels; for labels "
+            f"with a sign between them set task.separator, e.g. task.separator=','"
         )
-    raise ExpError(f"{rows.where(row)}: column {column!r} is {cell!r}, no list of labels; [] means none")
+    raise ExpError(f"{rows.where(row)}: column {column!r} is {shortened(cell)}, no list of labels; [] means none")
 
 
 def _names(rows: Rows, column: str, separator: str | None) -> list[str]:
     counts = Counter(name for row in range(len(rows)) for name in _labels(rows, column, row, separator))
     if len(counts) < 2:
         raise ExpError(f"{rows.path}: column {column!r} holds {len(counts)} different labels; two or more are needed")
-    try:
-        return sorted(counts, key=int)
-    except ValueError:
-        return sorted(counts)
+    labels.warn_of_twins(counts, column)
+    return labels.in_order(counts)
 
 
 @dataclass(frozen=True)

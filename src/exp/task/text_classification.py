@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from annotated_types import Ge, Len
 
 from exp.data.collate import Collator
+from exp.data.examples import Examples, TaskData
 from exp.data.rows import Rows
 from exp.errors import ExpError
 from exp.metrics import names as metric_names
 from exp.task import labels, pictures, tokens
 from exp.task.assemble import assemble, ids_of
-from exp.task.base import Answers, EvaluatedBatch, Examples, Floors, Head, TaskData, Untuned, named_inputs
+from exp.task.base import Answers, EvaluatedBatch, Floors, Head, Untuned, named_inputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,13 +78,20 @@ class TextClassification:
         texts, label = self._texts(raw.roles), self._label(raw.roles)
         problem = self.problem_type or raw.roles.get("problem_type") or "single_label_classification"
         train = labels.without_unlabelled(raw.train, label, self.no_label)
+        asked = self.label_names or raw.roles.get("label_names")
         names: list[str] | None = None
         if problem != "regression":
-            asked = self.label_names or raw.roles.get("label_names")
             names = labels.class_names(train, label) if asked is None else [str(name) for name in asked]
-        facts = {"inputs": list(texts), "label_column": label, "label_names": names, "problem_type": problem}
+        facts = {
+            "inputs": list(texts),
+            "label_column": label,
+            "label_names": names,
+            "labels_by_index": asked is not None,
+            "problem_type": problem,
+        }
 
         def split(rows: Rows, labelled: bool) -> Examples:
+            labelled = labelled or labels.is_labelled(rows, label, names, self.no_label)
             kept = labels.without_unlabelled(rows, label, self.no_label) if labelled else rows
             found = self.examples(kept, facts, labelled=labelled)
             return Examples(ids_of(kept, raw.id_column), found.inputs, found.targets)
@@ -109,8 +117,12 @@ class TextClassification:
         inputs = {column: rows.texts(column) for column in facts["inputs"]}
         targets: list[Any] | None = None
         if labelled or labels.is_labelled(rows, label, names, self.no_label):
-            known = None if self.label_names is None else "task.label_names"
-            targets = labels.scores(rows, label) if names is None else labels.class_indices(rows, label, names, known)
+            if names is None:
+                targets = labels.scores(rows, label)
+            else:
+                key = None if self.label_names is None else "task.label_names"
+                by_index = facts.get("labels_by_index", False)  # not in records of the first version
+                targets = labels.class_indices(rows, label, names, by_index, key)
         return Examples(list(range(len(rows))), inputs, targets)
 
     def head(self, data: TaskData) -> Head:
@@ -125,14 +137,14 @@ class TextClassification:
 
     def encode(self, data: TaskData, processor: Any, cache_dir: Path) -> Encoded:
         """Raises ExpError where special tokens alone fill `task.max_length`."""
-        from exp.data.features import Made, encode_splits
+        from exp.data.features import EncodedRows, encode_splits
 
         allowed = tokens.longest(processor, data.max_length, pair=len(data.train.inputs) == 2)
         tokens.without_length_options(processor)
         key = {"task": "text_classification", "max_length": allowed, **tokens.tokenizer_key(processor)}
 
-        def make(split: Examples) -> Made:
-            return Made(tokens.tokenized(processor, list(split.inputs.values()), allowed), kept={})
+        def make(split: Examples) -> EncodedRows:
+            return EncodedRows(tokens.tokenized(processor, list(split.inputs.values()), allowed), kept={})
 
         return encode_splits(data, key, cache_dir, make, lambda split: split.targets)
 

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from annotated_types import Ge
 
 from exp.data.collate import IGNORED, Collator
-from exp.data.rows import Rows
+from exp.data.examples import Examples, TaskData
+from exp.data.rows import Rows, shortened
 from exp.errors import ExpError, nearest
 from exp.metrics import names as metric_names
 from exp.task import labels, pictures, tokens
 from exp.task.assemble import assemble, ids_of
-from exp.task.base import Answers, EvaluatedBatch, Examples, Floors, Head, TaskData, Untuned, named_inputs
+from exp.task.base import Answers, EvaluatedBatch, Floors, Head, Untuned, named_inputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import torch
 
     from exp.data.base import RawData
-    from exp.data.features import Encoded, FeatureSet, Made
+    from exp.data.features import Encoded, EncodedRows, FeatureSet
 
 TOKENS_COLUMN, TAGS_COLUMN, MAX_LENGTH = "tokens", "tags", 128
 METRICS = {"iob2": ("entity_f1", "entity_precision", "entity_recall", "accuracy"), "plain": ("accuracy",)}
@@ -68,13 +69,22 @@ class TokenClassification:
 
     def read(self, raw: RawData) -> TaskData:
         words, tags = self._column("tokens", raw.roles), self._column("tags", raw.roles)
-        found = _tags(raw.train, words, tags)
+        asked = [str(name) for name in self.label_names or raw.roles.get("label_names") or ()]
+        found = _tags(raw.train, words, tags, asked)
+        if not found:
+            raise ExpError(f"{raw.train.path} has no rows")
+        labels.warn_of_twins(Counter(tag for row in found for tag in row), tags, "words")
         scheme = self.scheme or raw.roles.get("scheme") or _scheme(found)
-        asked = self.label_names or raw.roles.get("label_names")
-        names = [str(name) for name in asked] if asked else _names(found, scheme)
+        names = asked or _names(found, scheme)
         if len(names) < 2:
             raise ExpError(f"{raw.train.path}: every word has the tag {names[0]!r} in column {tags!r}")
-        facts = {"inputs": [words], "label_column": tags, "label_names": names, "scheme": scheme}
+        facts = {
+            "inputs": [words],
+            "label_column": tags,
+            "label_names": names,
+            "labels_by_index": bool(asked),
+            "scheme": scheme,
+        }
 
         def split(rows: Rows, labelled: bool) -> Examples:
             read = self.examples(rows, facts, labelled=labelled)
@@ -106,15 +116,17 @@ class TokenClassification:
         if not labelled and all(cell in (None, "", []) for cell in labels.cells_of(rows, tags)):
             return Examples(ids, {words: sentences}, None)
         index = {name: number for number, name in enumerate(names)}
+        given = facts["labels_by_index"]
+        why = "is none of the names that were given" if given else "does not occur in training"
         targets = []
-        for row, found in enumerate(_tags(rows, words, tags)):
+        for row, found in enumerate(_tags(rows, words, tags, names if given else ())):
             if facts["scheme"] == "iob2":
                 _check_iob2(found, rows, tags, row)
             for place, tag in enumerate(found):
                 if tag not in index:
                     raise ExpError(
-                        f"{rows.where(row)}: tag {tag!r} of word {place + 1} in column {tags!r} does not occur in "
-                        f"training{nearest(tag, names)}"
+                        f"{rows.where(row)}: tag {tag!r} of word {place + 1} in column {tags!r} {why}"
+                        f"{nearest(tag, names)}"
                     )
             targets.append([index[tag] for tag in found])
         return Examples(ids, {words: sentences}, targets)
@@ -137,6 +149,8 @@ class TokenClassification:
         from exp.data.features import encode_splits
 
         allowed = tokens.longest(processor, data.max_length, pair=False)
+        if self.stride >= allowed - processor.num_special_tokens_to_add(pair=False):
+            raise ExpError(f"task.stride={self.stride} leaves no room for new words in windows of {allowed} tokens")
         tokens.without_length_options(processor)
         key = {
             "task": "token_classification",
@@ -148,7 +162,7 @@ class TokenClassification:
         inside = _inside(data.labels or ()) if self.label_all_tokens else None
         (words,) = data.train.inputs
 
-        def make(split: Examples) -> Made:
+        def make(split: Examples) -> EncodedRows:
             return _windows(processor, split.inputs[words], split.targets, allowed, self.stride, inside)
 
         return encode_splits(data, key, cache_dir, make, lambda split: None)
@@ -195,34 +209,39 @@ class TokenClassification:
 def _words(rows: Rows, column: str, row: int) -> list[str]:
     cell = rows.column(column)[row]
     if not isinstance(cell, list):
-        raise ExpError(f"{rows.where(row)}: column {column!r} is {cell!r}, no list of words")
+        raise ExpError(f"{rows.where(row)}: column {column!r} is {shortened(cell)}, no list of words")
     if not cell:
         raise ExpError(f"{rows.where(row)}: column {column!r} holds a sentence without words")
     for place, word in enumerate(cell):
         if not isinstance(word, str):
-            raise ExpError(f"{rows.where(row)}: word {place + 1} in column {column!r} is {word!r}, not a text")
+            raise ExpError(f"{rows.where(row)}: word {place + 1} in column {column!r} is {shortened(word)}, not a text")
     return cell
 
 
-def _tags(rows: Rows, words: str, tags: str) -> list[list[str]]:
+def _tags(rows: Rows, words: str, tags: str, names: Sequence[str]) -> list[list[str]]:
+    """`names`: where they were given, rows may hold indices in their place."""
     found = []
+    index = labels.index_of(names, by_index=True)
     for row, cell in enumerate(rows.column(tags)):
         if not isinstance(cell, list):
-            raise ExpError(f"{rows.where(row)}: column {tags!r} is {cell!r}, no list of tags")
+            raise ExpError(f"{rows.where(row)}: column {tags!r} is {shortened(cell)}, no list of tags")
         sentence = _words(rows, words, row)
         if len(cell) != len(sentence):
             raise ExpError(
                 f"{rows.where(row)}: {len(cell)} tags in column {tags!r} for {len(sentence)} words in column {words!r}"
             )
-        found.append([str(tag) for tag in cell])
+        found.append([names[index[tag]] if tag in index else tag for tag in labels.names_in(cell, rows, tags, row)])
     return found
 
 
 def _scheme(found: Sequence[Sequence[str]]) -> str:
-    """IOB2 where every tag is O, B-... or I-... and one begins an entity."""
+    """IOB2 where a tag begins or goes on with an entity and the others are O, or would be but for slips.
+
+    A slip must not turn all tags into plain ones: entities would not be scored any more, without a word.
+    """
     seen = {tag for row in found for tag in row}
-    entities = [tag for tag in seen if tag != OUTSIDE]
-    return "iob2" if entities and all(tag[:2] in ("B-", "I-") and len(tag) > 2 for tag in entities) else "plain"
+    entities = {tag for tag in seen if tag[:2] in ("B-", "I-") and len(tag) > 2}
+    return "iob2" if entities and (OUTSIDE in seen or entities == seen) else "plain"
 
 
 def _names(found: Sequence[Sequence[str]], scheme: str) -> list[str]:
@@ -266,10 +285,10 @@ def _windows(
     max_length: int,
     stride: int,
     inside: list[int] | None,
-) -> Made:
+) -> EncodedRows:
     import numpy as np
 
-    from exp.data.features import Made, Ragged
+    from exp.data.features import EncodedRows, Ragged
 
     columns: dict[str, list[Any]] = {"input_ids": [], "token_type_ids": [], "labels": [], "at": [], "word": []}
     example: list[int] = []
@@ -306,7 +325,7 @@ def _windows(
     if targets is not None:
         fields["labels"] = Ragged.of(columns["labels"], np.int32)
     kept = {"at": Ragged.of(columns["at"], np.int32), "word": Ragged.of(columns["word"], np.int32)}
-    return Made(fields, kept, np.asarray(example, np.int64))
+    return EncodedRows(fields, kept, np.asarray(example, np.int64))
 
 
 def _owned(words: Sequence[Sequence[int | None]], owners: Sequence[int]) -> list[list[int]]:

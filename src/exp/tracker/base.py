@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
+
+from exp.tracker.guard import Guard
 
 if TYPE_CHECKING:
     from exp.run.folder import Run
@@ -42,23 +44,39 @@ class NullTracker:
 
 
 class Fanout:
-    """One tracker made of many; each gets every call, in order."""
+    """One tracker made of many; each gets every call, in order.
 
-    def __init__(self, trackers: list[Tracker]) -> None:
-        self.trackers = trackers
+    Args:
+        record: metrics.jsonl. A run cannot be read or gone on with without it, so what it raises ends the run.
+        others: one that raises is dropped with one line, and the training goes on without it.
+    """
+
+    def __init__(self, record: Tracker, others: list[Tracker]) -> None:
+        self.record = record
+        self.others = list(others)
 
     def start(self, run: Run) -> None:
-        for tracker in self.trackers:
-            tracker.start(run)
+        self.record.start(run)
+        self._each("starting", lambda tracker: tracker.start(run))
 
     def log(self, metrics: Mapping[str, float], *, step: int, epoch: float) -> None:
-        for tracker in self.trackers:
-            tracker.log(metrics, step=step, epoch=epoch)
+        self.record.log(metrics, step=step, epoch=epoch)
+        self._each("logging", lambda tracker: tracker.log(dict(metrics), step=step, epoch=epoch))
 
     def alert(self, title: str, text: str) -> None:
-        for tracker in self.trackers:
-            tracker.alert(title, text)
+        self.record.alert(title, text)
+        self._each("alerting", lambda tracker: tracker.alert(title, text))
 
     def finish(self, status: str) -> None:
-        for tracker in self.trackers:
-            tracker.finish(status)
+        self.record.finish(status)
+        self._each("finishing", lambda tracker: tracker.finish(status))
+
+    def _each(self, doing: str, call: Callable[[Tracker], None]) -> None:
+        kept = []
+        for tracker in self.others:
+            guard = Guard(type(tracker).__name__)
+            with guard(doing):
+                call(tracker)
+            if not guard.said:
+                kept.append(tracker)
+        self.others = kept

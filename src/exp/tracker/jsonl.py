@@ -17,15 +17,20 @@ log = logging.getLogger(__name__)
 class JsonlTracker:
     """Appends to metrics.jsonl; a resumed run appends to the same file, its clock going on."""
 
+    def __init__(self) -> None:
+        self.events: EventLog | None = None
+
     def start(self, run: Run) -> None:
         before = read_events(run.metrics_path)
         self.events = EventLog(run.metrics_path, seconds=before[-1].time if before else 0.0)
 
     def log(self, metrics: Mapping[str, float], *, step: int, epoch: float) -> None:
+        assert self.events is not None, "start() comes first"
         self.events.append(metrics, step=step, epoch=epoch)
 
     def alert(self, title: str, text: str) -> None:
         log.warning("%s: %s", title, text)
 
     def finish(self, status: str) -> None:
-        self.events.close()
+        if self.events is not None:
+            self.events.close()

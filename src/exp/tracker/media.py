@@ -46,8 +46,10 @@ def outcomes(run: Run) -> list[tuple[str, Picture]]:
     """What the task makes of each file of predictions/, with the name of its split."""
     import pyarrow.parquet as pq
 
-    reading = reading_of(run.config, read_record(run.folder)["data"])
-    files = sorted(run.predictions.glob("*.parquet"))
+    record, files = read_record(run.folder), sorted(run.predictions.glob("*.parquet"))
+    if not files or "data" not in record:  # it ended before it had read any
+        return []
+    reading = reading_of(run.config, record["data"])
     return [(path.stem, picture) for path in files for picture in reading.pictures(pq.read_table(path))]
 
 

@@ -7,10 +7,14 @@ import importlib.util
 import io
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from annotated_types import MinLen
 
 from exp.errors import ExpError
 from exp.run.folder import read_record
+from exp.run.secrets import redacted
 from exp.tracker.guard import Guard
 from exp.tracker.media import best_values, costs, pictures
 
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+@dataclass
 class Trackio:
     """The numbers of the run in trackio's own store, which `trackio show` finds wherever it is called.
 
@@ -30,10 +35,13 @@ class Trackio:
     Raises ExpError if trackio is not installed.
     """
 
-    def __init__(self, project: str, group: str | None, name: str | None) -> None:
+    project: Annotated[str, MinLen(1)]
+    group: str | None
+    name: str | None
+
+    def __post_init__(self) -> None:
         if importlib.util.find_spec("trackio") is None:
             raise ExpError("tracker=trackio needs the package trackio: pip install 'exp[trackio]'")
-        self.project, self.group, self.name = project, group, name
         self.remote: trackio.Run | None = None
         self.guard = Guard("trackio")
         self.alerted: set[str] = set()
@@ -48,9 +56,9 @@ class Trackio:
 
             self.remote = trackio.init(
                 project=self.project,
-                name=self.name or run.id,
+                name=redacted(self.name) or run.id,
                 group=self.group or record["group"],
-                config={**run.config, "condition": run.condition, "folder": str(run.folder)},
+                config=redacted({**run.config, "condition": run.condition, "folder": str(run.folder)}),
                 resume="allow",  # by name: a run that goes on is the same run
                 embed=False,
             )
@@ -59,7 +67,8 @@ class Trackio:
 
     def log(self, metrics: Mapping[str, float], *, step: int, epoch: float) -> None:
         self.last_step = step
-        if self.logged_until is not None and step <= self.logged_until:
+        again = self.logged_until is not None and step <= self.logged_until
+        if again and not all(key.startswith("test") for key in metrics):
             return
         self._send({**metrics, "epoch": epoch}, "logging")
 

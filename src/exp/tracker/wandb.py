@@ -5,11 +5,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from annotated_types import Gt
 
 from exp.errors import ExpError
 from exp.run.folder import read_record
+from exp.run.secrets import redacted
 from exp.tracker.guard import Guard
 from exp.tracker.media import best_values, costs, pictures
 
@@ -26,6 +31,7 @@ EXIT_CODES = {"completed": 0, "pruned": 0, "failed": 1, "interrupted": 130}
 LONGEST_TAG = 64  # W&B refuses the run beyond it
 
 
+@dataclass
 class Wandb:
     """One W&B run a run, with the same id; several in one process end one another.
 
@@ -34,32 +40,27 @@ class Wandb:
     Raises ExpError for a project or a tag that W&B would refuse.
     """
 
-    def __init__(
-        self,
-        project: str,
-        entity: str | None,
-        group: str | None,
-        job_type: str | None,
-        tags: list[str],
-        notes: str | None,
-        name: str | None,
-        mode: Literal["online", "offline", "disabled"] | None,
-        log_model: bool,
-        init_timeout: float,
-        finish_timeout: float,
-    ) -> None:
-        if re.search(r"[/\\#?%:]", project) or not 1 <= len(project) <= 128:
+    project: str
+    entity: str | None
+    group: str | None
+    job_type: str | None
+    tags: list[str]
+    notes: str | None
+    name: str | None
+    mode: Mode | None
+    log_model: bool
+    init_timeout: Annotated[float, Gt(0)]  # seconds
+    finish_timeout: Annotated[float, Gt(0)]  # seconds
+
+    def __post_init__(self) -> None:
+        if re.search(r"[/\\#?%:]", self.project) or not 1 <= len(self.project) <= 128:
             raise ExpError(
-                f"tracker.wandb.project={project!r}: W&B takes 1 to 128 characters, none of / \\ # ? % :"
+                f"tracker.wandb.project={self.project!r}: W&B takes 1 to 128 characters, none of / \\ # ? % :"
                 " (the entity has a key of its own, tracker.wandb.entity)"
             )
-        for tag in tags:
+        for tag in self.tags:
             if not 1 <= len(tag) <= LONGEST_TAG:
                 raise ExpError(f"tracker.wandb.tags: {tag!r} has {len(tag)} characters; W&B takes 1 to {LONGEST_TAG}")
-        self.project, self.entity, self.group, self.job_type = project, entity, group, job_type
-        self.tags, self.notes, self.name, self.mode = tags, notes, name, mode
-        self.log_model = log_model
-        self.init_timeout, self.finish_timeout = init_timeout, finish_timeout
         self.remote: wandb.Run | None = None
         self.guard = Guard("W&B")
         self.alerted: set[str] = set()
@@ -69,7 +70,7 @@ class Wandb:
         self.run = run
         self.logged_until = read_record(run.folder).get("logged_until")
         with self.guard("starting"):
-            mode, why = self._mode()
+            mode, why = self.effective_mode()
             try:
                 self.remote = self._init(mode)
             except Exception as error:
@@ -88,7 +89,9 @@ class Wandb:
 
     def log(self, metrics: Mapping[str, float], *, step: int, epoch: float) -> None:
         self.last_step = step
-        if self.remote is None or (self.logged_until is not None and step <= self.logged_until):
+        # Test sets are measured once, at the end, and their step is that of the saved weights.
+        again = self.logged_until is not None and step <= self.logged_until
+        if self.remote is None or (again and not all(key.startswith("test") for key in metrics)):
             return
         with self.guard("logging"):
             # The step is a metric, because W&B's own starts at 0 again in an offline run that goes on.
@@ -126,21 +129,20 @@ class Wandb:
         if self.guard.said:
             _restart_service()
 
-    def _mode(self) -> tuple[Mode, str]:
+    def effective_mode(self) -> tuple[Mode, str]:
         """The mode, and for offline the reason. Without a key W&B would ask on the terminal, or raise."""
         import wandb
-        from wandb.sdk.lib import wbauth
+
+        from exp.compat.wandb import has_key
 
         settings = _quiet_setup()
         asked = self.mode or settings.mode  # that is WANDB_MODE, or what `wandb offline` left, or online
         if asked == "online":
             try:
-                key = wbauth.authenticate_session(
-                    host=settings.base_url, source="exp", prompt=False, update_session=False
-                )
+                found = has_key(settings.base_url)
             except wandb.errors.AuthenticationError as error:
                 return "offline", f"the W&B key is not valid ({error})"
-            if key is None:
+            if not found:
                 return "offline", "no W&B key found (set WANDB_API_KEY or run `wandb login`)"
             return "online", ""
         if asked == "disabled":
@@ -150,36 +152,41 @@ class Wandb:
     def _init(self, mode: Mode) -> wandb.Run:
         import wandb
 
+        from exp.compat.wandb import NO_PACKAGES
+
         run = self.run
         record = read_record(run.folder)
         commit = (record.get("git") or {}).get("commit")
-        return wandb.init(
-            project=self.project,
-            entity=self.entity,
-            group=self.group or record["group"],
-            job_type=self.job_type,
-            tags=[*self.tags, run.condition],
-            notes=self.notes,
-            name=self.name or "/".join(run.folder.parts[-2:]),
-            id=run.id,
-            dir=run.folder,
-            config={**run.config, "condition": run.condition, "folder": str(run.folder), "commit": commit},
-            mode=mode,
-            # Offline too: `wandb sync` then appends a resumed run's second folder; else it overwrites the first.
-            resume="allow",
-            reinit="finish_previous",  # without it a second init in one process returns the first run
-            settings=wandb.Settings(
-                silent=True,  # exp says in one line what matters
-                console="off",  # train.log has the words
-                # run.json has commit, diff and packages already; listing packages costs most of init's time
-                disable_git=True,
-                disable_code=True,
-                x_save_requirements=False,
-                init_timeout=self.init_timeout,
-                finish_timeout=self.finish_timeout,
-                finish_timeout_raises=True,
-            ),
-        )
+        with hidden_arguments():
+            return wandb.init(
+                project=self.project,
+                entity=self.entity,
+                group=redacted(self.group) or record["group"],
+                job_type=self.job_type,
+                tags=redacted([*self.tags, run.condition]),
+                notes=redacted(self.notes),
+                name=redacted(self.name or "/".join(run.folder.parts[-2:])),
+                id=run.id,
+                dir=run.folder,
+                config=redacted(
+                    {**run.config, "condition": run.condition, "folder": str(run.folder), "commit": commit}
+                ),
+                mode=mode,
+                # Offline too: `wandb sync` then appends a resumed run's second folder; else it overwrites the first.
+                resume="allow",
+                reinit="finish_previous",  # without it a second init in one process returns the first run
+                settings=wandb.Settings(
+                    silent=True,  # exp says in one line what matters
+                    console="off",  # train.log has the words
+                    # run.json has commit, diff and packages already; listing packages costs most of init's time
+                    disable_git=True,
+                    disable_code=True,
+                    **NO_PACKAGES,
+                    init_timeout=self.init_timeout,
+                    finish_timeout=self.finish_timeout,
+                    finish_timeout_raises=True,
+                ),
+            )
 
     def _folder(self) -> str:
         assert self.remote is not None
@@ -207,6 +214,16 @@ class Wandb:
                 artifact = wandb.Artifact(f"{kind}-{self.run.condition}", kind, metadata=facts)
                 artifact.add_dir(str(folder))
                 self.remote.log_artifact(artifact, aliases=["latest", f"seed-{self.run.seed}"])
+
+
+@contextlib.contextmanager
+def hidden_arguments() -> Iterator[None]:
+    """W&B keeps the command line that it starts under."""
+    before, sys.argv = sys.argv, redacted(sys.argv)
+    try:
+        yield
+    finally:
+        sys.argv = before
 
 
 def _restart_service() -> None:

@@ -1,4 +1,4 @@
-"""From config to parts: the only file that calls instantiate(). After it no component sees a config."""
+"""From config to parts: the only file that makes them. After it no component sees a config."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.utils import instantiate
-
-from exp.config.settings import TrainingSettings
-from exp.distributed import ranks
-from exp.distributed.together import Together
+from exp.config.targets import make
+from exp.distributed.joined_ranks import JoinedRanks
 from exp.loop.base import Loop, Parts
-from exp.loop.curve_alerts import Watch
+from exp.loop.curve_alerts import CurveAlerts
 from exp.loop.plan import plan
-from exp.saved.hub import Hub
+from exp.options.settings import TrainingSettings
+from exp.run import ranks
+from exp.run.files import user_path
 from exp.tracker.base import Fanout, NullTracker, Tracker
 from exp.tracker.jsonl import JsonlTracker
 
@@ -25,15 +24,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from exp.data.base import RawData
+    from exp.data.examples import TaskData
     from exp.data.features import Encoded
     from exp.distributed.world import World
-    from exp.task.base import Task, TaskData
+    from exp.task.base import Task
 
 Stamps = tuple[tuple[str, int, int], ...]  # path, bytes, time of the last change in ns
-
-
-def _make(node: Mapping[str, Any]) -> Any:
-    return instantiate(node, _convert_="all")  # components get lists and dicts, not OmegaConf's
 
 
 def build_settings(config: Mapping[str, Any]) -> TrainingSettings:
@@ -44,15 +40,17 @@ def build_tracker(config: Mapping[str, Any]) -> Tracker:
     """metrics.jsonl first: it is there when another one fails. One process of a run tracks it."""
     if not ranks.current.get().place.first:
         return NullTracker()
-    return Watch(Fanout([JsonlTracker(), *(_make(one) for one in config["tracker"].values())]))
+    others = [make(one, f"tracker.{name}") for name, one in config["tracker"].items()]
+    return CurveAlerts(Fanout(JsonlTracker(), others))
 
 
 def build_loop(config: Mapping[str, Any]) -> Loop:
-    return _make(config["loop"])
+    return make(config["loop"], "loop")
 
 
-def build_hub(config: Mapping[str, Any]) -> Hub:
-    return _make(config["hub"])
+def build_hub(config: Mapping[str, Any]) -> Any:
+    """An exp.saved.hub.Hub, whose room is above this one."""
+    return make(config["hub"], "hub")
 
 
 def build_world(config: Mapping[str, Any]) -> World:
@@ -61,19 +59,19 @@ def build_world(config: Mapping[str, Any]) -> World:
 
     together = ranks.current.get()
     if together.place.size == 1 and "distributed" not in config:  # a run that is older than the group
-        return world.ALONE
-    option = _make(config["distributed"])
+        return world.SINGLE_PROCESS
+    option = make(config["distributed"], "distributed")
     options.check(config["distributed"], together.place.size, goes_on=True)
-    return world.Many(together, option) if isinstance(together, Together) else world.ALONE
+    return world.ProcessGroupWorld(together, option) if isinstance(together, JoinedRanks) else world.SINGLE_PROCESS
 
 
 def build_task(config: Mapping[str, Any]) -> Task:
-    return _make(config["task"])
+    return make(config["task"], "task")
 
 
 def build_raw(config: Mapping[str, Any]) -> RawData:
     """The rows alone, as the data option reads them."""
-    return _make(config["data"]).read()
+    return make(config["data"], "data").read()
 
 
 def build_data(config: Mapping[str, Any]) -> TaskData:
@@ -98,8 +96,8 @@ def build_features(config: Mapping[str, Any]) -> tuple[Any, Encoded]:
 def _features(nodes: str, cache_dir: str, stamps: Stamps) -> tuple[Any, Encoded]:
     config = json.loads(nodes)
     data, task = build_data(config), build_task(config)
-    processor = _make(config["model"]).processor(data, task.head(data))
-    return processor, task.encode(data, processor, Path(cache_dir))
+    processor = make(config["model"], "model").processor(data, task.head(data))
+    return processor, task.encode(data, processor, user_path(cache_dir))
 
 
 def _stamps(node: Mapping[str, Any]) -> Stamps:
@@ -111,12 +109,12 @@ def _stamps(node: Mapping[str, Any]) -> Stamps:
 
 def mixed_precision(config: Mapping[str, Any]) -> str:
     """What the config's precision means on this machine, in Accelerate's word."""
-    return _make(config["precision"]).resolve(_device())
+    return make(config["precision"], "precision").resolve(_device())
 
 
 def as_trained(config: Mapping[str, Any], model: PreTrainedModel) -> int | None:
     """Gives a saved model the kernels of its training; returns what its batches are padded to a multiple of."""
-    speed = _make(config["speed"])
+    speed = make(config["speed"], "speed")
     speed.kernels(model, _device(), mixed_precision(config))
     return speed.pads_to(_device())
 
@@ -135,27 +133,27 @@ def build(config: Mapping[str, Any]) -> Parts:
     settings = build_settings(config)
     world, together = build_world(config), ranks.current.get()
     precision = mixed_precision(config)
-    with together.first_here("data"):
+    with together.first_on_host("data"):
         task, data = build_task(config), build_data(config)
     processes = config["distributed"]["processes"] if "distributed" in config else 1
     reading = reading_of(task, data)
-    with together.first_here("features"):
+    with together.first_on_host("features"):
         processor, encoded = build_features(config)
     said = directions(data.metrics)
     # Rows of features, which may be more than examples: a long text has several.
     steps = plan(settings, len(encoded.train), reading.names, list(data.evals), processes, said)
-    scheduler = _make(config["scheduler"])
+    scheduler = make(config["scheduler"], "scheduler")
     scheduler(torch.optim.SGD([torch.zeros(1)], lr=1.0), steps.total_steps, steps.greater_is_better)  # warmup fits
 
-    source, adapter = _make(config["model"]), _make(config["adapter"])
+    source, adapter = make(config["model"], "model"), make(config["adapter"], "adapter")
     set_seed(settings.init_seed)  # before the head is drawn
     head = task.head(data)
     model = source.model(head, processor, **adapter.load_kwargs())
     head.prepare(model, processor)
-    model = adapter.apply(model, steps.total_steps)
+    model = adapter.apply(model, steps.total_steps, head.peft_task)
     if settings.gradient_checkpointing:
         model.activation_checkpointing_enable()
-    speed = _make(config["speed"])
+    speed = make(config["speed"], "speed")
     speed.apply(model, _device(), precision, settings.dropout_seed)
     return Parts(
         task=task,
@@ -165,7 +163,7 @@ def build(config: Mapping[str, Any]) -> Parts:
         model=model,
         processor=processor,
         collator=task.collate(processor, speed.pads_to(_device()), data.labels),
-        optimizer=_make(config["optimizer"]),
+        optimizer=make(config["optimizer"], "optimizer"),
         scheduler=scheduler,
         adapter=adapter,
         mixed_precision=precision,

@@ -5,17 +5,22 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from exp.errors import ExpError
 from exp.loop import outputs
+from exp.run.folder import step_of
 from exp.training.build import build, build_loop
-from exp.training.resume import go_back
+from exp.training.resume import check_same_data, go_back
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from exp.loop.base import Parts
+    from exp.loop.trial import Trial
     from exp.run.folder import Run
     from exp.run.result import Result
-    from exp.study.trial import Trial
     from exp.tracker.base import Tracker
 
 log = logging.getLogger(__name__)
@@ -25,6 +30,10 @@ def fit(config: Mapping[str, Any], run: Run, tracker: Tracker, trial: Trial) -> 
     """The batch of an optimizer step keeps its size: half the examples at a time, twice as often."""
     while True:
         parts = build(config)
+        if config["init_checkpoint"] is not None and not any(run.checkpoints.glob("step-*")):
+            begin_with(Path(config["init_checkpoint"]), parts.model)
+        if run.kept:
+            check_same_data(run, parts.data.fingerprint)
         outputs.describe(parts, run)
         try:
             result = build_loop(config).fit(parts, run, tracker, trial)
@@ -41,6 +50,20 @@ def fit(config: Mapping[str, Any], run: Run, tracker: Tracker, trial: Trial) -> 
         log.warning("out of memory; going on with %s", " ".join(f"{key}={value}" for key, value in batch.items()))
         run.update(auto_batch=batch)
         go_back(run)
+
+
+def begin_with(path: Path, model: PreTrainedModel) -> None:
+    """The weights of a checkpoint, and nothing else of it. Raises ExpError where there is none, or of another model."""
+    from exp.loop.checkpoint import Checkpoint, load_weights
+
+    path = path.expanduser().resolve()
+    step = step_of(path)
+    if step is None:
+        raise ExpError(f"init_checkpoint={path} is no checkpoint; name one such as <run>/checkpoints/step-000500")
+    if damage := Checkpoint(path, step).damage():
+        raise ExpError(f"init_checkpoint={path} is damaged ({damage}); name another")
+    load_weights(Checkpoint(path, step), model)
+    log.info("begins with the weights of %s", path)
 
 
 def _half_the_batch(config: Mapping[str, Any], error: Exception) -> dict[str, Any] | None:

@@ -1,244 +1,239 @@
-"""From a command line to a task with a checked config and a run folder of its own."""
+"""From a command line to a task with a checked config and a run folder of its own.
+
+The config is composed, checked and its folder claimed here, before Hydra acts. Every exception on the way ends the
+process, and nothing is overwritten.
+"""
 
 from __future__ import annotations
 
-import errno
-import functools
-import itertools
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.experimental.callback import Callback
-from hydra.types import RunMode, TaskFunction
+from hydra.core.plugins import Plugins
+from hydra.core.utils import configure_log
+from hydra.types import RunMode
+from hydra.utils import execution_whitelist
 from omegaconf import DictConfig, open_dict, read_write
+from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
-from exp.config.command_line import TIME, literal, plain, quoted, resume_argv, written_dir
-from exp.config.confdir import conf_dir
-from exp.distributed import ranks
+from exp.compat.hydra import context, show
+from exp.config.command_line import Command, read
+from exp.config.compose import Composer, composer, own, plain
+from exp.config.explain import explained, unresolved, while_composing
+from exp.config.grammar import literal, quoted
+from exp.config.hydra_node import check_hydra, check_job
+from exp.config.launchers import check_launcher, engine_error
+from exp.distributed.joined_ranks import joined
 from exp.errors import ExpError
-from exp.run import exits
+from exp.options import trust
+from exp.run import exits, ranks
 from exp.run.interrupts import Interrupted, pass_on
-from exp.work.launchers import check_launcher, told
+from exp.training.claim import TIME, claim_job, claim_run, claim_sweep, release_sweep, save, written_dir
+from exp.training.go_on import resumed
+from exp.training.resume import check_goes_on, check_same, told_where_started
+from exp.training.sweep_points import jobs_to_check
 
-# What a `_target_` may name. A security boundary: a config can come from anywhere, this list only from here.
-WHITELIST = ("exp.*", "hydra_plugins.*", "optuna.samplers.*", "optuna.pruners.*")
+Task = Callable[[DictConfig], Any]
 
 
-def main(task: TaskFunction, config_name: str = "train") -> None:
+def main(task: Task) -> None:
     """Composes the config from sys.argv, checks it and calls `task(cfg)` in a run folder.
 
     Ends the process with one message and code 2 for bad input, with 130 for Ctrl-C. HYDRA_FULL_ERROR=1 shows
     the traceback of bad input as well.
     """
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
-        with ranks.joined():
-            _compose_and_run(task, config_name)
+        with joined():
+            _launch(task, sys.argv[1:])
         return
     # The inner one ends a run of several processes, which then still agree on who speaks.
-    with exits.plain_exits(), ranks.joined(), exits.plain_exits(), _hydra_raises():
-        _compose_and_run(task, config_name)
+    with exits.plain_exits(), joined(), exits.plain_exits():
+        _launch(task, sys.argv[1:])
 
 
-def _compose_and_run(task: TaskFunction, config_name: str) -> None:
-    from exp.config.explain import COMPOSING, explained, while_composing
+@dataclass(frozen=True)
+class Job:
+    """The task as launchers and sweepers get it, with what has to come before it."""
 
-    given = sys.argv
-    started = False
+    task: Task
 
-    @functools.wraps(task)
-    def job(cfg: DictConfig) -> Any:
-        nonlocal started
-        started = True
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
-            # Claim saw the config without the swept values; a wrong one fails its job, not the sweep.
-            from exp.config.check import check
+    def check(self, cfg: DictConfig) -> None:
+        """Raises ExpError for a config with Hydra's node that cannot be run."""
+        check_job(cfg.hydra)
+        check_config(cfg)
 
-            check(cfg, HydraConfig.get().runtime.choices)
+    def __call__(self, cfg: DictConfig) -> Any:
+        node: Any = HydraConfig.get()
+        if node.mode == RunMode.MULTIRUN:
+            check_job(node)
+            _check_parts(cfg, node.runtime.choices)
+            claim_job(Path(node.runtime.output_dir), cfg, node)
         try:
-            return task(cfg)
+            return self.task(cfg)
         except Interrupted as error:
             pass_on(error.reason)
             raise
 
-    entry = hydra.main(config_path=str(conf_dir()), config_name=config_name, execution_whitelist=WHITELIST)(job)
-    try:
-        sys.argv = [given[0], *resume_argv(given[1:])]
-        entry()
-    except (*COMPOSING, ValueError) as error:
-        if started or not while_composing(error):
-            raise
-        words = [word for word in given[1:] if not word.startswith("-")]
-        raise explained(error, config_name, words) from error
-    except Exception as error:
-        refused = told(error)
-        if refused is None:
-            raise
-        raise refused from error
-    finally:
-        sys.argv = given
+
+def check_config(cfg: DictConfig) -> None:
+    """Everything that a composed config alone shows to be wrong. Raises ExpError for the first thing."""
+    _check_parts(cfg, cfg.hydra.runtime.choices)
+    if cfg.hydra.mode != RunMode.MULTIRUN and cfg.hydra.runtime.choices.get("sweep"):
+        raise ExpError(f"sweep={cfg.hydra.runtime.choices.sweep} is a search over many runs: add --multirun")
 
 
-@contextmanager
-def _hydra_raises() -> Iterator[None]:
-    """Hydra prints what goes wrong in its own words and exits with 1; here it raises.
-
-    HYDRA_FULL_ERROR=1 would do the same, but every process that a run starts would inherit it.
-    """
-    from hydra._internal import utils
-
-    reporting = utils.run_and_report
-    utils.run_and_report = lambda func: func()
-    try:
-        yield
-    finally:
-        utils.run_and_report = reporting
-
-
-class Claim(Callback):
-    """Checks the config and claims the output folder, before Hydra writes anything.
-
-    Hydra turns an exception of a callback into a warning, so bad input exits right here.
-    """
-
-    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        with _ends_here():
-            _check(config)
-            _check_processes(config)
-            folder = Path(ranks.current.get().decide("folder", lambda: str(_claimed(config))))
-            _set_folder(config, "run", folder)
-            if not ranks.current.get().place.first:
-                with read_write(config.hydra), open_dict(config.hydra):
-                    config.hydra.output_subdir = None  # the first process writes .hydra
-
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        with _ends_here():
-            _check(config)
-            if ranks.current.get().place.size > 1:
-                raise ExpError(
-                    "--multirun starts processes of its own, and torchrun or accelerate launch has started several: "
-                    "train one run with them, or leave the launcher out"
-                )
-            check_launcher(config)
-            folder, movable = _folder(config, "sweep")
-            if config.hydra.runtime.choices.get("hydra/sweeper") == "study":
-                return  # it names its folder itself, and goes on in it with any number of workers
-            from exp.study.direction import check_plain_sweeper
-
-            check_plain_sweeper(config)
-            _set_folder(config, "sweep", claim(folder, movable))
-
-    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """A sweep whose first job could not even be composed leaves nothing."""
-        folder = Path(config.hydra.sweep.dir)
-        if [path.name for path in folder.glob("*")] == ["multirun.yaml"]:
-            (folder / "multirun.yaml").unlink()
-            folder.rmdir()
-
-
-def _check_processes(config: DictConfig) -> None:
-    """As many as the config says, and all with the same config."""
-    from exp.distributed.options import check
-    from exp.training.resume import check_same
-
-    together = ranks.current.get()
-    if "distributed" in config:  # a run that goes on may be older than the group
-        check(config.distributed, together.place.size, goes_on=config.hydra.output_subdir is None)
-        with read_write(config), open_dict(config):
-            # A resume under another launcher reads what this one started.
-            config.distributed.processes = int(config.distributed.processes)
-    elif together.place.size > 1:
-        raise ExpError("this run was started before exp trained with several processes; go on with it in one")
-    check_same(together.collect("config", plain(config)))
-
-
-def _claimed(config: DictConfig) -> Path:
-    folder, movable = _folder(config, "run")
-    if config.hydra.output_subdir is not None:
-        return claim(folder, movable)
-    if (folder / "run.json").exists():  # a run that goes on
-        from exp.training.resume import check_goes_on
-
-        check_goes_on(folder, plain(config))
-    return folder
-
-
-def claim(folder: Path, movable: bool) -> Path:
-    """Makes `folder`, or if movable the first free of `folder-1`, `folder-2` ...; two callers never get one.
-
-    Raises ExpError if the folder holds anything and is not movable, or cannot be written.
-    """
-    with _told(folder):
-        _make_parents(folder)
-        for count in itertools.count():
-            attempt = folder.with_name(f"{folder.name}-{count}") if count else folder
-            try:
-                attempt.mkdir()
-                return attempt
-            except FileExistsError:
-                if not movable:
-                    break
-        if not folder.is_dir() or any(folder.iterdir()):
-            go_on = f"go on with it (resume={folder}), " if (folder / "run.json").exists() else ""
-            raise ExpError(
-                f"{folder} exists already and is never overwritten: choose another folder, {go_on}or remove it"
-            )
-        # An empty folder was made for us; its first entry decides between two that found it empty.
-        (folder / ".hydra").mkdir()
-    return folder
-
-
-@contextmanager
-def _told(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except FileExistsError:
-        raise ExpError(f"{folder} was taken by another run just now; choose another folder") from None
-    except OSError as error:
-        raise ExpError(
-            f"cannot make the output folder {folder}: {error.strerror}; "
-            f"choose another with hydra.run.dir=... (or hydra.sweep.dir=... of a sweep)"
-        ) from None
-
-
-def _make_parents(folder: Path) -> None:
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:  # a file stands where a folder should
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
-
-
-def _check(config: DictConfig) -> None:
+def _check_parts(cfg: DictConfig, choices: Any) -> None:
     from exp.config.check import check
 
-    HydraConfig.instance().set_config(config)  # for ${hydra:...} in the config
-    check(config, config.hydra.runtime.choices)
-    if config.hydra.mode != RunMode.MULTIRUN and config.hydra.runtime.choices.get("sweep"):
-        preset = config.hydra.runtime.choices.sweep
-        raise ExpError(f"sweep={preset} is a search over many runs: add --multirun")
-
-
-def _folder(config: DictConfig, kind: str) -> tuple[Path, bool]:
-    """The folder that Hydra would use, and whether its name is ours to change (it holds a time)."""
-    return Path(config.hydra[kind].dir).absolute(), TIME in written_dir(config, kind)
-
-
-def _set_folder(config: DictConfig, kind: str, folder: Path) -> None:
-    with read_write(config.hydra), open_dict(config.hydra):
-        config.hydra[kind].dir = literal(folder)
-        if kind == "sweep":  # a sweep's jobs are composed again, from the overrides
-            config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(folder)}")
-
-
-@contextmanager
-def _ends_here() -> Iterator[None]:
     try:
-        yield
-    except ExpError as error:
-        exits.complain(error)
-        raise SystemExit(exits.BAD_INPUT) from None
+        config = plain(cfg)
+    except (InterpolationToMissingValueError, RecursionError):
+        config = None  # `check` says which value is not given
+    except OmegaConfBaseException as error:
+        raise unresolved(error) or error from error
+    if config is not None:
+        trust.check(config)  # first, because `check` imports what it finds
+    check(cfg, choices)
+    if config is None:
+        trust.check(plain(cfg))
+
+
+def _launch(task: Task, argv: list[str]) -> None:
+    command = resumed(read(argv))
+    with composer(config_dir=command.config_dir, name=command.config_name, saved=command.saved) as made:
+        if command.shows:
+            with made.explaining(command.words):
+                made.check_options(command.words)
+                command.shows.overrides = list(command.words)
+                show(made.name, command.shows)
+            return
+        cfg = made.compose(command.words, command.multirun)
+        with made.explaining(command.words):
+            check_hydra(cfg)
+            if command.multirun:
+                _prepare_sweep(cfg, made)
+            else:
+                _prepare_run(cfg, command)
+        if command.multirun:
+            _sweep(Job(task), cfg, made)
+        else:
+            _run(Job(task), cfg)
+
+
+def _prepare_run(cfg: DictConfig, command: Command) -> None:
+    with told_where_started(command.saved if command.goes_on else None):
+        check_config(cfg)
+    _check_processes(cfg, command)
+    _set_folder(cfg, "run", Path(ranks.current.get().decide("folder", lambda: str(_run_folder(cfg, command)))))
+
+
+def _run(job: Job, cfg: DictConfig) -> None:
+    with read_write(cfg.hydra), open_dict(cfg.hydra):
+        cfg.hydra.runtime.output_dir = literal(Path(cfg.hydra.run.dir))
+    HydraConfig.instance().set_config(cfg)
+    configure_log(cfg.hydra.job_logging, cfg.hydra.verbose)
+    with execution_whitelist(trust.whitelist()):
+        job(own(cfg))
+
+
+def _prepare_sweep(cfg: DictConfig, made: Composer) -> None:
+    if ranks.current.get().place.size > 1:
+        raise ExpError(
+            "--multirun starts processes of its own, and torchrun or accelerate launch has started several: "
+            "train one run with them, or leave the launcher out"
+        )
+    check_launcher(cfg)
+    if cfg.hydra.runtime.choices.get("hydra/sweeper") == "study":
+        return  # it checks its trials and names its folder itself, and goes on in it with any number of workers
+    from exp.study.direction import check_plain_sweeper
+
+    for words in jobs_to_check(cfg, made.loader):
+        point = made.compose_job(cfg, words)
+        check_hydra(point)
+        check_config(point)
+    HydraConfig.instance().set_config(cfg)
+    check_plain_sweeper(cfg)
+    folder, movable = _folder(cfg, "sweep")
+    if "${" in str(folder):
+        raise ExpError(f"hydra.sweep.dir={folder}: Hydra cannot sweep in a folder with ${{ in its name; choose another")
+    _set_folder(cfg, "sweep", claim_sweep(folder, movable))
+
+
+def _sweep(job: Job, cfg: DictConfig, made: Composer) -> None:
+    _no_hydra_files(cfg)
+    sweeper = Plugins.instance().instantiate_sweeper(
+        hydra_context=context(made.loader, trust.whitelist()), task_function=job, config=cfg
+    )
+    try:
+        sweeper.sweep(arguments=list(cfg.hydra.overrides.task))
+    except Exception as error:
+        refused = engine_error(error)
+        if refused is not None:
+            raise refused from error
+        if isinstance(error, ExpError) or not while_composing(error) or in_job(error):
+            raise
+        raise explained(error, list(cfg.hydra.overrides.task), made) from error
+    finally:
+        release_sweep(Path(cfg.hydra.sweep.dir))
+
+
+def in_job(error: BaseException) -> bool:
+    """Whether a run raised `error`, and not what composed it."""
+    at = error.__traceback__
+    while at is not None and at.tb_frame.f_code is not Job.__call__.__code__:
+        at = at.tb_next
+    return at is not None
+
+
+def _check_processes(cfg: DictConfig, command: Command) -> None:
+    """As many as the config says, and all with the same config."""
+    from exp.distributed.options import check
+
+    together = ranks.current.get()
+    if "distributed" in cfg:  # a run that goes on may be older than the group
+        check(cfg.distributed, together.place.size, goes_on=command.goes_on)
+        with read_write(cfg), open_dict(cfg):
+            # A resume under another launcher reads what this one started.
+            cfg.distributed.processes = int(cfg.distributed.processes)
+    elif together.place.size > 1:
+        raise ExpError("this run was started before exp trained with several processes; go on with it in one")
+    check_same(together.collect("config", plain(cfg)))
+
+
+def _run_folder(cfg: DictConfig, command: Command) -> Path:
+    """A new folder with the config in it; or that of the run that goes on, whose files stay as they are."""
+    if command.goes_on:
+        from exp.run.links import check_inside
+
+        assert command.saved is not None
+        check_inside(command.saved)
+        check_goes_on(command.saved, plain(cfg))
+        return command.saved
+    folder = claim_run(*_folder(cfg, "run"))
+    _set_folder(cfg, "run", folder)
+    save(folder, own(cfg), cfg.hydra)
+    return folder
+
+
+def _folder(cfg: DictConfig, kind: str) -> tuple[Path, bool]:
+    """The folder that Hydra would use, and whether its name is ours to change (it holds a time)."""
+    return Path(cfg.hydra[kind].dir).absolute(), TIME in written_dir(cfg, kind)
+
+
+def _set_folder(cfg: DictConfig, kind: str, folder: Path) -> None:
+    with read_write(cfg.hydra), open_dict(cfg.hydra):
+        cfg.hydra[kind].dir = literal(folder)
+        if kind == "sweep":  # a sweep's jobs are composed again, from the overrides
+            cfg.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(folder)}")
+
+
+def _no_hydra_files(cfg: DictConfig) -> None:
+    """Hydra would write .hydra over what is there; exp.training.claim writes it once."""
+    with read_write(cfg.hydra), open_dict(cfg.hydra):
+        cfg.hydra.output_subdir = None
+        cfg.hydra.overrides.hydra.append("hydra.output_subdir=null")

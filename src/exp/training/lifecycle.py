@@ -5,22 +5,25 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from exp.distributed import ranks
-from exp.distributed.shared_fate import log_name, shared_fate
+from exp.config.compose import composed_from
+from exp.distributed.shared_failure import failures_shared, log_name
 from exp.errors import ExpError
+from exp.loop import trial
+from exp.options.trusted_code import record_packages, warn_of_changes
+from exp.run import ranks
 from exp.run.files import disk_trouble
-from exp.run.folder import Run, create, reopen
+from exp.run.folder import Run, create, read_record
 from exp.run.interrupts import Interrupted
 from exp.run.lock import locked
 from exp.run.logs import TO_FILE_ONLY, logged_to
-from exp.study import trial
+from exp.training import resume
 
 if TYPE_CHECKING:
     from exp.tracker.base import Tracker
@@ -30,23 +33,28 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Ending:
-    """What the body says of how it went; an exception overrules it."""
+    """What the body says of how it went; until it is settled, an exception overrules it."""
 
     status: str = "completed"
     reason: str | None = None
+    settled: bool = False  # the result is written: nothing that follows changes the status
+    over: bool = False  # signals end nothing any more
+
+    def settle(self, status: str, reason: str | None, write: Callable[[], None]) -> None:
+        """`write` leaves the result on disk; a signal comes before it or after it, never in between."""
+        self.over = True
+        write()
+        self.status, self.reason, self.settled = status, reason, True
 
 
 def open_run(folder: Path, config: Mapping[str, Any]) -> Run:
-    """A new run in a claimed folder; or the one that lies there, its metrics cut back to its newest checkpoint."""
+    """A new run in a claimed folder; or the one that lies there, its metrics cut back to a checkpoint."""
     if not (folder / "run.json").exists():
-        return create(folder, config, group_of(config))
-    from exp.training import resume
-
-    resume.check_goes_on(folder, config)
-    resume.save_config(folder, config)
-    run = reopen(folder, config)
-    resume.go_back(run)
-    return run
+        run = create(folder, config, group_of(config))
+        run.update(search_path=composed_from(), trusted=record_packages())
+        return run
+    warn_of_changes(read_record(folder))
+    return resume.go_on(folder, config)
 
 
 def group_of(config: Mapping[str, Any]) -> str | None:
@@ -57,54 +65,105 @@ def group_of(config: Mapping[str, Any]) -> str | None:
 
 @contextmanager
 def opened(folder: Path, config: Mapping[str, Any]) -> Iterator[Run]:
-    """The run in `folder`, locked and logged. One process keeps its record; the others have a log of their own."""
+    """The run in `folder`, locked and logged. One process keeps its record; the others have a log of their own.
+
+    Raises ExpError where the folder cannot be written.
+    """
     together = ranks.current.get()
     rank = together.place.rank
-    if together.place.first:
-        with locked(folder), logged_to(folder / log_name(rank)):
-            run = open_run(folder, config)
-            together.decide("run", lambda: [run.id, run.condition])
+    with ExitStack() as stack:
+        try:
+            if together.place.first:
+                stack.enter_context(locked(folder))
+                stack.enter_context(logged_to(folder / log_name(rank)))
+                run = open_run(folder, config)
+                together.decide("run", lambda: [run.id, run.condition])
+            else:
+                folder.mkdir(parents=True, exist_ok=True)  # perhaps on another host
+                stack.enter_context(logged_to(folder / log_name(rank), screen=False))
+                identity, condition = together.decide("run", list)
+                run = Run(folder, identity, condition, config["seed"], config, kept=False)
+        except OSError as error:
+            if disk_trouble(error) is None:
+                raise
+            raise resume.cannot_write(folder, error) from error
+        try:
             yield run
-        return
-    folder.mkdir(parents=True, exist_ok=True)  # perhaps on another host
-    with logged_to(folder / log_name(rank), screen=False):
-        identity, condition = together.decide("run", list)
-        yield Run(folder, identity, condition, config["seed"], config, kept=False)
+        except BaseException as error:
+            with suppress(OSError, ExpError):  # what `recorded` has not seen: a tracker that cannot be made
+                if run.kept and read_record(folder)["status"] == "running":
+                    run.finish("interrupted" if isinstance(error, KeyboardInterrupt) else "failed", str(error))
+            raise
 
 
 @contextmanager
 def recorded(run: Run, tracker: Tracker) -> Iterator[Ending]:
     """Starts the tracker; at the end writes the status and finishes the tracker, whatever happened.
 
-    SIGTERM, SIGUSR1 and SIGUSR2 raise Interrupted here; while a loop runs, its session takes them and saves first.
+    SIGTERM, SIGUSR1, SIGUSR2 and SIGINT end the body by an exception, once; while a loop runs, its session takes them
+    and saves first. After `Ending.settle` they end nothing any more.
     """
     ending = Ending()
-    before = _raise_on(signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+    before = _raise_once(ending)
     try:
-        tracker.start(run)
-        with shared_fate(run, tracker):
-            yield ending
-    except (Interrupted, KeyboardInterrupt) as error:
-        ending.status, ending.reason = "interrupted", getattr(error, "reason", "SIGINT")
-        raise
-    except BaseException as error:
-        told = error if isinstance(error, ExpError) else _disk_error(error, run)
-        ending.status = "failed"
-        ending.reason = str(told) if told else f"{type(error).__name__}: {error}"
-        if told and told is not error:
-            raise told from error
-        if not told:  # Python shows it on the screen
-            log.error("the run failed", exc_info=True, extra=TO_FILE_ONLY)
-        raise
+        try:
+            tracker.start(run)
+            with failures_shared(run, tracker):
+                yield ending
+        except BaseException as error:
+            if ending.settled:
+                _told_of_late(error)
+                return
+            told = _note(ending, error, run)
+            if told is not None and told is not error:
+                raise told from error
+            raise
+        finally:
+            ending.over = True
     finally:
+        ending.over = True  # also where a signal came in between
         try:
             run.finish(ending.status, ending.reason)
         except OSError as error:
             log.error("run.json still says %r: %s", "running", error)
         finally:
-            tracker.finish(ending.status)
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            if signal.SIGINT in before:  # an upload that hangs can be left
+                signal.signal(signal.SIGINT, before.pop(signal.SIGINT))
+            try:
+                tracker.finish(ending.status)
+            finally:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+
+
+@contextmanager
+def afterwards(run: Run, what: str) -> Iterator[None]:
+    """Around what follows a complete run: it can add a warning to the record, and never fail the run."""
+    try:
+        yield
+    except Exception as error:
+        text = f"{what}: {' '.join(str(error).split()) or type(error).__name__}"
+        log.warning("the run is complete, without %s", text)
+        log.info("%s failed", what, exc_info=True, extra=TO_FILE_ONLY)
+        with suppress(OSError, ExpError):
+            run.update(warnings=[*read_record(run.folder).get("warnings", []), text])
+
+
+def _note(ending: Ending, error: BaseException, run: Run) -> ExpError | None:
+    """Writes down why the body ended; the message for bad input and full disks, None for every other error."""
+    if isinstance(error, Interrupted | KeyboardInterrupt):
+        ending.status, ending.reason = "interrupted", getattr(error, "reason", "SIGINT")
+        return None
+    told = error if isinstance(error, ExpError) else _disk_error(error, run)
+    ending.status = "failed"
+    ending.reason = str(told) if told else f"{type(error).__name__}: {error}"
+    if not told:  # Python shows it on the screen
+        log.error("the run failed", exc_info=error, extra=TO_FILE_ONLY)
+    return told
+
+
+def _told_of_late(error: BaseException) -> None:
+    log.warning("the run is complete; what followed it was cut short (%s)", type(error).__name__)
 
 
 def _disk_error(error: BaseException, run: Run) -> ExpError | None:
@@ -115,10 +174,18 @@ def _disk_error(error: BaseException, run: Run) -> ExpError | None:
     return ExpError(f"cannot write into {run.folder}: {trouble}. Make room, then go on with resume={run.folder}")
 
 
-def _raise_on(*numbers: signal.Signals) -> dict[signal.Signals, Any]:
+def _raise_once(ending: Ending) -> dict[signal.Signals, Any]:
+    """Installs handlers; returns those before. A second signal must not hinder the writing that the first one began."""
+
     def stop(number: int, frame: FrameType | None) -> None:
+        if ending.settled or ending.over:
+            return
+        ending.over = True
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
         raise Interrupted(signal.Signals(number).name)
 
     if threading.current_thread() is not threading.main_thread():  # Python allows handlers nowhere else
         return {}
+    numbers = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
     return {number: signal.signal(number, stop) for number in numbers}

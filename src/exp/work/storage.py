@@ -1,7 +1,7 @@
 """Where a study is kept, and the one lock that makes its total exact.
 
-A journal file, SQLite, PostgreSQL and MySQL each have their own way of saying "now only me". All of them are let go
-by the operating system or the server when the holder dies, so a killed worker never blocks the others.
+A journal file, SQLite, PostgreSQL and MySQL each have their own kind of lock. The operating system or the server
+releases every kind when its holder dies, so a killed worker never blocks the others.
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from optuna.storages.journal import JournalFileBackend
 
 from exp.errors import ExpError
+from exp.run.files import disk_trouble, no_room
+from exp.run.secrets import redacted
+from exp.work.storage_file import check_storage, journal_path
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 T = TypeVar("T")
-SQLITE_WAIT = 20.0  # seconds for another process to let go of the file
+SQLITE_WAIT = 20.0  # seconds until another process releases the file
 
 
 class FileLock:
@@ -48,8 +51,8 @@ class FileLock:
             self.handle = None
 
 
-class SoundJournal(JournalFileBackend):
-    """Optuna's journal, which after a full disk never ends in half a line: that would break every later reader."""
+class RepairedJournal(JournalFileBackend):
+    """Optuna's journal, cut back to whole lines after a full disk. Half a line would break every later reader."""
 
     def __init__(self, path: Path) -> None:
         self.lock = FileLock(path.with_name(path.name + ".lock"))
@@ -79,32 +82,24 @@ class SoundJournal(JournalFileBackend):
             self.lock.release()
 
 
-def journal_path(storage: str | None, folder: Path) -> Path | None:
-    """The journal's file, or None for a database. No storage means a journal in the sweep's folder."""
-    if storage is None:
-        return folder / "journal.log"
-    if storage.startswith("journal://"):
-        return Path(storage.removeprefix("journal://"))
-    return Path(storage) if "://" not in storage else None
-
-
 def open_storage(storage: str | None, folder: Path) -> BaseStorage:
     """Raises ExpError for a URL that names no kind of database we know, or one whose driver is missing."""
     import optuna
 
+    check_storage(storage, folder)
     path = journal_path(storage, folder)
     if path is not None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            return optuna.storages.JournalStorage(SoundJournal(path))
+            return optuna.storages.JournalStorage(RepairedJournal(path))
         except (ValueError, KeyError) as error:
             raise ExpError(f"{path} is no journal of Optuna ({error})") from None
     assert storage is not None
     kind = storage.partition("://")[0].partition("+")[0]
     if kind not in ("sqlite", "postgresql", "mysql"):
         raise ExpError(
-            f"storage={storage}: unknown kind {kind!r}; give sqlite:///file.db, postgresql://..., mysql://..., "
-            f"journal:///path, or leave it out for a journal in the sweep's folder"
+            f"storage={redacted(storage)}: unknown kind {kind!r}; give sqlite:///file.db, postgresql://..., "
+            f"mysql://..., journal:///path, or leave it out for a journal in the sweep's folder"
         )
     url = with_driver(storage)
     options: dict[str, Any] = {"pool_pre_ping": True}
@@ -125,7 +120,7 @@ def _database(url: str, options: dict[str, Any]) -> BaseStorage:
         return optuna.storages.get_storage(optuna.storages.RDBStorage(url, engine_kwargs=options))
     except ImportError as error:
         extra = "pip install 'exp[postgres]'" if url.startswith("postgresql") else "pip install pymysql"
-        raise ExpError(f"storage={_hidden(url)}: its driver is missing ({error}); {extra}") from None
+        raise ExpError(f"storage={redacted(url)}: its driver is missing ({error}); {extra}") from None
 
 
 def with_driver(url: str) -> str:
@@ -138,14 +133,14 @@ def with_driver(url: str) -> str:
         found = [driver for driver in drivers if importlib.util.find_spec(driver) is not None]
         if kind == name and not found:
             extra = "pip install 'exp[postgres]'" if kind == "postgresql" else "pip install pymysql"
-            raise ExpError(f"cannot open storage={_hidden(url)}: its driver is missing; {extra}")
+            raise ExpError(f"cannot open storage={redacted(url)}: its driver is missing; {extra}")
         if kind == name:
             return f"{kind}+{found[0].replace('MySQLdb', 'mysqldb')}://{rest}"
     return url
 
 
 @contextlib.contextmanager
-def explained(storage: str | None, folder: Path) -> Iterator[None]:
+def opening_errors(storage: str | None, folder: Path) -> Iterator[None]:
     """Turns what a storage raises, when it is opened for the first time, into an ExpError."""
     try:
         yield
@@ -154,21 +149,14 @@ def explained(storage: str | None, folder: Path) -> Iterator[None]:
             f"cannot write the study to {journal_path(storage, folder)}: {error.strerror or error}"
         ) from None
     except Exception as error:
-        if not _of_database(error):
+        if not _is_storage_error(error):
             raise
         cause = getattr(error.__cause__ or error, "orig", None) or error
-        raise ExpError(f"cannot open storage={_hidden(storage or '')}: {str(cause).strip().splitlines()[0]}") from None
-
-
-def _hidden(url: str) -> str:
-    """Without the password."""
-    scheme, _, rest = url.partition("://")
-    user, at, host = rest.rpartition("@")
-    return f"{scheme}://{user.partition(':')[0]}{at}{host}"
+        raise ExpError(f"cannot open storage={redacted(storage or '')}: {str(cause).strip().splitlines()[0]}") from None
 
 
 class ClaimLock:
-    """Held while a trial's slot is taken or given back, by one process of all that work on the study."""
+    """The lock under which a slot is taken or freed. One process of all that work on the study holds it at a time."""
 
     def __init__(self, storage: str | None, folder: Path, study: str) -> None:
         self.url = storage
@@ -206,10 +194,10 @@ class ClaimLock:
             import sqlalchemy
 
             try:
-                self.connection.execute(sqlalchemy.text(f"SELECT {self._let_go}"))
+                self.connection.execute(sqlalchemy.text(f"SELECT {self._unlock_call}"))
                 self.connection.commit()
             except Exception:
-                # The lock belongs to the connection: closing it for real lets go, also where the server went away.
+                # The lock belongs to the connection. Closing it releases the lock, also if the server is gone.
                 with contextlib.suppress(Exception):
                     self.connection.invalidate()
             with contextlib.suppress(Exception):
@@ -217,29 +205,33 @@ class ClaimLock:
             self.connection = None
 
     @property
-    def _let_go(self) -> str:
+    def _unlock_call(self) -> str:
         if self.url is not None and self.url.startswith("mysql"):
             return f"RELEASE_LOCK('exp{self.number}')"
-        # A transaction number makes this commit one that is flushed, and with it all that were not: see open_storage.
+        # A transaction number makes the server flush this commit and all commits before it: see open_storage.
         return f"pg_advisory_unlock({self.number}), txid_current()"
 
 
-def patiently(work: Callable[[], T], seconds: float, say: Callable[[str], None] = lambda text: None) -> T:
-    """`work()`, tried again while the storage is away, up to `seconds`; `work` must bear being done twice."""
+def retrying(work: Callable[[], T], seconds: float, say: Callable[[str], None] = lambda text: None) -> T:
+    """`work()`, tried again for up to `seconds` while the storage does not answer; `work` may run twice."""
     end = time.monotonic() + seconds
     wait = 0.2
     while True:
         try:
             return work()
         except Exception as error:
-            if not (_of_database(error) or isinstance(error, OSError)) or time.monotonic() > end:
+            if no_room(error):  # waiting makes none
+                raise ExpError(
+                    f"the study cannot be written: {disk_trouble(error)}. Make room; the same command goes on"
+                ) from error
+            if not (_is_storage_error(error) or isinstance(error, OSError)) or time.monotonic() > end:
                 raise
             say(f"storage does not answer ({type(error).__name__}), trying again in {wait:.1f} s")
             time.sleep(wait)
             wait = min(wait * 2, 5.0)
 
 
-def _of_database(error: BaseException) -> bool:
+def _is_storage_error(error: BaseException) -> bool:
     import optuna
 
     own = type(error).__module__.partition(".")[0]
@@ -247,8 +239,8 @@ def _of_database(error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Optuna's own lines would stand between ours."""
+def quiet_optuna() -> Iterator[None]:
+    """Silences Optuna's own log lines, which would mix with ours."""
     import optuna
 
     before = optuna.logging.get_verbosity()

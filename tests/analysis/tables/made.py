@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from exp.analysis.tables import load, plan
-from exp.analysis.tables.plan import Job, TablePlan
+from exp.analysis.tables.plan import PlannedRun, TablePlan
 from exp.run import folder as run_folder
 from exp.run.events import EventLog
 from exp.run.result import Result, write_result
@@ -56,13 +56,23 @@ def nested(flat: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_run(
-    folder: Path, job: Job, accuracy: float = 0.9, status: str = "completed", metric: str = "accuracy", **cost: float
+    folder: Path,
+    job: PlannedRun,
+    accuracy: float = 0.9,
+    status: str = "completed",
+    metric: str = "accuracy",
+    **cost: float,
 ) -> run_folder.Run:
     """A run of `job` as training would have left it, with evaluations of two epochs."""
     folder.mkdir(parents=True)
     run = run_folder.create(folder, nested(dict(job.config)))
     run.update(
-        data={"name": "reviews", "objective": f"eval/{metric}", "majority_share": 0.5, "eval_examples": {"": 1000}},
+        data={
+            "name": "reviews",
+            "objective": f"eval/{metric}",
+            "chance": {"loss": 0.6931, "metrics": {"accuracy": [0.5, 0.0158]}},
+            "eval_examples": {"": 1000},
+        },
         model={"type": "bert", "parameters": 1000, "trained_parameters": 1000},
         git={"commit": "0123456789abcdef", "dirty": False, "diff": ""},
     )

@@ -1,4 +1,4 @@
-"""Stands in for exp.work.cell_trainer: answers like it, and leaves run folders without training.
+"""Stands in for exp.training.cell_trainer: answers like it, and leaves run folders without training.
 
 STUB_FAIL=word: a run whose words hold it fails; STUB_DIE=file: the first run that finds no such file dies and makes it.
 STUB_LOG: one line a run, so that a test sees who ran what. STUB_SECONDS: how long a run takes.
@@ -15,9 +15,9 @@ from pathlib import Path
 
 from tests.analysis.tables.made import nested
 
-from exp.analysis.tables.claims import beating
 from exp.analysis.tables.compose import compose, resolved
 from exp.run.folder import read_record
+from exp.work.claims import kept_alive
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
         if "check" in asked:
             answer = {"error": None}
         else:
-            with beating(Path(asked["claim"])):
+            with kept_alive(Path(asked["claim"])):
                 answer = {"code": train(asked["train"])}
         print(json.dumps(answer), flush=True)
 

@@ -11,7 +11,7 @@ from exp.run.identity import condition_hash
 
 
 def truly_composed(table, row, column, point):
-    return compose.compose(compose.joined(table.overrides, *plan.words_of(table, row, column, point)))
+    return compose.compose(compose.merged_overrides(table.overrides, *plan.override_parts(table, row, column, point)))
 
 
 @pytest.mark.parametrize("name", ["hf_glue", "electra", "roberta_base", "bert_stability"])
@@ -22,7 +22,7 @@ def test_configs_put_together_are_those_that_hydra_composes(name):
     for row in table.rows[-1:]:
         for column in table.columns[-3:]:
             for point in points:
-                found = composer.cell(plan.words_of(table, row, column, point))
+                found = composer.cell(plan.override_parts(table, row, column, point))
                 assert found == truly_composed(table, row, column, point), (column.name, point)
 
 
@@ -47,7 +47,7 @@ def test_parts_that_touch_the_same_key_are_composed(tmp_path):
     table = load.load(path)
     composer = plan._composer(table, table.wanted()[0], ())
     for row, column in table.wanted():
-        found = composer.cell(plan.words_of(table, row, column, ()))
+        found = composer.cell(plan.override_parts(table, row, column, ()))
         assert found == truly_composed(table, row, column, ()), (row.name, column.name)
 
 

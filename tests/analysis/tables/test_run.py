@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from tests.analysis.tables.made import make_plan, write_run, write_table
 
-from exp.analysis.tables import claims, load, plan, run, workers
+from exp.analysis.tables import load, plan, run, workers
 from exp.errors import ExpError
+from exp.work import claims
 
 ROOT = Path(__file__).resolve().parents[3]
 COMMAND = [sys.executable, "-m", "tests.analysis.tables.stub_worker"]
@@ -33,7 +34,7 @@ def stub(tmp_path, monkeypatch):
 
 def go(made, folder, jobs=1, **options):
     said = []
-    work = run.Work(made, folder, jobs, options.get("retry_failed", False), said.append, lambda plan, busy: None)
+    work = run.TableRunner(made, folder, jobs, options.get("retry_failed", False), said.append, lambda plan, busy: None)
     work.go(made.jobs)
     return said
 
@@ -138,7 +139,7 @@ def test_a_worker_that_always_dies_ends_the_command(tmp_path, stub, monkeypatch)
 
 def test_a_claim_is_held_by_one(tmp_path):
     claim = claims.take(tmp_path, "a")
-    assert claim is not None and claims.held(tmp_path, "a")
+    assert claim is not None and claims.is_held(tmp_path, "a")
     assert claims.take(tmp_path, "a") is None
     claims.release(claim)
     assert claims.take(tmp_path, "a") is not None
@@ -162,7 +163,7 @@ def test_stopping_leaves_what_ran_to_be_gone_on_with(tmp_path, stub, monkeypatch
     monkeypatch.setenv("STUB_SECONDS", "1")
     path = write_table(tmp_path / "t.yaml")
     made = make_plan(path, only=("slow/*",))
-    work = run.Work(made, tmp_path / "table", 1, False, lambda text: None, lambda plan, busy: None)
+    work = run.TableRunner(made, tmp_path / "table", 1, False, lambda text: None, lambda plan, busy: None)
 
     def show(plan, busy):
         if busy and len(stub()) == 2:

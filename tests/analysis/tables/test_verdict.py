@@ -7,10 +7,10 @@ import math
 import pytest
 from scipy import stats
 
-from exp.analysis.tables.schema import Judging, Published
+from exp.analysis.tables.schema import Published, VerdictRules
 from exp.analysis.tables.verdict import judge
 
-RULES = Judging(tolerance=1.0, min_seeds=3, widest=3.0)
+RULES = VerdictRules(tolerance=1.0, min_seeds=3, widest=3.0)
 TIGHT = [84.9, 85.0, 85.1, 85.0, 85.0]
 LOOSE = [83.0, 87.0, 85.0, 84.0, 86.0]
 
@@ -29,8 +29,8 @@ def test_the_interval_of_equivalence_is_at_ninety_percent():
     values = [84.0, 84.5, 85.0, 85.5, 86.0]
     reach = 0.5 + stats.t.ppf(0.95, 4) * math.sqrt(0.625 / 5)
     published = Published(84.5, exact=True)
-    assert word(values, published, rules=Judging(reach + 1e-6, 3, 3.0)) == "reproduced"
-    assert word(values, published, rules=Judging(reach - 1e-6, 3, 3.0)) == "not enough seeds"
+    assert word(values, published, rules=VerdictRules(reach + 1e-6, 3, 3.0)) == "reproduced"
+    assert word(values, published, rules=VerdictRules(reach - 1e-6, 3, 3.0)) == "not enough seeds"
 
 
 def test_a_constant_is_left_out_of_a_95_percent_interval():
@@ -53,7 +53,7 @@ def test_published_spread_counts_as_welch():
 def test_a_single_published_run_is_set_in_a_prediction_interval():
     reach = stats.t.ppf(0.975, 4) * math.sqrt(0.25 * (1 + 1 / 5))
     values = [84.5, 85.5, 85.0, 84.5, 85.5]
-    spread = Judging(tolerance=None, min_seeds=3, widest=3.0)
+    spread = VerdictRules(tolerance=None, min_seeds=3, widest=3.0)
     assert word(values, Published(85 + reach - 0.01, n=1), rules=spread) == "reproduced"
     assert word(values, Published(85 + reach + 0.01, n=1), rules=spread) == "lower"
     # As a mean of many runs the same value would lie well outside.
@@ -66,7 +66,7 @@ def test_a_wide_prediction_interval_reproduces_nothing():
 
 
 def test_medians_are_less_sure_than_means():
-    rules = Judging(None, 3, 30.0)
+    rules = VerdictRules(None, 3, 30.0)
     published = Published(80.0, n=5)
     mean, median = (judge(LOOSE, published, how, rules, "dev") for how in ("mean", "median"))
     ratio = (median.high - median.low) / (mean.high - mean.low)
@@ -90,7 +90,7 @@ def test_what_is_not_judged(values, published, how, split, expected):
 
 def test_rounding_of_the_published_value_is_no_difference():
     """279 of 408 is 68.38, which a paper prints as 68.4; runs that all answer alike have no spread to hide it."""
-    rules = Judging(None, 3, 3.0)
+    rules = VerdictRules(None, 3, 3.0)
     values = [100 * 279 / 408] * 3
     assert word(values, Published(68.4, exact=True), rules=rules) == "not enough seeds"
     assert word(values, Published(68.4, n=1), rules=rules) == "reproduced"

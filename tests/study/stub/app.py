@@ -13,8 +13,8 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from exp.loop import trial
 from exp.run.events import read_events
-from exp.study import trial
 
 CONF = str(Path(__file__).parent / "conf")
 WHITELIST = ("exp.*", "hydra_plugins.*", "optuna.*", "app.*")
@@ -54,7 +54,7 @@ def fault(cfg: DictConfig) -> None:
         raise RuntimeError("x is too large")
     if cfg.fault == "always":
         raise RuntimeError("no such thing")
-    if cfg.fault == "disk" and cfg.x > cfg.fault_above:
+    if cfg.fault == "disk" and cfg.x > cfg.fault_above and not Path(cfg.mark).exists():
         with Path("/dev/full").open("w") as file:
             file.write("x" * 100_000)
     if cfg.fault == "nan":

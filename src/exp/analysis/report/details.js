@@ -92,19 +92,19 @@ function drawConfusion() {
 }
 
 function matrix(title, found, style) {
-  const { labels } = found[0];
-  const same = found.filter((one) => one.labels.join('\n') === labels.join('\n'));
-  const counts = labels.map((_, row) => labels.map((_, column) => same.reduce((sum, one) => sum + one.counts[row][column], 0)));
+  const { names } = found[0];
+  const same = found.filter((one) => one.names.join('\n') === names.join('\n'));
+  const counts = names.map((_, row) => names.map((_, column) => same.reduce((sum, one) => sum + one.counts[row][column], 0)));
   const rows = counts.map((row, place) => {
     const total = row.reduce((sum, count) => sum + count, 0);
-    return el('tr', {}, el('th', { scope: 'row', title: labels[place] }, labels[place]), ...row.map((count) => {
+    return el('tr', {}, el('th', { scope: 'row', title: names[place] }, names[place]), ...row.map((count) => {
       const share = total ? count / total : 0;
       const cell = el('td', {}, String(count), el('small', {}, `${(100 * share).toFixed(0)}%`));
       cell.style.background = `rgba(${css('--heat')}, ${(0.06 + 0.6 * share).toFixed(3)})`;
       return cell;
     }));
   });
-  const head = el('tr', {}, el('th', {}, 'label'), ...labels.map((name) => el('th', { scope: 'col', title: name }, name)));
+  const head = el('tr', {}, el('th', {}, 'label'), ...names.map((name) => el('th', { scope: 'col', title: name }, name)));
   const seeds = same.length > 1 ? ` (${same.length} runs)` : '';
   return el('figure', {}, el('figcaption', {}, style ? swatch(style) : null, el('h3', {}, title + seeds)),
     el('table', { class: 'matrix', 'aria-label': `confusion matrix, ${title}` }, el('thead', {}, head), el('tbody', {}, ...rows)));

@@ -20,7 +20,7 @@ from typing import Any
 from exp.analysis import table
 from exp.analysis.comparison import ABSENT, Comparison, Condition, TaskComparison
 from exp.analysis.filters import plain
-from exp.analysis.grouping import independent, shown_value, telling
+from exp.analysis.grouping import distinguishing_keys, independent_keys, shown_value
 from exp.analysis.report.confusion import confusion
 from exp.analysis.report.series import Grids, clock, drawn, rounded
 from exp.analysis.run_data import RunData
@@ -51,9 +51,9 @@ def _task(task: TaskComparison, limits: Thresholds) -> dict[str, Any]:
     verdicts = [verdict(curve, run.facts(), limits) for run, curve in zip(runs, curves, strict=True)]
     titles = table.short_keys(task.keys)
     grids = Grids()
-    told_by = telling(task.keys, [condition.varies for condition in task.conditions])
+    told_by = distinguishing_keys(task.keys, [condition.varies for condition in task.conditions])
     labels = [_label(condition, {key: titles[key] for key in told_by}) for condition in task.conditions]
-    axes = independent(task.keys, [condition.varies for condition in task.conditions])
+    axes = independent_keys(task.keys, [condition.varies for condition in task.conditions])
     conditions: list[dict[str, Any]] = []
     told: list[dict[str, Any]] = []
     shown = table.make(task, PRECISION, None)

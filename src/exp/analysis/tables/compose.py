@@ -1,9 +1,8 @@
 """The config of every cell, and its condition hash, without composing every cell.
 
-Hydra takes about 30 ms a config. A table of 20 rows and 50 columns has 1,000; it differs in 70 ways, and often in fewer
-choices of options. So the first cell is composed, then each row with the first column and each column with the first
-row; what a row and a column change is put together wherever the two touch no key in common. Where they do, the cell
-is composed. Overrides of single values are set by hand.
+Hydra takes about 30 ms a config, and a table of 20 rows and 50 columns has 1,000 configs. So only the first cell, each
+row with the first column and each column with the first row are composed. Another cell merges the changes of its row
+and its column if they share no key; else it is composed too. Overrides of single values are set without Hydra.
 """
 
 from __future__ import annotations
@@ -19,16 +18,16 @@ from pathlib import Path
 from typing import Any
 
 from exp.analysis.tables.schema import SEEDS
-from exp.config.confdir import conf_dir, groups
 from exp.errors import ExpError
-from exp.run.files import write_atomic
+from exp.options.confdir import groups
+from exp.run.files import user_path, write_atomic
 from exp.run.identity import condition_hash, flatten
 
 Flat = dict[str, Any]
 PLAIN = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")
 
 
-def joined(*lists: Iterable[str]) -> tuple[str, ...]:
+def merged_overrides(*lists: Iterable[str]) -> tuple[str, ...]:
     """Overrides in order; a later one of the same key takes the place of an earlier, as Hydra wants for groups."""
     held: dict[str, str] = {}
     for words in lists:
@@ -52,30 +51,37 @@ class Change:
     touched: frozenset[str]
     above: frozenset[str]  # every prefix of a touched key: a part that names `data` touches all of data.*
 
-    def meets(self, other: Change) -> bool:
+    def overlaps(self, other: Change) -> bool:
         return bool(self.touched & other.touched or self.touched & other.above or self.above & other.touched)
 
 
-class Composer:
+class CellComposer:
     """Compositions are kept in memory and, for as long as conf/ does not change, in `cache_dir`."""
 
-    def __init__(self, base: Sequence[str], first: Sequence[Sequence[str]], cache_dir: Path | None) -> None:
+    def __init__(
+        self,
+        base: Sequence[str],
+        first: Sequence[Sequence[str]],
+        cache_dir: Path | None,
+        config_dir: Path | None = None,
+    ) -> None:
         """`base` are overrides of all cells; `first` are the parts of the first cell (row, column, point, cell)."""
+        self.config_dir = config_dir
         self.base, self.first = tuple(base), [tuple(words) for words in first]
         self.memory: dict[tuple[str, ...], Flat] = {}
         self.changes: dict[tuple[int, tuple[str, ...]], Change] = {}
-        self.file = None if cache_dir is None else cache_dir / "compositions" / f"{_stamp()}.json"
+        self.file = None if cache_dir is None else cache_dir / "compositions" / f"{_conf_hash(config_dir)}.json"
         self.kept = _read(self.file)
         self.composed = 0
-        self.root = self.flat(joined(self.base, *self.first))
+        self.root = self.flat(merged_overrides(self.base, *self.first))
 
     def cell(self, parts: Sequence[Sequence[str]]) -> Flat:
         """Unresolved leaves of the config with these parts; `parts` in the order of `first`."""
         differing = [at for at, words in enumerate(parts) if tuple(words) != self.first[at]]
         changes = [self._change(at, tuple(parts[at])) for at in differing]
-        alone = all(not a.meets(b) for n, a in enumerate(changes) for b in changes[:n])
+        alone = all(not a.overlaps(b) for n, a in enumerate(changes) for b in changes[:n])
         if len(changes) > 1 and not alone:
-            return self.flat(joined(self.base, *parts))
+            return self.flat(merged_overrides(self.base, *parts))
         merged = dict(self.root)
         for change in changes:
             for key in change.removed:
@@ -86,7 +92,7 @@ class Composer:
     def _change(self, at: int, words: tuple[str, ...]) -> Change:
         if (at, words) not in self.changes:
             parts = [*self.first[:at], words, *self.first[at + 1 :]]
-            new = self.flat(joined(self.base, *parts))
+            new = self.flat(merged_overrides(self.base, *parts))
             values = {key: value for key, value in new.items() if key not in self.root or self.root[key] != value}
             removed = frozenset(self.root.keys() - new.keys())
             named = {key_of(word) for word in (*words, *self.first[at])}
@@ -110,7 +116,7 @@ class Composer:
         if words not in self.memory:
             stored = self.kept.get(json.dumps(words))
             if stored is None:
-                stored = compose(words)
+                stored = compose(words, self.config_dir)
                 self.composed += 1
                 self.kept[json.dumps(words)] = stored
             self.memory[words] = stored
@@ -126,21 +132,17 @@ class Composer:
             pass  # it only saves time
 
 
-def compose(words: Sequence[str]) -> Flat:
-    from hydra import compose as hydra_compose
-    from hydra import initialize_config_dir
+def compose(words: Sequence[str], config_dir: Path | None = None) -> Flat:
+    """Unresolved leaves of the config. Raises ExpError for words that do not fit, or that are Hydra's own settings."""
     from omegaconf import OmegaConf
 
-    from exp.config.explain import explained, while_composing
+    from exp.config.compose import compose as composed
 
-    try:
-        with initialize_config_dir(str(conf_dir()), job_name="train"):
-            cfg = hydra_compose("train", overrides=list(words))
-    except Exception as error:
-        if not while_composing(error):
-            raise
-        raise explained(error, "train", list(words)) from None
-    return dict(flatten(OmegaConf.to_container(cfg, resolve=False)))  # type: ignore[arg-type]
+    for word in words:
+        if re.split(r"[./@]", key_of(word))[0] == "hydra":
+            raise ExpError(f"{word}: a table says what its runs compute, not how Hydra starts them; leave it out")
+    container: Any = OmegaConf.to_container(composed(words, config_dir=config_dir), resolve=False)
+    return dict(flatten({key: value for key, value in container.items() if key != "hydra"}))
 
 
 @cache
@@ -167,7 +169,7 @@ def _groups() -> frozenset[str]:
 
 def resolved(flat: Mapping[str, Any]) -> Flat:
     """Interpolations filled in: of other keys, and of the environment."""
-    return {key: _fill(value, flat) for key, value in flat.items()}
+    return {key: _resolve(value, flat) for key, value in flat.items()}
 
 
 def with_seeds(flat: Flat, seeds: Mapping[str, int]) -> Flat:
@@ -180,19 +182,19 @@ def seeds_of(config: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def hash_of(config: Mapping[str, Any]) -> str:
-    return condition_hash(config, Path(config["cache_dir"]))
+    return condition_hash(config, user_path(config["cache_dir"]))
 
 
-def _fill(value: Any, flat: Mapping[str, Any]) -> Any:
+def _resolve(value: Any, flat: Mapping[str, Any]) -> Any:
     if isinstance(value, list):
-        return [_fill(item, flat) for item in value]
+        return [_resolve(item, flat) for item in value]
     if not isinstance(value, str) or "${" not in value:
         return value
     plain = PLAIN.fullmatch(value)
     if plain:
         if plain[1] not in flat:
             raise ExpError(f"{value} names no key of the config")
-        return _fill(flat[plain[1]], flat)
+        return _resolve(flat[plain[1]], flat)
     if set(re.findall(r"\$\{([\w.]+)", value)) <= {"oc.env"}:
         return _from_environment(value)
     from omegaconf import OmegaConf
@@ -220,13 +222,16 @@ def _prefixes(key: str) -> list[str]:
     return [".".join(parts[:end]) for end in range(1, len(parts))]
 
 
-def _stamp() -> str:
-    """Changes with every edit of conf/."""
+def _conf_hash(config_dir: Path | None) -> str:
+    """Changes with every edit of a folder on the search path."""
+    from exp.config.compose import search_path
+
     told = []
-    for path in sorted(conf_dir().rglob("*.yaml")):
-        if "table" not in path.parts[-2:]:
-            at = os.stat(path)  # noqa: PTH116
-            told.append((str(path), at.st_size, at.st_mtime_ns))
+    for folder in search_path(config_dir):
+        for path in sorted(folder.rglob("*.yaml")):
+            if "table" not in path.parts[-2:]:
+                at = os.stat(path)  # noqa: PTH116
+                told.append((str(path), at.st_size, at.st_mtime_ns))
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 

@@ -1,4 +1,4 @@
-"""What reproducibility checklists ask for, said under every table (Dodge et al. 2019; Pineau et al. 2021)."""
+"""The notes under a table, as reproducibility checklists ask for them (Dodge et al. 2019; Pineau et al. 2021)."""
 
 from __future__ import annotations
 

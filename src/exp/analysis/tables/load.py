@@ -1,4 +1,4 @@
-"""From a YAML file to a PaperTable; everything that is wrong with it is said here, naming the cell."""
+"""From a YAML file to a PaperTable. Every mistake in the file is reported here, with the cell's name."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from exp.analysis.tables.schema import (
     UNITS,
     USES,
     Cell,
-    Judging,
     PaperColumn,
     PaperRow,
     PaperTable,
     Published,
+    VerdictRules,
     label,
 )
 from exp.analysis.tables.search_points import read_search
-from exp.config.confdir import conf_dir
+from exp.config.compose import search_path
 from exp.errors import ExpError, nearest
 from exp.metrics.key import Key
 from exp.metrics.names import is_known, spec
@@ -48,26 +48,33 @@ OPTIONAL: dict[str, Any] = {
 PREFIX = {"dev": "eval", "test": "test", "test_server": "test"}
 
 
-def names() -> list[str]:
-    return sorted(path.stem for path in (conf_dir() / "table").glob("*.yaml"))
+def names(config_dir: Path | None = None) -> list[str]:
+    """Tables in table/ of every folder on the search path."""
+    return sorted({path.stem for folder in search_path(config_dir) for path in (folder / "table").glob("*.yaml")})
 
 
-def find(name: str) -> Path:
-    """`name` is a file of conf/table/ or the path of a YAML of your own."""
+def find(name: str, config_dir: Path | None = None) -> Path:
+    """`name` is a file of table/ on the search path, or the path of a YAML of your own."""
     if name.endswith((".yaml", ".yml")):
         path = Path(name).expanduser()
         if not path.is_file():
             raise ExpError(f"table={name}: no such file")
         return path
-    path = conf_dir() / "table" / f"{name}.yaml"
-    if not path.is_file():
-        raise ExpError(f"table={name}: there is no such table{nearest(name, names())}")
-    return path
+    known = names(config_dir)
+    if name not in known:
+        raise ExpError(f"table={name}: there is no such table{nearest(name, known)}")
+    files = (folder / "table" / f"{name}.yaml" for folder in search_path(config_dir))
+    return next(file for file in files if file.is_file())
 
 
-def load(name: str, seeds: Any = None, added: Mapping[str, Sequence[str]] | None = None) -> PaperTable:
+def load(
+    name: str,
+    seeds: Any = None,
+    added: Mapping[str, Sequence[str]] | None = None,
+    config_dir: Path | None = None,
+) -> PaperTable:
     """`seeds` replaces the file's; `added` holds overrides by "" (all) or the name of a row or column."""
-    path = find(name)
+    path = find(name, config_dir)
     raw = read_yaml(path)
     where = f"table {path.stem}"
     _keys(raw, {*NEEDED, *OPTIONAL}, where)
@@ -101,16 +108,17 @@ def load(name: str, seeds: Any = None, added: Mapping[str, Sequence[str]] | None
         rows=rows,
         columns=columns,
         cells=_cells(raw, rows, columns, where),
-        judging=Judging(raw["tolerance"], int(raw["min_seeds"]), float(raw["widest"])),
+        judging=VerdictRules(raw["tolerance"], int(raw["min_seeds"]), float(raw["widest"])),
         notes=tuple(str(note) for note in raw["notes"]),
         added=given,
+        config_dir=config_dir.resolve() if config_dir else None,
     )
     _in_range(table)
     return table
 
 
 class _Strict(yaml.SafeLoader):
-    """Refuses a key that stands twice: YAML keeps the last one and says nothing."""
+    """Refuses a key that appears twice: plain YAML silently keeps the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()

@@ -1,22 +1,24 @@
-"""Which runs a table needs, which of them exist wherever they lie, and what the others will cost."""
+"""Which runs a table needs, which of them exist already, and what the others will cost."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from exp.analysis.collect import Collection, collect
+from exp.analysis.collect import collect
+from exp.analysis.collection import Collection
 from exp.analysis.run_data import RunData
 from exp.analysis.tables import compose
 from exp.analysis.tables.schema import PaperColumn, PaperRow, PaperTable, label
+from exp.config.grammar import quoted
 from exp.errors import ExpError, nearest
 from exp.metrics.key import Key
 from exp.metrics.names import COMBINED, LOSS, METRICS, produced
 from exp.metrics.outside import is_outside
+from exp.options.confdir import cache_dir
 from exp.run.identity import ADDED, counts
 
 # found: a finished run; failed: one that failed, and is not tried again by itself; waiting: for the weights of another.
@@ -26,7 +28,7 @@ RunKey = tuple[str, tuple[Any, ...]]  # condition and the four seeds
 
 
 @dataclass
-class Job:
+class PlannedRun:
     """One run that cells need; several cells may share it. `condition` is None while `after` is not finished."""
 
     row: str
@@ -36,7 +38,7 @@ class Job:
     words: tuple[str, ...]
     config: Mapping[str, Any]  # resolved leaves, seeds filled in
     condition: str | None
-    after: Job | None
+    after: PlannedRun | None
     run: RunData | None = None
     state: str = "missing"
     why: str | None = None
@@ -62,12 +64,12 @@ class TablePlan:
     """`cells`: (row, column) -> a list of jobs for each point of the search (one point where there is none)."""
 
     table: PaperTable
-    cells: dict[tuple[str, str], list[list[Job]]] = field(default_factory=dict)
-    jobs: list[Job] = field(default_factory=list)
+    cells: dict[tuple[str, str], list[list[PlannedRun]]] = field(default_factory=dict)
+    jobs: list[PlannedRun] = field(default_factory=list)
     known: dict[RunKey, RunData] = field(default_factory=dict)
     problems: int = 0
 
-    def of_cell(self, row: str, column: str) -> list[Job]:
+    def of_cell(self, row: str, column: str) -> list[PlannedRun]:
         return [job for point in self.cells[row, column] for job in point]
 
     def count(self, state: str) -> int:
@@ -75,11 +77,11 @@ class TablePlan:
 
 
 @dataclass
-class Made:
-    """What a plan has composed so far: config and hash by (row, column, point), jobs by what makes them one run."""
+class ComposedCells:
+    """What is composed so far: config and hash by (row, column, point), jobs by what identifies a run."""
 
     configs: dict[tuple[str, str, int], tuple[compose.Flat, str]] = field(default_factory=dict)
-    jobs: dict[Any, Job] = field(default_factory=dict)
+    jobs: dict[Any, PlannedRun] = field(default_factory=dict)
 
 
 def make(table: PaperTable, sources: Sequence[Path], only: Sequence[str], retry_failed: bool) -> TablePlan:
@@ -92,7 +94,7 @@ def make(table: PaperTable, sources: Sequence[Path], only: Sequence[str], retry_
         plan.known[run.condition, compose.seeds_of(run.config)] = run  # a better status comes later and stays
     points = table.search.points if table.search else ((),)
     composer = _composer(table, wanted[0], points[0])
-    made = Made()
+    made = ComposedCells()
     for row, column in wanted:
         plan.cells[row.name, column.name] = [
             [_job(plan, composer, made, row, column, at, point, seeds) for seeds in table.seeds]
@@ -100,11 +102,11 @@ def make(table: PaperTable, sources: Sequence[Path], only: Sequence[str], retry_
         ]
     composer.save()
     for job in plan.jobs:
-        settle(plan, job, retry_failed)
+        find_run(plan, job, retry_failed)
     return plan
 
 
-def settle(plan: TablePlan, job: Job, retry_failed: bool) -> None:
+def find_run(plan: TablePlan, job: PlannedRun, retry_failed: bool) -> None:
     """Finds the run of a job and its state. Raises ExpError where a record was edited."""
     if job.condition is None:
         first = job.after
@@ -125,22 +127,24 @@ def settle(plan: TablePlan, job: Job, retry_failed: bool) -> None:
         job.state = "missing"
 
 
-def start_from(job: Job, weights: Path) -> None:
+def start_from(job: PlannedRun, weights: Path) -> None:
     """The job's condition, now that the weights it starts from exist."""
     if "model.path" not in job.config:
         raise ExpError(f"cell {job.cell} starts from other weights, and its model has no path to load them from")
-    job.words = compose.joined(job.words, [f"model.path='{weights}'"])
+    job.words = compose.merged_overrides(job.words, [f"model.path={quoted(weights)}"])
     job.config = {**job.config, "model.path": str(weights)}
     job.condition = compose.hash_of(job.config)
 
 
-def words_of(table: PaperTable, row: PaperRow, column: PaperColumn, point: Sequence[str]) -> list[tuple[str, ...]]:
+def override_parts(
+    table: PaperTable, row: PaperRow, column: PaperColumn, point: Sequence[str]
+) -> list[tuple[str, ...]]:
     """The parts of a cell's overrides, in the order in which later ones win."""
     return [
         row.overrides,
         column.overrides,
         tuple(point),
-        compose.joined(
+        compose.merged_overrides(
             table.cell(row.name, column.name).overrides,
             table.added.get("", ()),
             table.added.get(row.name, ()),
@@ -171,27 +175,28 @@ def seconds_left(plan: TablePlan) -> tuple[float, int]:
     return total, unknown
 
 
-def _composer(table: PaperTable, first: tuple[PaperRow, PaperColumn], point: Sequence[str]) -> compose.Composer:
-    cache = os.environ.get("EXP_CACHE") or Path.home() / ".cache" / "exp"  # as cache_dir in conf/train.yaml
+def _composer(table: PaperTable, first: tuple[PaperRow, PaperColumn], point: Sequence[str]) -> compose.CellComposer:
     try:
-        return compose.Composer(table.overrides, words_of(table, *first, point), Path(cache))
+        return compose.CellComposer(
+            table.overrides, override_parts(table, *first, point), cache_dir(), table.config_dir
+        )
     except ExpError as error:
         raise ExpError(f"table {table.name}: cell {label(first[0].name, first[1].name)}: {error}") from None
 
 
 def _job(
     plan: TablePlan,
-    composer: compose.Composer,
-    made: Made,
+    composer: compose.CellComposer,
+    made: ComposedCells,
     row: PaperRow,
     column: PaperColumn,
     at: int,
     point: Sequence[str],
     seeds: Mapping[str, int],
-) -> Job:
-    """The job of one cell, point and seed; the same for cells that read one run in different ways."""
+) -> PlannedRun:
+    """The job of one cell, point and seed. Cells that read the same run share a job."""
     table = plan.table
-    parts = words_of(table, row, column, point)
+    parts = override_parts(table, row, column, point)
     where = (row.name, column.name, at)
     if where not in made.configs:
         try:
@@ -208,8 +213,10 @@ def _job(
         after = _job(plan, composer, made, row, first, at, point, seeds)
     key = (condition, compose.seeds_of(config), id(after) if after else None)
     if key not in made.jobs:
-        words = compose.joined(table.overrides, *parts, [f"{name}={value}" for name, value in seeds.items()])
-        made.jobs[key] = Job(row.name, column.name, at, seeds, words, config, None if after else condition, after)
+        words = compose.merged_overrides(table.overrides, *parts, [f"{name}={value}" for name, value in seeds.items()])
+        made.jobs[key] = PlannedRun(
+            row.name, column.name, at, seeds, words, config, None if after else condition, after
+        )
         plan.jobs.append(made.jobs[key])
     return made.jobs[key]
 
@@ -241,8 +248,8 @@ def _collect(sources: Iterable[Path]) -> Collection:
         return Collection()
 
 
-def _check_record(job: Job, run: RunData) -> None:
-    """A record whose config is not the one its condition hash was taken of."""
+def _check_record(job: PlannedRun, run: RunData) -> None:
+    """Raises ExpError for a record whose config does not fit its condition hash."""
     told = [
         key for key in run.config.keys() | job.config.keys() if _counts(key) and _differs(key, run.config, job.config)
     ]

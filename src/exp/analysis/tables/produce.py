@@ -9,7 +9,7 @@ from typing import Any
 
 from exp.analysis.table import Table
 from exp.analysis.tables import footer, html, picture, render, run
-from exp.analysis.tables.plan import Job, TablePlan, seconds_left
+from exp.analysis.tables.plan import PlannedRun, TablePlan, seconds_left
 from exp.analysis.tables.results import CellResult, results
 from exp.errors import ExpError
 from exp.run.files import write_atomic
@@ -17,8 +17,8 @@ from exp.run.files import write_atomic
 FORMS = ("md", "tex", "csv", "html")
 
 
-def planned(plan: TablePlan) -> str:
-    """One line: what is there, what is missing, what it will cost."""
+def plan_summary(plan: TablePlan) -> str:
+    """One line: how many runs exist and are missing, and what the missing ones will cost."""
     told = ", ".join(
         f"{plan.count(state)} {state}"
         for state in ("found", "running", "missing", "waiting", "failed")
@@ -42,7 +42,7 @@ def run_missing(plan: TablePlan, folder: Path, options: Mapping[str, Any]) -> bo
         return False
     run.check_configs(plan, folder)
     shown = picture.Picture(plan.table.name)
-    work = run.Work(plan, folder.absolute(), options["jobs"], options["retry_failed"], shown.say, shown.show)
+    work = run.TableRunner(plan, folder.absolute(), options["jobs"], options["retry_failed"], shown.say, shown.show)
     try:
         work.go(chosen)
     finally:
@@ -75,11 +75,11 @@ def write(
     print(f"wrote {folder}/table.{{{','.join(FORMS)}}}")
 
 
-def _chosen(plan: TablePlan, most: int | None) -> list[Job]:
+def _chosen(plan: TablePlan, most: int | None) -> list[PlannedRun]:
     """Jobs of the first `most` cells that miss any, with what they start from."""
     if most is None:
         return plan.jobs
-    chosen: list[Job] = []
+    chosen: list[PlannedRun] = []
     cells = 0
     for row, column in plan.cells:
         open_jobs = [job for job in plan.of_cell(row, column) if job.state in ("missing", "waiting", "running")]

@@ -1,4 +1,4 @@
-"""What the runs of each cell say: the value, its spread, what failed, and the verdict."""
+"""The result of each cell from its runs: value, spread, failures and verdict."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from exp.analysis.run_data import RunData
-from exp.analysis.tables.plan import Job, TablePlan
+from exp.analysis.tables.plan import PlannedRun, TablePlan
 from exp.analysis.tables.schema import Cell, PaperColumn, PaperTable, Published
 from exp.analysis.tables.verdict import CellVerdict, aggregate, judge
 from exp.errors import ExpError, nearest
@@ -133,7 +133,7 @@ def _must_have(run: RunData, column: PaperColumn, table: PaperTable) -> float:
     return value
 
 
-def _best_point(table: PaperTable, column: PaperColumn, points: Sequence[Sequence[Job]]) -> tuple[int, int]:
+def _best_point(table: PaperTable, column: PaperColumn, points: Sequence[Sequence[PlannedRun]]) -> tuple[int, int]:
     """Index of the point with the best selection value, and how many points have all their runs."""
     if table.search is None:
         return 0, int(all(job.state in ("found", "failed") for job in points[0]))

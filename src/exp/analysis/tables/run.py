@@ -1,4 +1,4 @@
-"""Runs what a table misses. Any number of these commands, on any machines that share the folder, work together."""
+"""Runs the missing runs of a table. Several such commands can share a folder, also on several machines."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ from pathlib import Path
 from typing import Any
 
 from exp.analysis.run_data import RunData, read_run
-from exp.analysis.tables import claims, plan
-from exp.analysis.tables.plan import Job, TablePlan
+from exp.analysis.tables import plan
+from exp.analysis.tables.plan import PlannedRun, TablePlan
 from exp.analysis.tables.workers import CellProcess, CellProcesses, check_all, threads
+from exp.config.grammar import quoted
 from exp.errors import ExpError
 from exp.run.environment import gpus
+from exp.work import claims
 
 POLL, LOOK = 0.3, 3.0  # seconds: for our workers; at what others run
 GRACE = 20.0  # seconds that a run gets to save when it is stopped
-LIVES = 3  # starts of one run whose process dies each time
+MAX_DEATHS = 3  # starts of one run whose process dies each time
 BAD_INPUT, STOPPED = 2, (75, 130)
 
 
 @dataclass
-class Work:
-    """One `exp.table` command at work on its plan."""
+class TableRunner:
+    """Runs the jobs of one `exp.table` command."""
 
     plan: TablePlan
     folder: Path  # of the table: runs/, claims/, logs/
@@ -47,54 +49,54 @@ class Work:
     def claims(self) -> Path:
         return self.folder / "claims"
 
-    def go(self, chosen: Sequence[Job]) -> None:
+    def go(self, chosen: Sequence[PlannedRun]) -> None:
         """Until every chosen job is done here or elsewhere. Raises ExpError for a run that cannot start."""
-        crew = CellProcesses(self.folder / "logs", threads(self.size), gpus())
+        pool = CellProcesses(self.folder / "logs", threads(self.size), gpus(), self.plan.table.config_dir)
         try:
             with _signals(self):
-                self._loop(crew, list(chosen))
+                self._loop(pool, list(chosen))
         finally:
-            crew.release()
-            if self.stop == "now" or any(worker.busy for worker in crew.workers.values()):
-                crew.stop(GRACE)
-            for worker in list(crew.workers.values()):
+            pool.release()
+            if self.stop == "now" or any(worker.busy for worker in pool.workers.values()):
+                pool.stop(GRACE)
+            for worker in list(pool.workers.values()):
                 worker.process.wait()
                 if worker.busy is not None:
                     claims.release(worker.busy[1])
-                    self._settle_stopped(*worker.busy)
+                    self._read_stopped(*worker.busy)
 
-    def _settle_stopped(self, job: Job, claim: Path, folder: Path) -> None:
+    def _read_stopped(self, job: PlannedRun, claim: Path, folder: Path) -> None:
         run = _read(folder)
         if run is not None:
             self.plan.known[job.key] = run
-        plan.settle(self.plan, job, False)
+        plan.find_run(self.plan, job, False)
 
-    def _loop(self, crew: CellProcesses, chosen: list[Job]) -> None:
+    def _loop(self, pool: CellProcesses, chosen: list[PlannedRun]) -> None:
         while True:
-            self._unlock(chosen)
+            self._release_waiting(chosen)
             if not self.stop:
-                self._hand_out(crew, chosen)
-            busy = sum(worker.busy is not None for worker in crew.workers.values())
+                self._start_jobs(pool, chosen)
+            busy = sum(worker.busy is not None for worker in pool.workers.values())
             self.show(self.plan, busy)
             if self.stop == "now" or (not busy and (self.stop or not _open(chosen))):
                 return
-            if not crew.workers:
+            if not pool.workers:
                 time.sleep(POLL)
-            for worker, answer in crew.wait(POLL) if crew.workers else ():
-                self._answered(worker, answer)
+            for worker, answer in pool.wait(POLL) if pool.workers else ():
+                self._take_answer(worker, answer)
             if time.monotonic() - self.looked > LOOK:
-                self._look_at_others(crew, chosen)
+                self._check_other_commands(pool, chosen)
 
-    def _unlock(self, chosen: list[Job]) -> None:
-        """Jobs whose weights have come get their condition, and may turn out to be finished already."""
+    def _release_waiting(self, chosen: list[PlannedRun]) -> None:
+        """Jobs whose initial weights now exist get their condition; their run may exist already."""
         for job in chosen:
             if job.state == "waiting" and job.after is not None and job.after.state in ("found", "failed"):
-                plan.settle(self.plan, job, self.retry_failed)
+                plan.find_run(self.plan, job, self.retry_failed)
 
-    def _hand_out(self, crew: CellProcesses, chosen: list[Job]) -> None:
+    def _start_jobs(self, pool: CellProcesses, chosen: list[PlannedRun]) -> None:
         missing = [job for job in chosen if job.state == "missing"]
         for slot in range(self.size):
-            worker = crew.workers.get(slot)
+            worker = pool.workers.get(slot)
             if worker is not None and worker.busy is not None:
                 continue
             while missing:
@@ -106,14 +108,14 @@ class Work:
                 if self._finished_meanwhile(job):
                     claims.release(claim)
                     continue
-                worker = worker or crew.start(slot)
-                folder, words = self._start_words(job)
+                worker = worker or pool.start(slot)
+                folder, words = self._start_overrides(job)
                 job.state = "running"
                 if not worker.send({"train": words, "claim": str(claim)}, (job, claim, folder)):
                     worker.busy = (job, claim, folder)  # found dead at the next look at its output
                 break
 
-    def _answered(self, worker: CellProcess, answer: dict[str, Any] | None) -> None:
+    def _take_answer(self, worker: CellProcess, answer: dict[str, Any] | None) -> None:
         if worker.busy is None:
             return
         job, claim, folder = worker.busy
@@ -124,9 +126,9 @@ class Work:
             self.plan.known[job.key] = run
         if answer is None:
             self.deaths[job.tag] = self.deaths.get(job.tag, 0) + 1
-            if self.deaths[job.tag] >= LIVES:
+            if self.deaths[job.tag] >= MAX_DEATHS:
                 raise ExpError(
-                    f"cell {job.cell}: its process died {LIVES} times. The end of {worker.log}:\n{worker.tail()}"
+                    f"cell {job.cell}: its process died {MAX_DEATHS} times. The end of {worker.log}:\n{worker.tail()}"
                 )
             self.say(f"{job.cell} lost its process; it runs again")
             job.state = "missing"
@@ -136,17 +138,17 @@ class Work:
             job.state = "missing"
             self.stop = self.stop or "finish"
         else:
-            plan.settle(self.plan, job, False)
+            plan.find_run(self.plan, job, False)
             ended = f"{run.status}{f' ({run.reason})' if run.reason else ''}"
-            self.say(f"{job.cell} {_told(job)}: {ended}")
+            self.say(f"{job.cell} {_seeds_text(job)}: {ended}")
 
-    def _start_words(self, job: Job) -> tuple[Path, list[str]]:
-        """Goes on with an interrupted run of ours; else a folder that does not exist yet."""
+    def _start_overrides(self, job: PlannedRun) -> tuple[Path, list[str]]:
+        """The folder and overrides of a job: resumes its interrupted run, or names a new folder."""
         held = job.run
         if held is not None and held.folder is not None and held.status in ("interrupted", "died", "running"):
             ours = held.folder.is_relative_to(self.runs.resolve())
             if ours:
-                return held.folder, [f"resume='{held.folder}'"]
+                return held.folder, [f"resume={quoted(held.folder)}"]
         folder, count = self.runs / job.tag, 1
         while folder.exists():
             if not (folder / "run.json").exists():  # its process died before it began; we hold the claim
@@ -154,31 +156,31 @@ class Work:
                 break
             count += 1
             folder = self.runs / f"{job.tag}.{count}"
-        words = [*job.words, f"hydra.run.dir='{folder}'"]
+        words = [*job.words, f"hydra.run.dir={quoted(folder)}"]
         for tracker in ("wandb", "trackio"):
             if f"tracker.{tracker}.group" in job.config and job.config[f"tracker.{tracker}.group"] is None:
                 words.append(f"tracker.{tracker}.group='{self.plan.table.name}'")
         return folder, words
 
-    def _finished_meanwhile(self, job: Job) -> bool:
-        """Another command may have finished it between our plan and our claim, or left it half done."""
+    def _finished_meanwhile(self, job: PlannedRun) -> bool:
+        """Whether another command has finished the job since we planned; an unfinished run is noted in the job."""
         for folder in sorted(self.runs.glob(f"{job.tag}*")):
             run = _read(folder)
             if run is None:
                 continue
             if run.status == "completed" or (run.status == "failed" and not self.retry_failed):
                 self.plan.known[job.key] = run
-                plan.settle(self.plan, job, self.retry_failed)
+                plan.find_run(self.plan, job, self.retry_failed)
                 return True
             if run.status != "failed":
                 job.run = run
         return False
 
-    def _look_at_others(self, crew: CellProcesses, chosen: Sequence[Job]) -> None:
+    def _check_other_commands(self, pool: CellProcesses, chosen: Sequence[PlannedRun]) -> None:
         self.looked = time.monotonic()
-        ours = {id(worker.busy[0]) for worker in crew.workers.values() if worker.busy is not None}
+        ours = {id(worker.busy[0]) for worker in pool.workers.values() if worker.busy is not None}
         for job in chosen:
-            if job.state != "running" or id(job) in ours or claims.held(self.claims, job.tag):
+            if job.state != "running" or id(job) in ours or claims.is_held(self.claims, job.tag):
                 continue
             if (
                 job.run is not None
@@ -190,7 +192,7 @@ class Work:
                     continue
                 if run is not None:
                     self.plan.known[job.key] = run
-                plan.settle(self.plan, job, self.retry_failed)
+                plan.find_run(self.plan, job, self.retry_failed)
             elif not self._finished_meanwhile(job):
                 job.state = "missing"
 
@@ -209,7 +211,7 @@ def check_configs(made: TablePlan, folder: Path) -> None:
             # The seed says nothing about whether a config can work.
             words = tuple(word for word in job.words if word.partition("=")[0] not in job.seeds)
             asked.setdefault(words, job.cell)
-    check_all([(cell, words) for words, cell in asked.items()], folder / "logs")
+    check_all([(cell, words) for words, cell in asked.items()], folder / "logs", table.config_dir)
 
 
 def _read(folder: Path) -> RunData | None:
@@ -219,20 +221,20 @@ def _read(folder: Path) -> RunData | None:
         return None
 
 
-def _open(chosen: Sequence[Job]) -> bool:
-    """Whether anything may still happen; what waits for a failed run never will."""
+def _open(chosen: Sequence[PlannedRun]) -> bool:
+    """Whether a job can still start or end. A job that waits for a failed run cannot."""
     return any(job.state in ("missing", "running") for job in chosen) or any(
         job.state == "waiting" and job.after is not None and job.after in chosen and job.after.state != "failed"
         for job in chosen
     )
 
 
-def _told(job: Job) -> str:
+def _seeds_text(job: PlannedRun) -> str:
     return " ".join(f"{name}={value}" for name, value in job.seeds.items())
 
 
 @contextmanager
-def _signals(work: Work) -> Iterator[None]:
+def _signals(work: TableRunner) -> Iterator[None]:
     """Ctrl-C once: running cells end, no new one begins. Twice, or SIGTERM: now."""
     if threading.current_thread() is not threading.main_thread():
         yield

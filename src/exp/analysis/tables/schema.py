@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 SPLITS = ("dev", "test", "test_server")
@@ -73,7 +74,7 @@ class Search:
 
 
 @dataclass(frozen=True)
-class Judging:
+class VerdictRules:
     """See exp.analysis.tables.verdict. `tolerance` and `widest` are in the table's unit."""
 
     tolerance: float | None
@@ -96,9 +97,10 @@ class PaperTable:
     rows: tuple[PaperRow, ...]
     columns: tuple[PaperColumn, ...]
     cells: Mapping[tuple[str, str], Cell]
-    judging: Judging
+    judging: VerdictRules
     notes: tuple[str, ...]
     added: Mapping[str, tuple[str, ...]]  # overrides from the command line: "" for all, else a row's or column's name
+    config_dir: Path | None = None  # more options, as --config-dir of exp.train
 
     @property
     def scale(self) -> float:

@@ -1,4 +1,4 @@
-"""Ours beside theirs, by stated rules; never by the mean alone.
+"""Compares our values with a published one by stated rules, never by the mean alone.
 
 In this order, with the difference d = ours - published in the table's unit:
 
@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exp.analysis.stats import t_quantile
-from exp.analysis.tables.schema import Judging, Published
+from exp.analysis.tables.schema import Published, VerdictRules
 
 REPRODUCED, HIGHER, LOWER = "reproduced", "higher", "lower"
 TOO_FEW, NOT_RUN, NOT_JUDGED = "not enough seeds", "not run", "not judged"
@@ -46,7 +46,9 @@ def aggregate(values: Sequence[float], how: str) -> float:
     return statistics.median(values) if how == "median" else statistics.fmean(values)
 
 
-def judge(values: Sequence[float], published: Published | None, how: str, rules: Judging, split: str) -> CellVerdict:
+def judge(
+    values: Sequence[float], published: Published | None, how: str, rules: VerdictRules, split: str
+) -> CellVerdict:
     """`values` are the runs of one cell, one a seed, in the table's unit."""
     if split == "test_server":
         return CellVerdict(NOT_JUDGED, "the test server alone scores this: make a submission")
@@ -72,27 +74,29 @@ def judge(values: Sequence[float], published: Published | None, how: str, rules:
         if abs(d) + half <= rules.tolerance:
             return CellVerdict(
                 REPRODUCED,
-                f"equal within {rules.tolerance:g}: 90% interval of the difference {_span(d, half)}",
-                *_around(published.value + d, t_quantile(0.975, freedom) * error),
+                f"equal within {rules.tolerance:g}: 90% interval of the difference {_interval_text(d, half)}",
+                *_interval(published.value + d, t_quantile(0.975, freedom) * error),
             )
     if published.exact or theirs > 0:
-        return _apart(d, t_quantile(0.975, freedom) * error, published, rules)
-    return _point(d, statistics.variance(values), n, published, how, rules)
+        return _judge_interval(d, t_quantile(0.975, freedom) * error, published, rules)
+    return _judge_prediction(d, statistics.variance(values), n, published, how, rules)
 
 
-def _apart(d: float, half: float, published: Published, rules: Judging) -> CellVerdict:
-    bounds = _around(published.value + d, half)
-    said = f"95% interval of the difference {_span(d, half)}"
+def _judge_interval(d: float, half: float, published: Published, rules: VerdictRules) -> CellVerdict:
+    bounds = _interval(published.value + d, half)
+    said = f"95% interval of the difference {_interval_text(d, half)}"
     if abs(d) > half + rounding(published.value):
         return CellVerdict(HIGHER if d > 0 else LOWER, f"{said} leaves out 0", *bounds)
     held = "no tolerance is stated" if rules.tolerance is None else f"not inside {rules.tolerance:g}"
     return CellVerdict(TOO_FEW, f"{said} holds 0, {held}", *bounds)
 
 
-def _point(d: float, variance: float, n: int, published: Published, how: str, rules: Judging) -> CellVerdict:
+def _judge_prediction(
+    d: float, variance: float, n: int, published: Published, how: str, rules: VerdictRules
+) -> CellVerdict:
     runs = published.n or 1
     half = t_quantile(0.975, n - 1) * math.sqrt(_variance(variance, n, how) + _variance(variance, runs, how))
-    bounds = _around(published.value + d, half)
+    bounds = _interval(published.value + d, half)
     of = "one run" if runs == 1 else f"a {how} of {runs}"
     said = f"95% prediction interval for {of} {bounds[0]:.2f} to {bounds[1]:.2f}"
     if abs(d) > half + rounding(published.value):
@@ -119,9 +123,9 @@ def _welch(a: float, n: int, b: float, m: int) -> int:
     return max(1, int((a + b) ** 2 / below)) if below > 0 else n + m - 2
 
 
-def _around(centre: float, half: float) -> tuple[float, float]:
+def _interval(centre: float, half: float) -> tuple[float, float]:
     return centre - half, centre + half
 
 
-def _span(d: float, half: float) -> str:
+def _interval_text(d: float, half: float) -> str:
     return f"{d - half:+.2f} to {d + half:+.2f}"

@@ -1,4 +1,4 @@
-"""Further looks at the same runs: what a budget buys, which seed matters, how stable a method is."""
+"""More tables of the same runs: the gain of a larger budget, the effect of each seed, stability."""
 
 from __future__ import annotations
 

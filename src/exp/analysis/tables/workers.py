@@ -1,4 +1,4 @@
-"""Worker processes on this machine, each warm: started once, given one run after the other (exp.work.cell_trainer)."""
+"""Worker processes on this machine: each is started once and trains many runs (exp.training.cell_trainer)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from exp.errors import ExpError
 
-COMMAND = [sys.executable, "-m", "exp.work.cell_trainer"]
+COMMAND = [sys.executable, "-m", "exp.training.cell_trainer", "exp.train"]
 TAIL = 15  # lines of a log that are shown
 
 
@@ -49,6 +49,7 @@ class CellProcesses:
     logs: Path
     threads: int
     gpus: Sequence[str]
+    config_dir: Path | None = None  # more options, as --config-dir of exp.train
     workers: dict[int, CellProcess] = field(default_factory=dict)
     selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
 
@@ -66,7 +67,7 @@ class CellProcesses:
         log = self.logs / f"worker-{os.uname().nodename}-{slot}.log"
         with log.open("ab") as file:
             process = subprocess.Popen(
-                COMMAND,
+                [*COMMAND, *(["--config-dir", str(self.config_dir)] if self.config_dir else [])],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=file,
@@ -117,10 +118,10 @@ class CellProcesses:
                 worker.process.wait()
 
 
-def check_all(overrides: Sequence[tuple[str, Sequence[str]]], logs: Path) -> None:
+def check_all(overrides: Sequence[tuple[str, Sequence[str]]], logs: Path, config_dir: Path | None) -> None:
     """Raises ExpError for the first config that cannot work, by the name it comes with."""
-    crew = CellProcesses(logs, 1, ())
-    worker = crew.start(0)
+    pool = CellProcesses(logs, 1, (), config_dir)
+    worker = pool.start(0)
     try:
         for name, words in overrides:
             worker.send({"check": list(words)}, name)
@@ -131,7 +132,7 @@ def check_all(overrides: Sequence[tuple[str, Sequence[str]]], logs: Path) -> Non
             if error := json.loads(line)["error"]:
                 raise ExpError(f"cell {name}: {error}")
     finally:
-        crew.release()
+        pool.release()
         worker.process.wait()
 
 

@@ -1,0 +1,69 @@
+"""Names of Optuna that are not public, each with the reason. tests/compat/test_optuna.py notices a change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from optuna.samplers import CmaEsSampler
+from optuna.study import Study, StudyDirection
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial, Trial
+
+
+def storage_of(study: Study) -> BaseStorage:
+    """The storage as the study uses it, with its cache. System attributes and trial states are set only there."""
+    return study._storage
+
+
+def study_id(study: Study) -> int:
+    """The storage's number of a study; the public `get_study_id_from_name` is a query each time."""
+    return study._study_id
+
+
+def trial_id(trial: Trial | FrozenTrial) -> int:
+    """The storage's number of a trial, which its methods take; the public `number` counts within the study."""
+    return trial._trial_id
+
+
+def take_waiting(study: Study) -> int | None:
+    """Sets the oldest waiting trial to running; its id, None where none waits. The public `ask` makes one then."""
+    return study._pop_waiting_trial_id()
+
+
+class ReplayedCmaEs(CmaEsSampler):
+    """CMA-ES that reads no pickle, and draws what Optuna's own draws.
+
+    Optuna's own keeps its optimizer as a pickle among a trial's attributes: whoever can write into the storage runs
+    code in everyone who goes on with the study. The optimizer is a function of the finished generations, so here it
+    is made from them anew, in less than a millisecond a generation.
+    """
+
+    def sample_relative(self, study: Study, trial: FrozenTrial, search_space: dict[str, Any]) -> dict[str, Any]:
+        self._asked = (study.direction, search_space)
+        return super().sample_relative(study, trial, search_space)
+
+    def _restore_optimizer(self, completed_trials: list[FrozenTrial]) -> Any:
+        """None while the first generation is not finished, as in Optuna."""
+        import numpy as np
+        from optuna._transform import _SearchSpaceTransform
+
+        direction, search_space = self._asked
+        trans = _SearchSpaceTransform(search_space, transform_step=not self._with_margin, transform_0_1=True)
+        before = self._cma_rng.rng.get_state()
+        optimizer = self._init_optimizer(trans, direction)
+        sign = 1 if direction == StudyDirection.MINIMIZE else -1
+        while True:
+            told = self._get_solution_trials(completed_trials, optimizer.generation)[: optimizer.population_size]
+            if len(told) < optimizer.population_size:
+                break
+            points = [
+                np.array(trial.system_attrs["x_for_tell"]) if self._with_margin else trans.transform(trial.params)
+                for trial in told
+            ]
+            optimizer.tell([(point, sign * (trial.value or 0.0)) for point, trial in zip(points, told, strict=True)])
+        # Optuna draws a seed where nothing is restored: until the first generation is told. Here that changes nothing.
+        if optimizer.generation == 0 or self._get_solution_trials(completed_trials, 1):
+            self._cma_rng.rng.set_state(before)
+        return optimizer if optimizer.generation else None

@@ -1,0 +1,60 @@
+"""Names of transformers that are not public. tests/compat/test_transformers.py notices a change."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+# Private methods of Trainer that exp.loop.hf_trainer.SharedTrainer overrides; the reasons stand there.
+TRAINER_OVERRIDES = (
+    "_build_accelerator_args",
+    "_clip_grad_norm",
+    "_get_grad_norm",
+    "_load_from_checkpoint",
+    "_load_optimizer_and_scheduler",
+    "_load_rng_state",
+    "_load_scaler",
+)
+
+
+def attention_of(config: PretrainedConfig) -> str | None:
+    """The attention implementation at work: sdpa, eager. `set_attn_implementation` is public, reading it is not."""
+    return config._attn_implementation
+
+
+def unsplit_classes(model: PreTrainedModel) -> list[str]:
+    """Names of the classes whose modules `model` does not want cut: the natural units of FSDP."""
+    return list(model._no_split_modules or ())
+
+
+def initialise(model: PreTrainedModel, names: Collection[str]) -> None:
+    """Draws the named parameters and buffers from the current torch RNG, by the model's own initialisation.
+
+    The public `init_weights` draws everything, which would use more random numbers.
+    """
+    import torch
+
+    # transformers' init functions leave a tensor alone that carries this flag.
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        tensor._is_hf_initialized = name not in names
+    with torch.no_grad():
+        # Parents after children: some architectures (ModernBERT) set a child's scale from its parent.
+        for module in reversed(list(model.modules())):
+            model._init_weights(module)
+
+
+def forget_quantisation(model: Any) -> None:
+    """Removes what `save_pretrained` reads as "still quantised", from a model whose layers are plain again.
+
+    transformers has only `dequantize`, which unpacks the layers itself and knows nothing of LoRA updates.
+    """
+    for key in ("hf_quantizer", "quantization_method"):
+        if hasattr(model, key):
+            delattr(model, key)
+    model.is_loaded_in_4bit = False
+    model.is_quantized = False
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config

@@ -1,0 +1,170 @@
+"""From words to a config: the one way, for every command. Nothing heavy is imported, nothing is checked, nothing made.
+
+The search path is exp's conf/, the project's ([tool.exp] conf), conf/ of each trusted package, and --config-dir. Of two
+options with one name the first on the path counts.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import initialize_config_search_path
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.object_type import ObjectType
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from exp.config.explain import explained, while_composing
+from exp.errors import ExpError, nearest
+from exp.options.confdir import conf_dir
+from exp.options.project import conf_folders
+
+PRIMARY = "train"
+# Groups that train.yaml calls optional, so that Hydra takes no notice of an option that is not there.
+OPTIONAL = ("recipe", "recipe/schedule")
+
+
+def search_path(config_dir: Path | None = None) -> list[Path]:
+    """Every folder that options are read from, in order.
+
+    Args:
+        config_dir: What --config-dir names.
+
+    Raises:
+        ExpError: `config_dir` is no folder.
+    """
+    folders = [conf_dir(), *conf_folders()]
+    if config_dir is not None:
+        if not config_dir.is_dir():
+            raise ExpError(f"--config-dir {config_dir}: there is no such folder")
+        folders.append(config_dir.resolve())
+    return list(dict.fromkeys(folders))
+
+
+def compose(
+    words: Sequence[str],
+    *,
+    config_dir: Path | None = None,
+    name: str = PRIMARY,
+    saved: Path | None = None,
+    multirun: bool = False,
+) -> DictConfig:
+    """The config that `words` give, with Hydra's own node.
+
+    Args:
+        words: Overrides in Hydra's grammar, no flags.
+        config_dir: What --config-dir names.
+        name: The primary config, another one with --config-name.
+        saved: A run folder whose saved config is the base, in place of conf/train.yaml.
+        multirun: Compose what all runs of a sweep share; values that are swept keep their default.
+
+    Raises:
+        ExpError: Hydra cannot compose it; one line says why, and the mend.
+    """
+    with composer(config_dir=config_dir, name=name, saved=saved) as made:
+        return made.compose(words, multirun=multirun)
+
+
+@contextmanager
+def composer(*, config_dir: Path | None = None, name: str = PRIMARY, saved: Path | None = None) -> Iterator[Composer]:
+    """Composes several configs over one search path; a sweep's jobs are composed while it is open."""
+    path = search_path(config_dir)
+    if saved is not None:
+        _check_saved(saved / ".hydra" / "config.yaml")
+        path.insert(0, saved / ".hydra")
+        name = "config"
+    with initialize_config_search_path([f"file://{folder}" for folder in path], job_name="train"):
+        yield Composer(GlobalHydra.instance().config_loader(), name, saved is not None)
+
+
+@dataclass(frozen=True)
+class Composer:
+    loader: ConfigLoader
+    name: str  # of the primary config
+    saved: bool  # the primary config is what a run saved, without Hydra's node
+
+    def compose(self, words: Sequence[str], multirun: bool = False) -> DictConfig:
+        """As the function of that name; sets the config that `${hydra:...}` reads."""
+        # A saved config has no Hydra node, so what train.yaml says there is said again.
+        again = ["hydra.job.name=train", "hydra/job_logging=none", "hydra/hydra_logging=none"] if self.saved else []
+        mode = ["hydra.mode=MULTIRUN"] if multirun else []
+        self.check_options(words)
+        with self.explaining(words):
+            kind = RunMode.MULTIRUN if multirun else RunMode.RUN
+            cfg = self.loader.load_configuration(self.name, [*again, *words, *mode], kind)
+        HydraConfig.instance().set_config(cfg)
+        return cfg
+
+    def compose_job(self, master: DictConfig, words: Sequence[str]) -> DictConfig:
+        """One run of the sweep whose config is `master`, as its launcher will compose it."""
+        self.check_options(words)
+        with self.explaining(words):
+            cfg = self.loader.load_sweep_config(master, list(words))
+        HydraConfig.instance().set_config(cfg)
+        return cfg
+
+    @contextmanager
+    def explaining(self, words: Sequence[str]) -> Iterator[None]:
+        """Turns what Hydra and OmegaConf raise into an ExpError of one line."""
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, ExpError) or not while_composing(error):
+                raise
+            raise explained(error, words, self) from error
+
+    def check_options(self, words: Sequence[str]) -> None:
+        """Hydra finds no fault with an option of an optional group that is not there."""
+        for word in words:
+            group, _, option = word.lstrip("+").partition("=")
+            if group in OPTIONAL and option not in ("null", "") and re.fullmatch(r"[\w-]+", option):
+                known = self.loader.get_group_options(group, ObjectType.CONFIG)
+                if option not in known:
+                    raise ExpError(f"{word}: no such option{nearest(option, known)}")
+
+    def groups(self) -> list[str]:
+        """The groups of the whole search path."""
+        return [group for group in self.loader.list_groups("") if group != "hydra"]
+
+
+def composed_from() -> list[str]:
+    """The folders that the current job's config was composed from; below the working folder as relative paths."""
+    if not HydraConfig.initialized():
+        return []
+    folders = [source.path for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]
+    here = Path.cwd()
+    return [os.path.relpath(folder) if Path(folder).is_relative_to(here) else folder for folder in folders]
+
+
+def own(cfg: DictConfig) -> DictConfig:
+    """Without Hydra's node."""
+    return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+
+
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """Resolved and without Hydra's node, as a run records its config."""
+    return OmegaConf.to_container(own(cfg), resolve=True)  # type: ignore[return-value]
+
+
+def _check_saved(path: Path) -> None:
+    """A saved config is data: it may not choose options, and has no Hydra node."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        held = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ExpError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(held, dict):
+        raise ExpError(f"{path} is no config: it holds {type(held).__name__}, not keys and values")
+    package = re.search(r"^#\s*@package", text, re.MULTILINE)
+    edited = [package[0]] if package else [key for key in ("defaults", "hydra") if key in held]
+    if edited:
+        raise ExpError(f"{path} holds {edited[0]!r}, which exp never saves: it was edited, and is not read")

@@ -1,0 +1,73 @@
+"""The root settings of a run, named as in transformers.TrainingArguments. Defaults stand in conf/train.yaml."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Lt
+
+from exp.errors import ExpError
+
+Count = Annotated[int, Ge(1)]
+Seed = Annotated[int, Ge(0), Lt(2**32)]  # NumPy takes no larger one
+When = Literal["no", "steps", "epoch"]
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """What both loops obey."""
+
+    seed: Seed
+    init_seed: Seed  # draws the head (and all weights of bert_tiny)
+    data_seed: Seed  # orders the training examples
+    dropout_seed: Seed  # draws dropout masks
+    num_train_epochs: Annotated[float, Gt(0)]
+    max_steps: Annotated[int, Ge(-1)]  # optimizer steps; -1: from num_train_epochs
+    per_device_train_batch_size: Count
+    per_device_eval_batch_size: Count
+    gradient_accumulation_steps: Count
+    max_grad_norm: Annotated[float, Ge(0)]  # 0: gradients are measured, not clipped
+    gradient_checkpointing: bool
+    batching: Literal["random", "length_grouped"]
+    logging_strategy: When
+    logging_steps: Count
+    eval_strategy: When
+    eval_steps: Count | None  # None: logging_steps
+    save_strategy: When
+    save_steps: Count
+    save_total_limit: Count | None  # checkpoints kept; the best one is never deleted
+    load_best_model_at_end: bool
+    metric_for_best_model: str | None  # None: the data's first metric
+    greater_is_better: bool | None  # None: False for a loss, True for every other metric
+    early_stopping_patience: Count | None  # evaluations without progress; None: never
+    early_stopping_threshold: Annotated[float, Ge(0)]
+    auto_find_batch_size: bool
+    on_bad_loss: Literal["stop", "skip", "rewind"]
+    do_predict: bool  # run the test splits through the final model
+
+    def __post_init__(self) -> None:
+        if self.max_steps == 0:
+            raise ExpError("max_steps=0 must be 1 or more, or -1 to go by num_train_epochs")
+        if self.eval_strategy != "no":
+            return
+        wants = {
+            "early_stopping_patience": (self.early_stopping_patience, self.early_stopping_patience is not None),
+            "load_best_model_at_end": ("true", self.load_best_model_at_end),
+            "metric_for_best_model": (self.metric_for_best_model, self.metric_for_best_model is not None),
+        }
+        for key, (value, wanted) in wants.items():
+            if wanted:
+                raise ExpError(
+                    f"{key}={value} needs evaluations while training, and eval_strategy=no makes none: "
+                    f"set eval_strategy=epoch or eval_strategy=steps"
+                )
+
+
+@dataclass(frozen=True)
+class RootSettings(TrainingSettings):
+    """Every key of conf/train.yaml that is no group."""
+
+    resume: str | None
+    init_checkpoint: str | None
+    cache_dir: str

@@ -1,0 +1,71 @@
+"""The user's own code as a run depended on it: which version of each trusted package, and whether it changed since."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from exp.options.project import Package, packages
+from exp.run.environment import git
+
+log = logging.getLogger(__name__)
+SKIPPED = ("__pycache__",)
+
+
+def record_packages() -> list[dict[str, Any]]:
+    """For run.json: each trusted package, what trusts it, its version, commit, and a hash of its files."""
+    return [_recorded(package) for package in packages()]
+
+
+def warn_of_changes(record: Mapping[str, Any]) -> None:
+    """One line for each package whose files are not those of the run in `record` (run.json)."""
+    now = {package.name: package for package in packages()}
+    for then in record.get("trusted", []):
+        package = now.get(then["name"])
+        if package is None:
+            log.warning("the run used the package %s, which is not trusted now", then["name"])
+        elif _content(package) != then["content"]:
+            log.warning("the code of %s has changed since the run (version %s then)", then["name"], then["version"])
+
+
+def _recorded(package: Package) -> dict[str, Any]:
+    state = git(package.folder) or {}
+    return {
+        "name": package.name,
+        "origin": package.origin,
+        "version": _version(package.name),
+        "commit": state.get("commit"),
+        "dirty": state.get("dirty"),
+        "content": _content(package),
+    }
+
+
+def _version(name: str) -> str | None:
+    top = name.partition(".")[0]
+    for distribution in metadata.packages_distributions().get(top, [top]):
+        try:
+            return metadata.version(distribution)
+        except metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def _content(package: Package) -> str:
+    """sha256 over names and contents of its files."""
+    own = [package.folder] if package.folder.name == package.name.rpartition(".")[2] else []
+    files = [file for folder in own for file in sorted(folder.rglob("*")) if file.is_file()]
+    if not own:  # a package that is one file
+        files = [package.folder / f"{package.name.rpartition('.')[2]}.py"]
+    digest = hashlib.sha256()
+    for file in files:
+        if not set(SKIPPED) & set(file.parts):
+            digest.update(f"{_name(file, package)}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def _name(file: Path, package: Package) -> str:
+    return file.relative_to(package.folder).as_posix()

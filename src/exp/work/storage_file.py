@@ -1,0 +1,61 @@
+"""The file that keeps a study, looked at before anything is opened for writing: it may be somebody's."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+from exp.errors import ExpError
+
+SQLITE = b"SQLite format 3\0"  # how such a file begins
+OPTUNA = b'{"op_code":'  # how a line of a journal begins
+
+
+def journal_path(storage: str | None, folder: Path) -> Path | None:
+    """The journal's file, or None for a database. No storage means a journal in the sweep's folder."""
+    if storage is None:
+        return folder / "journal.log"
+    if storage.startswith("journal://"):
+        return Path(storage.removeprefix("journal://"))
+    return Path(storage) if "://" not in storage else None
+
+
+def check_storage(storage: str | None, folder: Path) -> None:
+    """Looks before anything is opened for writing. Raises ExpError for a file that holds something else."""
+    path = journal_path(storage, folder)
+    if path is not None:
+        if path.is_dir():
+            raise ExpError(f"storage={storage}: {path} is a folder; name a file")
+        start = _read_start(path, len(SQLITE))
+        if start and not start.startswith(OPTUNA):
+            database = start == SQLITE
+            mend = f"for an SQLite database write sqlite:///{storage}" if database else "name another file"
+            raise ExpError(f"storage={storage}: {path} is there, is no journal of Optuna, and is left as it is; {mend}")
+    elif storage is not None and storage.startswith("sqlite:///"):
+        _check_sqlite(Path(storage.removeprefix("sqlite:///").partition("?")[0]))
+
+
+def _check_sqlite(path: Path) -> None:
+    if not path.is_file() or path.stat().st_size == 0:
+        return
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            tables = {name for (name,) in database.execute("select name from sqlite_master where type = 'table'")}
+    except sqlite3.OperationalError:
+        return  # locked: whoever opens it says so
+    except sqlite3.DatabaseError as error:
+        raise ExpError(f"storage=sqlite:///{path}: {error}; it is left as it is, name another file") from None
+    if tables and not {"studies", "trials"} <= tables:
+        raise ExpError(
+            f"storage=sqlite:///{path}: this database holds other tables ({sorted(tables)[0]}) and is left as it is; "
+            "name another file"
+        )
+
+
+def _read_start(path: Path, size: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(size)
+    except OSError:
+        return b""

@@ -1,0 +1,57 @@
+"""Fails in words when Hydra changes a name that exp.compat.hydra uses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.utils import JobReturn, JobStatus
+
+from exp.compat import hydra as private
+from exp.options.confdir import conf_dir
+
+
+def test_the_flags_are_hydras() -> None:
+    given = private.flags_parser().parse_intermixed_args(["-m", "seed=1", "-cd", "mine", "lr=2"])
+    assert (given.multirun, given.config_dir, given.overrides) == (True, "mine", ["seed=1", "lr=2"])
+    names = {
+        "help",
+        "hydra_help",
+        "cfg",
+        "info",
+        "shell_completion",
+        "config_path",
+        "config_name",
+        "experimental_rerun",
+    }
+    assert names <= set(vars(given))
+
+
+def test_a_context_runs_no_callbacks(tmp_path: Path) -> None:
+    with initialize_config_dir(str(conf_dir())):
+        made = private.context(GlobalHydra.instance().config_loader(), ("exp.x",))
+    assert made.callbacks.callbacks == [] and made.execution_whitelist == ("exp.x",)
+
+
+def test_what_a_job_raised_is_raised_without_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+    failed = JobReturn(status=JobStatus.FAILED)
+    failed.return_value = ValueError("why")
+    with pytest.raises(ValueError, match="why"):
+        private.returned(failed)
+    done = JobReturn(status=JobStatus.COMPLETED)
+    done.return_value = 3
+    assert private.returned(done) == 3
+    assert capsys.readouterr().err == ""
+
+
+def test_a_loader_over_folders_of_our_choice(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("x: 1\n")
+    loader = private.loader_of(
+        [("hydra", "pkg://hydra.conf"), ("main", f"file://{tmp_path}"), ("schema", "structured://")]
+    )
+    from hydra.types import RunMode
+
+    assert loader.load_configuration("mine", ["x=2"], RunMode.RUN).x == 2
+    assert str(tmp_path) in [source.path for source in private.sources_of(loader)]

@@ -1,0 +1,189 @@
+"""Values that no option takes, made from each option's declaration, and what the check says of them.
+
+Run in a process of its own, so that an import of the check shows: python -m tests.config.bad_values
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from exp.config.check import check
+from exp.config.schema import EXAMPLES, PRESETS
+from exp.config.targets import declaration
+from exp.errors import ExpError
+from exp.options.confdir import conf_dir, groups
+from exp.options.option import json_schema
+from exp.options.settings import RootSettings
+
+HEAVY = ("torch", "transformers", "datasets", "numpy", "pandas", "wandb", "optuna", "peft", "trackio", "bitsandbytes")
+# What an option needs before it can be checked, in a folder that `prepare` filled.
+FILES = {
+    "train.csv": "text,label\na,x\nb,y\n",
+    "many.jsonl": '{"text": "a", "labels": ["x"]}\n',
+    "words.jsonl": '{"tokens": ["a"], "tags": ["O"]}\n',
+    "words.conll": "a O\n\nb O\n",
+    "words.conllu": "1\ta\t_\tX\tX\t_\t_\t_\t_\t_\n\n",
+    "many.tsv": "a\t1\tid1\n",
+}
+GIVEN = {
+    "data=files": ["data.train_file=train.csv"],
+    "data=hub": ["data.path=owner/name"],
+    **{
+        f"data={name}": ["data.path=.", *(f"data.{split}_file={file}" for split in ("train", "validation", "test"))]
+        for name, file in (("wnut17", "words.conll"), ("eslspok", "words.conllu"), ("goemotions", "many.tsv"))
+    },
+    "task=multi_label": ["data=files", "data.train_file=many.jsonl"],
+    "task=token_classification": ["data=files", "data.train_file=words.jsonl"],
+    "model=pretrained": ["model.path=owner/name"],
+    **{
+        f"{group}=by_name": [f"{group}.name={name}"]
+        for group, name in zip(("optimizer", "scheduler"), EXAMPLES.values(), strict=True)
+    },
+}
+OF_ANOTHER_TYPE: dict[str, tuple[Any, ...]] = {
+    "integer": ("3", 1.5, True, [1], {"a": 1}),
+    "number": ("3", True, [1.0], {"a": 1}),
+    "boolean": ("yes", 1, 0.0, [True]),
+    "string": (3, True, ["a"], {"a": 1}),
+    "array": ("a", 3, {"a": 1}, [["a"], ["b"]]),
+    "object": ("a", 3, [1]),
+}
+
+
+@dataclass
+class Found:
+    tried: int = 0
+    accepted: list[str] = field(default_factory=list)  # silently
+    unclear: list[str] = field(default_factory=list)  # several lines, or without the key
+    raised: list[str] = field(default_factory=list)  # something else than ExpError
+
+
+def bad_values(schema: Mapping[str, Any]) -> Iterator[Any]:
+    """Of a wrong type, out of range, no number, no choice; nothing where any value is taken."""
+    kinds = schema.get("anyOf", [schema])
+    if any("type" not in kind for kind in kinds):
+        return
+    types = {kind["type"] for kind in kinds}
+    for value in {repr(value): value for kind in types for value in OF_ANOTHER_TYPE.get(kind, ())}.values():
+        if not any(_has_type(value, kind) for kind in types):
+            yield value
+    if "null" not in types:
+        yield None
+    if types & {"integer", "number"}:
+        yield from (float("nan"), float("inf"), -float("inf"))
+    for kind in kinds:
+        if "minimum" in kind:
+            yield kind["minimum"] - 1
+        if "exclusiveMinimum" in kind:
+            yield kind["exclusiveMinimum"]
+        if "maximum" in kind:
+            yield kind["maximum"] + 1
+        if "exclusiveMaximum" in kind:
+            yield kind["exclusiveMaximum"]
+        if "enum" in kind or "const" in kind:
+            yield "no-such-choice"
+        if kind.get("minItems"):
+            yield []
+        for place, item in enumerate(kind.get("prefixItems", ())):
+            for value in bad_values(item):
+                yield [value if at == place else 0.5 for at in range(len(kind["prefixItems"]))]
+        if kind.get("items", {}).get("type"):
+            yield from ([value] for value in bad_values(kind["items"]) if not isinstance(value, list))
+
+
+def _has_type(value: Any, kind: str) -> bool:
+    known = {"integer": int, "number": (int, float), "boolean": bool, "string": str, "array": list, "object": dict}
+    if isinstance(value, bool) and kind != "boolean":
+        return False
+    # A list may still hold wrong items, and a list of lists always does here.
+    return kind in known and isinstance(value, known[kind]) and not (isinstance(value, list) and value[0] in (["a"], 1))
+
+
+def prepare(folder: Path) -> None:
+    for name, text in FILES.items():
+        (folder / name).write_text(text)
+
+
+def options() -> Iterator[str]:
+    for group in groups():
+        if group not in PRESETS:
+            yield from (f"{group}={file.stem}" for file in sorted((conf_dir() / group).glob("*.yaml")))
+
+
+def try_option(option: str, found: Found, seen: set[str]) -> None:
+    """Changes one key at a time in an otherwise good config; `seen` are targets that had their turn."""
+    with initialize_config_dir(str(conf_dir()), job_name="train"):
+        cfg = compose("train", overrides=[option, *GIVEN.get(option, [])], return_hydra_config=True)
+    choices = dict(cfg.hydra.runtime.choices)
+    with open_dict(cfg):
+        del cfg["hydra"]
+    group = option.partition("=")[0]
+    nodes = (
+        {group: cfg[group]} if group != "tracker" else {f"tracker.{name}": node for name, node in cfg.tracker.items()}
+    )
+    for where, node in nodes.items():
+        if OmegaConf.is_config(node) and node.get("_target_") not in (None, *seen):
+            seen.add(node["_target_"])
+            _try_node(cfg, choices, where, OmegaConf.to_container(node, resolve=True), found)
+
+
+def _try_node(cfg: DictConfig, choices: dict[str, Any], where: str, node: Any, found: Found) -> None:
+    for key, schema in json_schema(declaration(node, where))["properties"].items():
+        for value in bad_values(schema):
+            _try(cfg, choices, f"{where}.{key}", value, found)
+        _try(cfg, choices, f"{where}.{key}x", 1, found)
+
+
+def try_settings(found: Found) -> None:
+    with initialize_config_dir(str(conf_dir()), job_name="train"):
+        cfg = compose("train")
+    for key, schema in json_schema(RootSettings)["properties"].items():
+        for value in bad_values(schema):
+            _try(cfg, {}, key, value, found)
+        _try(cfg, {}, f"{key}x", 1, found)
+
+
+def _try(cfg: DictConfig, choices: dict[str, Any], key: str, value: Any, found: Found) -> None:
+    group, _, last = key.rpartition(".")
+    node = OmegaConf.select(cfg, group) if group else cfg
+    before = OmegaConf.to_container(node, resolve=False)
+    assert isinstance(before, dict)
+    with open_dict(cfg):
+        node[last] = value
+    found.tried += 1
+    said = f"{key}={value!r}"
+    try:
+        check(cfg, choices)
+    except ExpError as error:
+        if "\n" in str(error) or key.rpartition(".")[2] not in str(error):
+            found.unclear.append(f"{said}: {error}")
+    except Exception as error:
+        found.raised.append(f"{said}: {error!r}")
+    else:
+        found.accepted.append(said)
+    finally:
+        with open_dict(cfg):
+            if last in before:
+                node[last] = before[last]
+            else:
+                del node[last]
+
+
+def main() -> None:
+    found, seen = Found(), set[str]()
+    try_settings(found)
+    for option in options():
+        try_option(option, found, seen)
+    print(json.dumps({**vars(found), "heavy": [name for name in HEAVY if name in sys.modules]}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""No option takes a value that its declaration forbids, and saying so imports nothing heavy and leaves no folder."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.config.bad_values import FILES, HEAVY, bad_values, prepare
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("bad")
+    prepare(folder)
+    code = f"import sys; sys.path[:0] = ['{ROOT}', '{ROOT / 'src'}']; from tests.config.bad_values import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in folder.iterdir()} == set(FILES)
+    return json.loads(done.stdout)
+
+
+def test_every_bad_value_of_every_option_is_refused(found: dict[str, Any]) -> None:
+    assert found["tried"] > 1500
+    assert found["accepted"] == []
+
+
+def test_each_is_said_in_one_line_with_its_key(found: dict[str, Any]) -> None:
+    assert found["raised"] == []
+    assert found["unclear"] == []
+
+
+def test_nothing_heavy_is_imported(found: dict[str, Any]) -> None:
+    assert found["heavy"] == []
+
+
+def test_bad_values_are_bad() -> None:
+    schema = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}]}
+    assert {"3", 1.5, True, 0} <= {value for value in bad_values(schema) if isinstance(value, str | float | int)}
+    assert None not in list(bad_values(schema))
+    assert "no-such-choice" in list(bad_values({"type": "string", "enum": ["a"]}))
+
+
+WORDS = [
+    "optimizer.lr=-1",
+    "optimizer.betas=[2,3]",
+    "optimizer=by_name optimizer.name=RAdam +optimizer.options.beta=1",
+    "scheduler=warmup_stable_decay scheduler.decay_type=foo",
+    "scheduler.warmup_steps=1000000",
+    "adapter=lora adapter.r=0",
+    "adapter=adalora max_steps=1",
+    "speed.compile=yesno",
+    "distributed.timeout=nan",
+    "precision.name=fp15",
+    "tracker.wandb.init_timeout=0",
+    "hub.push=maybe",
+    "+loop.steps=1",
+    "seed=-1",
+    "learning_rate=1e-5",
+    "optimizer=null",
+    "~optimizer",
+    "~hub.push",
+    "seed=${seed}",
+    "optimizer.lr=${oc.env:NO_SUCH_VARIABLE}",
+    "optimizer._target_=os.system",
+]
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_the_command_ends_in_one_line_before_anything_heavy(words: str, tmp_path: Path) -> None:
+    code = (
+        "import atexit, sys; import exp.train;"
+        f"atexit.register(lambda: print([name for name in {HEAVY} if name in sys.modules]));"
+        "exp.train.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *words.split()], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("exp: ") and done.stderr.count("\n") == 1
+    assert done.stdout == "[]\n"
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,56 @@
+"""Every option of the groups data and task says all keys of its class, and importing it is light."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import MISSING, fields
+from importlib import import_module
+
+import pytest
+from omegaconf import OmegaConf
+from tests.reading import CONF, option
+
+from exp.data.glue import METRICS
+
+OPTIONS = sorted((path.parent.name, path.stem) for group in ("data", "task") for path in (CONF / group).glob("*.yaml"))
+
+
+@pytest.mark.parametrize(("group", "name"), OPTIONS)
+def test_every_default_stands_once_in_the_yaml(group: str, name: str) -> None:
+    from hydra import compose, initialize_config_dir
+
+    with initialize_config_dir(str(CONF)):
+        cfg = compose("train", overrides=[f"{group}={name}"])
+    node = OmegaConf.to_container(cfg[group])
+    module, _, attribute = node.pop("_target_").rpartition(".")
+    declared = fields(getattr(import_module(module), attribute))
+    assert {one.name for one in declared} == set(node)
+    assert [one.name for one in declared if one.default is not MISSING] == []
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_the_metrics_of_glue_fit_their_task(name: str) -> None:
+    roles = option("data", name)
+    assert roles.task == name
+    problem = {"problem_type": "regression"} if name == "stsb" else {}
+    task = option("task", "text_classification")
+    assert task.check_metrics({"metrics": METRICS[name], **problem}) == METRICS[name]
+
+
+def test_options_import_nothing_heavy() -> None:
+    """Nothing of a heavy library until rows are read."""
+    rooms = [
+        f"exp.{room}.{file.stem}"
+        for room in ("data", "task")
+        for file in sorted((CONF.parent / "src" / "exp" / room).glob("*.py"))
+        # These hold numbers, and are imported when rows are encoded.
+        if (room, file.stem) not in {("data", "features"), ("data", "collate")}
+    ]
+    heavy = ("torch", "transformers", "tokenizers", "datasets", "numpy", "pandas", "pyarrow", "evaluate", "sklearn")
+    code = (
+        f"import sys, importlib; [importlib.import_module(room) for room in {rooms}];"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
