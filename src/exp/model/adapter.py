@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Query and value projections, as in the LoRA paper; ModernBERT has one matrix for query, key and value.
+# Query and value projections, as in the LoRA paper; ModernBERT has one matrix for query, key and value. Those of
+# decoders (GPT-2, Llama, Qwen) are in peft's own table.
 TARGETS = {
     "albert": ("query", "value"),
     "bart": ("q_proj", "v_proj"),
@@ -213,16 +215,20 @@ class QLora:
 
 def targets(model: PreTrainedModel, named: Sequence[str] | None) -> list[str]:
     """Last names of the linear layers that get an update. Raises ExpError when they are unknown."""
+    from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as KNOWN_TO_PEFT
     from torch import nn
+    from transformers.pytorch_utils import Conv1D  # GPT-2's linear layer
 
-    linear = {name.rsplit(".", 1)[-1] for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    kinds = (nn.Linear, Conv1D)
+    linear = {name.rsplit(".", 1)[-1] for name, module in model.named_modules() if isinstance(module, kinds)}
     if named is None:
-        if model.config.model_type not in TARGETS:
+        family = model.config.model_type
+        if family not in TARGETS and family not in KNOWN_TO_PEFT:
             raise ExpError(
-                f"no default target modules for {model.config.model_type}; name them in adapter.target_modules, out of:"
+                f"no default target modules for {family}; name them in adapter.target_modules, out of:"
                 f" {', '.join(sorted(linear))}"
             )
-        return list(TARGETS[model.config.model_type])
+        return list(TARGETS.get(family) or KNOWN_TO_PEFT[family])
     for name in named:
         if name.rsplit(".", 1)[-1] not in linear:
             raise ExpError(f"adapter.target_modules: the model has no linear layer {name!r}{nearest(name, linear)}")
@@ -232,7 +238,8 @@ def targets(model: PreTrainedModel, named: Sequence[str] | None) -> list[str]:
 def trained_whole(model: PreTrainedModel) -> list[str]:
     """Modules that are trained as they are: the head, and a pooler that the checkpoint lacked.
 
-    A language model has no head of its own: its output layer is the checkpoint's, and mostly its embedding table.
+    A language model has no head of its own: its output layer is the checkpoint's, and mostly its embedding table. What
+    stands between the two and was drawn, as over a bare encoder, is trained.
 
     Raises ExpError for options of the model that an adapter would make void.
     """
@@ -240,8 +247,12 @@ def trained_whole(model: PreTrainedModel) -> list[str]:
     outside = [
         name for name, child in model.named_children() if name != prefix and next(child.parameters(), None) is not None
     ]
-    whole = outside if model.get_output_embeddings() is None else []
-    drawn = {name.rsplit(".", 1)[0] for name in drawn_parameters(model) if name.startswith(f"{prefix}.")}
+    output = model.get_output_embeddings()
+    whole = outside if output is None else []
+    holders = {name for name, module in model.named_modules() if output is not None and output in module.modules()}
+    drawn = {name.rsplit(".", 1)[0] for name in drawn_parameters(model)} - holders
+    if output is None:
+        drawn = {name for name in drawn if name.startswith(f"{prefix}.")}
     if any(".layer" in name for name in drawn):
         raise ExpError(
             "model.reinit_layers draws layers at random, and an adapter would freeze them so; take one of the two"
@@ -252,8 +263,6 @@ def trained_whole(model: PreTrainedModel) -> list[str]:
 
 
 def _wrap(model: PreTrainedModel, config: Any) -> PreTrainedModel:
-    import warnings
-
     with warnings.catch_warnings():
         # peft 0.21 still asks transformers by the old name of is_activation_checkpointing.
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
@@ -272,7 +281,9 @@ def _wrap_lora(
         target_modules=targets(model, named),
         modules_to_save=trained_whole(model),
     )
-    return _wrap(model, config)
+    with warnings.catch_warnings():  # peft sees by itself that a Conv1D's weight is turned round, and says so
+        warnings.filterwarnings("ignore", message="fan_in_fan_out is set to False")
+        return _wrap(model, config)
 
 
 def _merged_copy(model: Any) -> PreTrainedModel:
