@@ -143,6 +143,22 @@ def test_a_batch_counts_the_tokens_that_the_model_predicts(tmp_path):
     assert one.item() == pytest.approx(total.item() / parts.task.units(batch), rel=1e-6)
 
 
+@pytest.mark.parametrize("model", ["gpt2_tiny", "llama_tiny"])
+def test_lora_trains_its_own_weights_alone_and_merges(model, tmp_path):
+    """GPT-2's layers are no torch.nn.Linear, and the output layer shares the embedding's weight."""
+    parts = parts_of(config_of(*causal_lm(tmp_path), f"model={model}", "adapter=lora"))
+    trained = [name for name, value in parts.model.named_parameters() if value.requires_grad]
+    assert trained and all("lora_" in name for name in trained)
+    with torch.no_grad():
+        for name, value in parts.model.named_parameters():
+            if "lora_B" in name:
+                value.fill_(0.01)
+    batch = parts.collator([parts.encoded.train[0]])
+    merged = parts.adapter.merge(parts.model.eval())  # without the dropout of LoRA
+    assert torch.allclose(merged(**batch).logits, parts.model(**batch).logits, atol=1e-4)
+    assert merged.get_output_embeddings().weight is merged.get_input_embeddings().weight
+
+
 # ---- truncation ----
 
 
