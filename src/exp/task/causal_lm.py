@@ -63,16 +63,16 @@ class CausalLm:
     # ---- rows to batches ----
 
     def columns_of(self, roles: Mapping[str, Any]) -> list[str]:
-        return list(self._columns(roles).values())
+        return list(self.columns_read(roles).values())
 
     def check_metrics(self, roles: Mapping[str, Any]) -> tuple[str, ...]:
-        kind = "text" if "text" in self._columns(roles) else "chat"
+        kind = "text" if "text" in self.columns_read(roles) else "chat"
         named = tuple(self.metrics or roles.get("metrics") or METRICS[kind])
         metric_names.check(named, KIND)
         return named
 
     def read(self, raw: RawData) -> TaskData:
-        columns, metrics = self._columns(raw.roles), self.check_metrics(raw.roles)
+        columns, metrics = self.columns_read(raw.roles), self.check_metrics(raw.roles)
         block_size = self.block_size or raw.roles.get("block_size") or BLOCK_SIZE
         between = self.between_rows or raw.roles.get("between_rows") or "end_token"
         if "text" in columns:
@@ -177,8 +177,11 @@ class CausalLm:
     def collate(self, processor: Any, pad_to_multiple_of: int | None, labels: Sequence[str] | None) -> Collator:
         """Padding comes last, whatever the tokenizer says: positions are counted from the row's beginning. A packed row
         has no mask: its position ids tell the model where a text begins, and nothing looks ahead to the padding."""
-        fills = {"input_ids": processor.pad_token_id, "labels": IGNORED}
-        fills |= {"position_ids": 0} if self.packing else {"attention_mask": 0}
+        pad = processor.pad_token_id
+        if self.packing:  # any token but the padding one, of which transformers would warn without a mask
+            fills = {"input_ids": int(pad == 0), "position_ids": 0, "labels": IGNORED}
+        else:
+            fills = {"input_ids": pad, "attention_mask": 0, "labels": IGNORED}
         return Collator(fills, left=False, pad_to_multiple_of=pad_to_multiple_of)
 
     def units(self, batch: Mapping[str, torch.Tensor]) -> int:
@@ -226,7 +229,7 @@ class CausalLm:
             raise ExpError(f"task.prompt_column={self.prompt_column} is task.completion_column too")
         return found
 
-    def _columns(self, roles: Mapping[str, Any]) -> dict[str, str]:
+    def columns_read(self, roles: Mapping[str, Any]) -> dict[str, str]:
         own = self._own_columns()
         names = ("text", "messages", "prompt", "completion")
         told = {role: roles[f"{role}_column"] for role in names if roles.get(f"{role}_column")}
