@@ -50,7 +50,7 @@ def test_no_mean_with_an_error_or_a_stranger_or_of_other_kinds():
             ["accuracy"],
             "regression",
             None,
-            "'accuracy' is for single_label or tags, and this task is regression.*pearson",
+            "'accuracy' is for single_label or tags or choices, and this task is regression.*pearson",
         ),
         (["accuracy", "pearson"], "single_label", 2, "'pearson' is for regression.*use one of: accuracy, f1"),
         (["f1", "f1"], "single_label", 2, "'f1' twice"),
