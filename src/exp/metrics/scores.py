@@ -29,7 +29,8 @@ def compute(
         metrics: entries of `task.metrics` that `exp.metrics.names.check` let pass.
         kind: what the answers are, one of `exp.metrics.names.KINDS`.
         predictions: [n] class indices or names (single_label), [n] numbers (regression), [n, labels] of 0 and 1
-            (multi_label), a list of n lists of tags (tags), sums over tokens (exp.metrics.likelihood), or n texts (text).
+            (multi_label), a list of n lists of tags (tags), sums over tokens (exp.metrics.likelihood), or n texts
+            (text).
         references: the right answers, in the same form; of a text a list of one or more.
         scores: [n, classes] probabilities, each row summing to 1 (single_label), or [n, labels] (multi_label);
             needed where `exp.metrics.names.METRICS[name].needs_scores`.
