@@ -75,3 +75,20 @@ def test_a_model_that_was_quantised_is_saved_as_a_plain_one(model: PreTrainedMod
     private.forget_quantisation(model)
     model.save_pretrained(tmp_path)
     assert "quantization" not in (tmp_path / "config.json").read_text()
+
+
+def test_an_auto_class_tells_which_configs_have_its_head() -> None:
+    from transformers import AutoModelForCausalLM, BertConfig, GPT2Config, T5Config
+
+    from exp.compat.transformers import config_classes
+
+    found = config_classes(AutoModelForCausalLM)
+    why = "transformers' Auto classes have no _model_mapping of configs any more: find another way to name families"
+    assert GPT2Config in found and BertConfig in found and T5Config not in found, why
+
+
+def test_a_generation_config_tells_whether_it_came_from_config_json() -> None:
+    from transformers import GenerationConfig
+
+    why = "transformers' GenerationConfig has no _from_model_config any more: see whether generate() keeps ours"
+    assert hasattr(GenerationConfig(), "_from_model_config"), why

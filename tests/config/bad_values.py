@@ -32,7 +32,12 @@ FILES = {
     "words.conll": "a O\n\nb O\n",
     "words.conllu": "1\ta\t_\tX\tX\t_\t_\t_\t_\t_\n\n",
     "many.tsv": "a\t1\tid1\n",
+    "text.txt": "a line\n",
+    "short.jsonl": '{"paper_id": "1", "source": ["a", "b"], "target": ["c"]}\n',
+    "chats.jsonl": '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n',
 }
+SIDES, SPLITS = ("source", "target"), ("train", "validation", "test")
+PARALLEL = ["data.path=.", *(f"data.train_{side}_file=text.txt" for side in SIDES)]
 GIVEN = {
     "data=files": ["data.train_file=train.csv"],
     "data=hub": ["data.path=owner/name"],
@@ -40,6 +45,21 @@ GIVEN = {
         f"data={name}": ["data.path=.", *(f"data.{split}_file={file}" for split in ("train", "validation", "test"))]
         for name, file in (("wnut17", "words.conll"), ("eslspok", "words.conllu"), ("goemotions", "many.tsv"))
     },
+    "data=tiny_shakespeare": ["data.path=.", "data.file=text.txt"],
+    **{f"data={name}": ["data.path=.", "data.file=chats.jsonl"] for name in ("self_instruct", "kto_demo")},
+    **{
+        f"task={name}": ["data=tiny_shakespeare", "data.path=.", "data.file=text.txt"]
+        for name in ("causal_lm", "masked_lm")
+    },
+    "data=parallel": PARALLEL,
+    "data=multi30k": [
+        *PARALLEL,
+        *(f"data.{split}_{side}_file=null" for split in ("validation", "test") for side in SIDES),
+    ],
+    "data=scitldr": ["data.path=.", *(f"data.{split}_file=short.jsonl" for split in ("train", "validation", "test"))],
+    "data=wmt16": ["task.source_lang=en", "task.target_lang=ro"],
+    "task=summarization": ["data=scitldr", "data.path=.", *(f"data.{split}_file=short.jsonl" for split in SPLITS)],
+    "task=translation": ["data=parallel", *PARALLEL],
     "task=multi_label": ["data=files", "data.train_file=many.jsonl"],
     "task=token_classification": ["data=files", "data.train_file=words.jsonl"],
     "model=pretrained": ["model.path=owner/name"],

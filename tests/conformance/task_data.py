@@ -60,6 +60,29 @@ def token_classification(folder: Path) -> list[str]:
     return [*_write(folder, row), "task=token_classification", "task.max_length=8", "task.stride=2"]
 
 
+def question_answering(folder: Path) -> list[str]:
+    """Some contexts need several windows, and some questions have no answer."""
+
+    def row(dice: random.Random) -> dict[str, Any]:
+        words = _sentence(dice) + _sentence(dice)
+        asked = dice.choice(WORDS)
+        at = [len(" ".join(words[:place])) + (place > 0) for place, word in enumerate(words) if word == asked][:1]
+        answers = {"text": [asked] * len(at), "answer_start": at}
+        return {"question": f"which {asked}", "context": " ".join(words), "answers": answers}
+
+    return [*_write(folder, row), "task=question_answering", "task.max_length=16", "task.doc_stride=4"]
+
+
+def multiple_choice(folder: Path) -> list[str]:
+    """Rows have two to five choices, of one word or several."""
+
+    def row(dice: random.Random) -> dict[str, Any]:
+        choices = [" ".join(_sentence(dice)[:3]) for _ in range(dice.randint(2, 5))]
+        return {"context": " ".join(_sentence(dice)), "choices": choices, "label": dice.randrange(len(choices))}
+
+    return [*_write(folder, row), "task=multiple_choice"]
+
+
 def summarization(folder: Path) -> list[str]:
     """Two beams, several references in the evaluation set, and targets of unequal length."""
 
@@ -125,6 +148,8 @@ TASKS: dict[str, Callable[[Path], list[str]]] = {
     "text_classification": text_classification,
     "multi_label": multi_label,
     "token_classification": token_classification,
+    "question_answering": question_answering,
+    "multiple_choice": multiple_choice,
     "summarization": summarization,
     "translation": translation,
     "causal_lm": causal_lm,

@@ -40,7 +40,7 @@ def test_blocks_hold_every_word_once(tmp_path):
     words = [*masked_lm(tmp_path), "data.max_train_samples=null"]
     parts = parts_of(config_of(*words, "task.block_size=16"))
     features = parts.encoded.train
-    shown = [features._fields["input_ids"][row][1:-1].tolist() for row in range(len(features))]
+    shown = [features.fields["input_ids"][row][1:-1].tolist() for row in range(len(features))]
     flat = [one for row in shown for one in row if one != parts.processor.sep_token_id]
     texts = parts.data.train.inputs["text"]
     expected = [one for text in texts for one in parts.processor(text, add_special_tokens=False)["input_ids"]]

@@ -27,6 +27,8 @@ def composed(*overrides):
         (["data=mrpc"], ("accuracy", "f1")),
         (["data=stsb"], ("pearson", "spearmanr")),
         (["data=stsb", "task.metrics=[mae,kendall]"], ("mae", "kendall")),
+        (["data=squad"], ("f1", "exact_match")),
+        (["data=tastes"], ("accuracy",)),
         (["data=hub", "data.path=a/b", "task.problem_type=regression"], ("pearson", "spearmanr")),
     ],
 )
@@ -46,7 +48,7 @@ def test_runs_of_the_first_version_name_them_with_the_data():
         (["data=mnli", "task.metrics=[f1]"], "the data has 3 classes; use f1_macro"),
         (
             ["data=stsb", "task.metrics=[accuracy]"],
-            "'accuracy' is for single_label or tags, and this task is regression",
+            "'accuracy' is for single_label or tags or choices, and this task is regression",
         ),
     ],
 )

@@ -58,3 +58,13 @@ def forget_quantisation(model: Any) -> None:
     model.is_quantized = False
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
+
+
+def config_classes(auto_class: Any) -> list[type]:
+    """The configs whose models have the head of an Auto class. Public mappings have other names for each head."""
+    return list(auto_class._model_mapping.keys())
+
+
+def keep_generation_config(config: Any) -> None:
+    """Else generate() takes it for one that was made from config.json, and may make it anew."""
+    config._from_model_config = False

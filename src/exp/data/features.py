@@ -61,7 +61,7 @@ class FeatureSet:
         self.targets = targets
         self.kept = kept
         self.example = example
-        self._fields = fields
+        self.fields = fields
         self.lengths: list[int] = np.diff(fields["input_ids"].starts).tolist()  # tokens of each row
 
     def begin_epoch(self, epoch: int, seed: int) -> None:
@@ -76,7 +76,7 @@ class FeatureSet:
             row += len(self)
         if not 0 <= row < len(self):
             raise IndexError(row)
-        item: dict[str, Any] = {name: field[row].tolist() for name, field in self._fields.items()}
+        item: dict[str, Any] = {name: field[row].tolist() for name, field in self.fields.items()}
         item["attention_mask"] = [1] * self.lengths[row]
         if self.targets is not None:
             item["labels"] = self.targets[row]

@@ -1,4 +1,4 @@
-"""Rows from JSON: one object a line, an array of objects, or an array under a key of an object."""
+"""Rows from JSON: one object a line, an array of objects, an array under a key of an object, or SQuAD's articles."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from exp.data.encoding import read_text
 from exp.data.read_options import ReadOptions
 from exp.data.rows import Rows, Source, Unit
+from exp.data.squad import flattened, is_nested
 from exp.errors import ExpError, nearest
 
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -29,7 +30,7 @@ def read_json(path: Path, options: ReadOptions) -> Rows:
         rows = _rows_of_lines(path, text, options)
     if _HALF_PAIR.search(text):
         _refuse_half_pairs(rows)
-    return rows
+    return flattened(rows) if is_nested(rows) else rows
 
 
 def _rows_of_lines(path: Path, text: str, options: ReadOptions) -> Rows:

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from exp.errors import ExpError, nearest
 
-Unit = Literal["line", "row"]
+Unit = Literal["line", "row", "question"]
 
 
 class Source(NamedTuple):

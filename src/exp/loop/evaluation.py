@@ -88,7 +88,7 @@ class Evaluator:
                     key: value.to(self.device) for key, value in self.collator([features[i] for i in rows]).items()
                 }
                 output = model(**batch)
-                units = self.task.units(batch) if "labels" in batch else 0
+                units = 0 if output.loss is None else self.task.units(batch)
                 loss = output.loss.item() * units if units else 0.0
                 one = EvaluatedBatch(model, batch, output, features, rows, self.processor, final)
                 answers = self.task.answer(one)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exp.errors import ExpError
-from exp.metrics import likelihood
+from exp.metrics import likelihood, squad
 from exp.metrics.names import METRICS
 
 Array = NDArray[Any]
@@ -26,7 +26,7 @@ Function = Callable[[Any, Any, Any], float]  # (predictions, references, scores)
 
 def value(name: str, kind: str, predictions: Any, references: Any, scores: Array | None) -> float:
     """One built-in metric, under both conventions."""
-    read: list[Array] = [] if kind == "tags" else [predictions, references]
+    read: list[Array] = [] if kind in ("tags", "spans") else [predictions, references]
     if METRICS[name].needs_scores:
         assert scores is not None, f"{name} needs the probabilities"
         read = [scores]
@@ -157,6 +157,16 @@ def _of_entities(function: str) -> Function:
     return score
 
 
+def _of_spans(of_one: Callable[[str, Sequence[str]], float], answerable: bool | None = None) -> Function:
+    """The mean over the questions; `answerable`: over those alone that have an answer, or that have none."""
+
+    def score(predictions: list[str], references: list[list[str]], scores: Array | None) -> float:
+        pairs = zip(predictions, references, strict=True)
+        return float(np.mean([of_one(*pair) for pair in pairs if answerable in (None, bool(pair[1]))] or [0.0]))
+
+    return score
+
+
 def _not_iob2(*sets: Tags) -> str | None:
     tags = (tag for rows in sets for row in rows for tag in row)
     return next((tag for tag in tags if tag != "O" and not (tag[:2] in ("B-", "I-") and len(tag) > 2)), None)
@@ -200,5 +210,12 @@ FUNCTIONS: dict[tuple[str, str], Function] = {
     ("entity_f1", "tags"): _of_entities("f1_score"),
     ("entity_precision", "tags"): _of_entities("precision_score"),
     ("entity_recall", "tags"): _of_entities("recall_score"),
+    ("f1", "spans"): _of_spans(squad.f1),
+    ("exact_match", "spans"): _of_spans(squad.exact),
+    ("HasAns_f1", "spans"): _of_spans(squad.f1, answerable=True),
+    ("HasAns_exact", "spans"): _of_spans(squad.exact, answerable=True),
+    ("NoAns_f1", "spans"): _of_spans(squad.f1, answerable=False),
+    ("NoAns_exact", "spans"): _of_spans(squad.exact, answerable=False),
+    ("accuracy", "choices"): _of_answers("accuracy_score"),
     **likelihood.FUNCTIONS,
 }

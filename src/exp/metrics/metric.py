@@ -25,9 +25,11 @@ ANSWERS = {
     "multi_label": ListOf(Value("int64")),
     "tags": ListOf(Value("string")),
     "text": Value("string"),
+    "spans": Value("string"),
+    "choices": Value("int64"),
     **{kind: ListOf(Value("float64")) for kind in likelihood.KINDS},
 }
-REFERENCES = {**ANSWERS, "text": ListOf(Value("string"))}  # a text may have several
+REFERENCES = {**ANSWERS, **dict.fromkeys(("text", "spans"), ListOf(Value("string")))}  # a text may have several
 
 
 class Scores(evaluate.Metric):

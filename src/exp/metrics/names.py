@@ -10,8 +10,12 @@ from dataclasses import dataclass
 from exp.errors import ExpError, nearest
 
 # What a task's answers are: a class a row, a number a row, any number of labels a row, a tag for each word, the
-# likelihood of a row's tokens, one after the other or where they were masked, a text.
-KINDS = ("single_label", "regression", "multi_label", "tags", "next_tokens", "masked_tokens", "text")
+# likelihood of a row's tokens, one after the other or where they were masked, a text, a part of a text, one of the
+# row's own choices.
+KINDS = (
+    *("single_label", "regression", "multi_label", "tags", "next_tokens", "masked_tokens"),
+    *("text", "spans", "choices"),
+)
 
 
 @dataclass(frozen=True)
@@ -25,12 +29,12 @@ class MetricSpec:
     needs_scores: bool = False
 
 
-SINGLE, REGRESSION, MULTI, TAGS, NEXT, MASKED, TEXT = ((kind,) for kind in KINDS)
+SINGLE, REGRESSION, MULTI, TAGS, NEXT, MASKED, TEXT, SPANS, CHOICES = ((kind,) for kind in KINDS)
 
 METRICS = {
-    "accuracy": MetricSpec(SINGLE + TAGS),  # of rows; of words with tags
+    "accuracy": MetricSpec(SINGLE + TAGS + CHOICES),  # of rows; of words with tags
     # f1, precision and recall are of class 1 of two; what follows the _ is scikit-learn's `average`.
-    "f1": MetricSpec(SINGLE),
+    "f1": MetricSpec(SINGLE + SPANS),  # of spans: in words, as SQuAD has it
     "f1_macro": MetricSpec(SINGLE + MULTI),
     "f1_micro": MetricSpec(SINGLE + MULTI),
     "f1_weighted": MetricSpec(SINGLE + MULTI),
@@ -79,6 +83,12 @@ METRICS = {
     "bleu_none": MetricSpec(TEXT, highest=100.0),
     "chrf": MetricSpec(TEXT, highest=100.0),
     "chrf_pp": MetricSpec(TEXT, highest=100.0),  # chrF++: words count too
+    "exact_match": MetricSpec(SPANS),
+    # Of the questions that have an answer, and of those that have none; the names are those of SQuAD 2.0's script.
+    "HasAns_exact": MetricSpec(SPANS),
+    "HasAns_f1": MetricSpec(SPANS),
+    "NoAns_exact": MetricSpec(SPANS),
+    "NoAns_f1": MetricSpec(SPANS),
 }
 FOR_TWO_CLASSES = ("f1", "precision", "recall")
 

@@ -29,9 +29,9 @@ def compute(
         metrics: entries of `task.metrics` that `exp.metrics.names.check` let pass.
         kind: what the answers are, one of `exp.metrics.names.KINDS`.
         predictions: [n] class indices or names (single_label), [n] numbers (regression), [n, labels] of 0 and 1
-            (multi_label), a list of n lists of tags (tags), sums over tokens (exp.metrics.likelihood), or n texts
-            (text).
-        references: the right answers, in the same form; of a text a list of one or more.
+            (multi_label), a list of n lists of tags (tags), sums over tokens (exp.metrics.likelihood), n texts (text,
+            spans), or [n] indices of choices (choices).
+        references: the right answers, in the same form; of a text or a span a list, of texts that are all right.
         scores: [n, classes] probabilities, each row summing to 1 (single_label), or [n, labels] (multi_label);
             needed where `exp.metrics.names.METRICS[name].needs_scores`.
         labels: the names of the classes or labels, in the order of their indices.
@@ -65,7 +65,7 @@ def details(kind: str, predictions: Any, references: Any, labels: Sequence[str] 
 
     Args: as for `compute`. Without `labels` the names are indices, and only classes that occur are told.
     """
-    if kind == "text" or kind in NUMBERS:
+    if kind in ("text", "spans", "choices") or kind in NUMBERS:
         return {}
     predictions, references = (_in_form(rows, kind, labels) for rows in (predictions, references))
     if kind == "tags":
@@ -76,7 +76,7 @@ def details(kind: str, predictions: Any, references: Any, labels: Sequence[str] 
 def _in_form(rows: Any, kind: str, labels: Sequence[str] | None) -> Any:
     if kind == "tags":
         return [[str(tag) for tag in row] for row in rows]
-    if kind == "text":
+    if kind in ("text", "spans"):
         return list(rows)
     if kind in NUMBERS:
         return np.asarray(rows, dtype=np.float64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from exp.compat.transformers import config_classes
 from exp.errors import ExpError
 
 if TYPE_CHECKING:
@@ -17,10 +18,10 @@ def check_family(config: Any, head: Head, what: str) -> None:
     """Raises ExpError, naming families that fit. `what`: the model in the user's words, such as model=bert_tiny."""
     import transformers
 
-    mapping = getattr(transformers, head.auto_class)._model_mapping
-    if type(config) in mapping:
+    known = config_classes(getattr(transformers, head.auto_class))
+    if type(config) in known:
         return
-    fitting = [kind.model_type for kind in mapping.keys()]  # noqa: SIM118  (a lazy mapping)
+    fitting = [kind.model_type for kind in known]  # type: ignore[attr-defined]
     first = [kind for kind in _KNOWN_BEST if kind in fitting]
     others = [kind for kind in sorted(set(fitting)) if kind not in first]
     names = ", ".join([*first, *others][:8])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from exp.compat.transformers import keep_generation_config
 from exp.errors import ExpError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def set_generation(model: PreTrainedModel, head: Head, processor: Any) -> None:
         config.decoder_start_token_id = model.config.decoder_start_token_id
         if config.decoder_start_token_id is None:
             config.decoder_start_token_id = processor.pad_token_id
-    config._from_model_config = False  # else generate() may make it anew from config.json
+    keep_generation_config(config)
     _set_language(config, processor)
     try:
         config.validate(strict=True)

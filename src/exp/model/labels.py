@@ -31,7 +31,7 @@ def rows_by_name(old: Sequence[str] | None, new: Sequence[str] | None) -> list[i
 
 
 def set_labels(config: Any, head: Head) -> None:
-    """Label names, their number and the kind of loss; without names there is one output, a score.
+    """Label names, their number and the kind of loss; without names the number of outputs alone.
 
     A head that comes with the checkpoint has none of these.
     """
@@ -40,7 +40,7 @@ def set_labels(config: Any, head: Head) -> None:
     if head.problem_type is not None:
         config.problem_type = head.problem_type
     if head.labels is None:
-        config.num_labels = 1
+        config.num_labels = head.outputs
         return
     config.id2label = dict(enumerate(head.labels))
     config.label2id = {name: row for row, name in enumerate(head.labels)}

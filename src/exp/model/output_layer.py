@@ -18,7 +18,12 @@ log = logging.getLogger(__name__)
 
 
 def fit_output_layer(
-    model: PreTrainedModel, head: Head, absent: set[str], old_names: Sequence[str] | None, old_count: int
+    model: PreTrainedModel,
+    head: Head,
+    absent: set[str],
+    old_names: Sequence[str] | None,
+    old_count: int,
+    old_classes: Sequence[str],
 ) -> None:
     """Rows by label names, never by order.
 
@@ -26,6 +31,7 @@ def fit_output_layer(
         model: as it was loaded.
         absent: parameters that the checkpoint lacks or has in another shape; they are drawn already.
         old_names, old_count: the checkpoint's labels.
+        old_classes: of the model that it was saved from, where it says so.
     """
     import torch
 
@@ -39,8 +45,8 @@ def fit_output_layer(
             if layer.bias is not None:
                 layer.bias.copy_(layer.bias[rows].clone())
         log.info("head kept: the checkpoint's labels are %s", ", ".join(old_names or ()))
-    elif head.labels is None and old_count == 1:
-        log.info("head kept: the checkpoint has one output, as this regression")
+    elif head.labels is None and (type(model).__name__ in old_classes if old_classes else old_count == head.outputs):
+        log.info("head kept: the checkpoint's outputs are those of this task")
     else:
         redraw(model, {key for key, _ in model.named_parameters() if key.startswith(f"{name}.")})
         log.info(

@@ -89,7 +89,7 @@ class Pretrained:
         path = locate(self.path)
         config = self._config()
         old_names = named_labels(config)
-        old_count = config.num_labels
+        old_count, old_classes = config.num_labels, config.architectures or []
         set_labels(config, head)
         if config.pad_token_id is None:
             config.pad_token_id = processor.pad_token_id
@@ -115,7 +115,7 @@ class Pretrained:
         absent = missing | mismatched
         mark_drawn(model, absent & {key for key, _ in model.named_parameters()})
         if name is not None:
-            fit_output_layer(model, head, absent, old_names, old_count)
+            fit_output_layer(model, head, absent, old_names, old_count, old_classes)
         set_generation(model, head, processor)
         if self.reinit_layers:
             names = redraw_top(model, self.reinit_layers)

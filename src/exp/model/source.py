@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -108,9 +109,21 @@ def hub_errors(path: str, revision: str | None) -> Iterator[None]:
                 f" Fetch it (hf download {path} --local-dir DIR) and give model.path=DIR;"
                 " exp then prints the command that converts the folder"
             )
+        elif str(error).startswith("Unrecognized configuration class"):
+            text = _no_such_head(path, str(error))
         else:
             text = f"model.path={path} cannot be loaded: {error}"
         raise ExpError(text) from error
+
+
+def _no_such_head(path: str, said: str) -> str:
+    """transformers lists the config classes that have the head; their names without `Config` are the families."""
+    head, _, fitting = said.partition("Model type should be one of ")
+    own, auto_class = re.search(r"(\w+)Config'", head), re.search(r"AutoModel\w+", head)
+    return (
+        f"model.path={path}: transformers has no {auto_class.group() if auto_class else 'head of this task'} for "
+        f"{own.group(1) if own else 'this model'}; families that have it: {fitting.replace('Config', '').strip('. ')}"
+    )
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -25,6 +25,7 @@ def assemble(
     metrics: Sequence[str],
     max_length: int,
     facts: Mapping[str, Any] | None = None,
+    groups: Sequence[Any] | None = None,
 ) -> TaskData:
     """Holds out a validation share where the source has none, then takes the samples that the data option asks for.
 
@@ -36,12 +37,17 @@ def assemble(
         metrics: names, the first is the primary one.
         max_length: tokens of the longest input.
         facts: what else readers of the run need.
+        groups: one value a train row; rows with the same one are held out together. None: rows stand alone.
 
     Raises:
         ExpError: a split is left without rows.
     """
     if raw.hold_out is not None:
-        kept, held_out = carve(strata, len(train), raw.hold_out.share, raw.hold_out.seed)
+        share, seed = raw.hold_out.share, raw.hold_out.seed
+        if groups is None:
+            kept, held_out = carve(strata, len(train), share, seed)
+        else:
+            kept, held_out = carve_groups(groups, share, seed)
         train, evals = train.take(kept), {"": train.take(held_out)}
     train = train.take(sample(train.ids, raw.max_train_samples))
     evals = {suffix: split.take(sample(split.ids, raw.max_eval_samples)) for suffix, split in evals.items()}
@@ -103,6 +109,26 @@ def carve(strata: Sequence[Any] | None, rows: int, share: float, seed: int) -> t
             f"validation file, or look whether the label column holds labels"
         )
     return [row for row in range(rows) if row not in held_out], sorted(held_out)
+
+
+def carve_groups(groups: Sequence[Any], share: float, seed: int) -> tuple[list[int], list[int]]:
+    """As `carve`, with rows of the same group on the same side: at most `share` of the rows, as near as whole groups,
+    drawn by the seed, come. Raises ExpError if no group is that small."""
+    members: dict[str, list[int]] = {}
+    for row, group in enumerate(groups):
+        members.setdefault(str(group), []).append(row)
+    room = share * len(groups)
+    held_out: set[int] = set()
+    for name in sorted(members, key=lambda name: (_digest(f"{seed}:{name}"), name)):
+        if len(held_out) + len(members[name]) <= room:
+            held_out.update(members[name])
+    if not held_out:
+        raise ExpError(
+            f"data.validation_share={share} of {len(groups)} rows leaves no row to validate on: the smallest of the "
+            f"{len(members)} texts that rows share has {min(map(len, members.values()))} rows; raise it, or give a "
+            f"validation file"
+        )
+    return [row for row in range(len(groups)) if row not in held_out], sorted(held_out)
 
 
 def fingerprint(splits: Mapping[str, Examples], labels: Sequence[str] | None) -> str:

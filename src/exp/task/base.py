@@ -46,6 +46,7 @@ class Head:
     peft_task: str  # peft's TaskType: SEQ_CLS
     pipeline: str  # the Hub's name of the task, for the card: text-classification
     max_length: int  # tokens of the longest input
+    outputs: int = 1  # where there are no labels: numbers that the output layer gives
     drawn: bool = True  # a linear output layer of the task's own; False: the checkpoint brings all weights
     lengths: Mapping[str, int] = field(default_factory=dict)  # key of the task -> tokens; empty: {"max_length": ...}
     generation: Generation | None = None  # None: the model generates nothing

@@ -63,16 +63,16 @@ class CausalLm:
     # ---- rows to batches ----
 
     def columns_of(self, roles: Mapping[str, Any]) -> list[str]:
-        return list(self._columns(roles).values())
+        return list(self.columns_read(roles).values())
 
     def check_metrics(self, roles: Mapping[str, Any]) -> tuple[str, ...]:
-        kind = "text" if "text" in self._columns(roles) else "chat"
+        kind = "text" if "text" in self.columns_read(roles) else "chat"
         named = tuple(self.metrics or roles.get("metrics") or METRICS[kind])
         metric_names.check(named, KIND)
         return named
 
     def read(self, raw: RawData) -> TaskData:
-        columns, metrics = self._columns(raw.roles), self.check_metrics(raw.roles)
+        columns, metrics = self.columns_read(raw.roles), self.check_metrics(raw.roles)
         block_size = self.block_size or raw.roles.get("block_size") or BLOCK_SIZE
         between = self.between_rows or raw.roles.get("between_rows") or "end_token"
         if "text" in columns:
@@ -226,7 +226,7 @@ class CausalLm:
             raise ExpError(f"task.prompt_column={self.prompt_column} is task.completion_column too")
         return found
 
-    def _columns(self, roles: Mapping[str, Any]) -> dict[str, str]:
+    def columns_read(self, roles: Mapping[str, Any]) -> dict[str, str]:
         own = self._own_columns()
         names = ("text", "messages", "prompt", "completion")
         told = {role: roles[f"{role}_column"] for role in names if roles.get(f"{role}_column")}

@@ -83,7 +83,7 @@ class TextToText:
 
     def columns_of(self, roles: Mapping[str, Any]) -> list[str]:
         """`a.b`, a key of the objects in column a, is looked for when the rows are read."""
-        return [name for name in self._columns(roles) if "." not in name]
+        return [name for name in self.columns_read(roles) if "." not in name]
 
     def check_metrics(self, roles: Mapping[str, Any]) -> tuple[str, ...]:
         named = tuple(self.metrics or roles.get("metrics") or self.default_metrics)
@@ -91,7 +91,7 @@ class TextToText:
         return named
 
     def read(self, raw: RawData) -> TaskData:
-        source, target = self._columns(raw.roles)
+        source, target = self.columns_read(raw.roles)
         length, target_length = self._lengths(raw.roles)
         metrics = self.check_metrics(raw.roles)
         facts = {
@@ -230,7 +230,7 @@ class TextToText:
     def reading(self, facts: Mapping[str, Any]) -> GeneratedReading:
         return GeneratedReading(tuple(facts["metrics"]), facts["inputs"][0], self.generate_in_training)
 
-    def _columns(self, roles: Mapping[str, Any]) -> tuple[str, str]:
+    def columns_read(self, roles: Mapping[str, Any]) -> tuple[str, str]:
         source, target = self.default_columns
         return (
             self.source_column or roles.get("source_column") or source,

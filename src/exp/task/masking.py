@@ -67,7 +67,7 @@ class MaskedFeatures(FeatureSet):
     """
 
     def __init__(self, plain: FeatureSet, masker: Masker, fixed_seed: int) -> None:
-        super().__init__(plain._fields, plain.targets, plain.kept, plain.example)
+        super().__init__(plain.fields, plain.targets, plain.kept, plain.example)
         self.masker = masker
         self.seed: tuple[int, ...] = (fixed_seed,)
 
@@ -78,5 +78,5 @@ class MaskedFeatures(FeatureSet):
         item = super().__getitem__(row)
         row %= len(self)
         dice = np.random.default_rng((*self.seed, row))
-        shown, labels = self.masker.masked(self._fields["input_ids"][row], self.kept["word"][row], dice)
+        shown, labels = self.masker.masked(self.fields["input_ids"][row], self.kept["word"][row], dice)
         return {**item, "input_ids": shown.tolist(), "labels": labels.tolist()}

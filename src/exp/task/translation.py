@@ -41,16 +41,16 @@ class Translation(TextToText):
         return [pair] if pair else super().columns_of(roles)
 
     def check_metrics(self, roles: Mapping[str, Any]) -> tuple[str, ...]:
-        self._columns(roles)  # a pair of languages is needed before rows are read
+        self.columns_read(roles)  # a pair of languages is needed before rows are read
         metrics = super().check_metrics(roles)
         if self.metrics or roles.get("metrics"):
             return metrics
         spaceless = TOKENIZERS.get((self.target_lang or "").partition("_")[0])
         return (f"bleu_{spaceless}", "chrf") if spaceless else metrics
 
-    def _columns(self, roles: Mapping[str, Any]) -> tuple[str, str]:
+    def columns_read(self, roles: Mapping[str, Any]) -> tuple[str, str]:
         pair = self._pair_column(roles)
-        return self._pair(pair) if pair else super()._columns(roles)
+        return self._pair(pair) if pair else super().columns_read(roles)
 
     def _pair_column(self, roles: Mapping[str, Any]) -> str | None:
         """The column of objects {en: ..., de: ...}, if the rows are such."""
