@@ -33,6 +33,8 @@ FILES = {
     "words.conllu": "1\ta\t_\tX\tX\t_\t_\t_\t_\t_\n\n",
     "many.tsv": "a\t1\tid1\n",
     "text.txt": "a line\n",
+    "spans.jsonl": '{"id": "1", "question": "a", "context": "b", "answers": {"text": ["b"], "answer_start": [0]}}\n',
+    "choices.jsonl": '{"context": "a", "choices": ["b", "c"], "label": 0}\n',
     "short.jsonl": '{"paper_id": "1", "source": ["a", "b"], "target": ["c"]}\n',
     "chats.jsonl": '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n',
 }
@@ -60,6 +62,14 @@ GIVEN = {
     "data=wmt16": ["task.source_lang=en", "task.target_lang=ro"],
     "task=summarization": ["data=scitldr", "data.path=.", *(f"data.{split}_file=short.jsonl" for split in SPLITS)],
     "task=translation": ["data=parallel", *PARALLEL],
+    "data=xquad": [
+        "data.path=.",
+        "data.train_file=spans.jsonl",
+        "data.test_files.en=spans.jsonl",
+        "data.test_files.de=spans.jsonl",
+    ],
+    "task=question_answering": ["data=files", "data.train_file=spans.jsonl"],
+    "task=multiple_choice": ["data=files", "data.train_file=choices.jsonl"],
     "task=multi_label": ["data=files", "data.train_file=many.jsonl"],
     "task=token_classification": ["data=files", "data.train_file=words.jsonl"],
     "model=pretrained": ["model.path=owner/name"],

@@ -69,8 +69,11 @@ def told(*overrides: str) -> str:
         (["scheduler.warmup_ratio=1.0"], "scheduler.warmup_ratio=1.0 must be 0 or more and below 1"),
         (["scheduler.warmup_steps=10", "max_steps=10"], "scheduler.warmup_steps=10 is no shorter than max_steps"),
         (["metric_for_best_model=accurcy"], "does not compute it; choose one of accuracy"),
-        (["metric_for_best_model=pearson"], "pearson is a metric of regression, and data=reviews is single_label"),
-        (["data=stsb", "metric_for_best_model=f1"], "f1 is a metric of single_label, and data=stsb is regression"),
+        (["metric_for_best_model=pearson"], "data=reviews does not compute it; choose one of accuracy, loss"),
+        (
+            ["data=stsb", "metric_for_best_model=f1"],
+            "data=stsb does not compute it; choose one of combined_score",
+        ),
         # files
         (["data=mrpc", "data.path=./no/such"], "data.path=./no/such: no such file or folder"),
         (["model=pretrained", "model.path=/no/model"], "model.path=/no/model: no such file or folder"),

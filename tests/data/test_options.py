@@ -13,6 +13,8 @@ from tests.reading import CONF, option
 
 from exp.data.glue import METRICS
 
+# Keys that configs saved earlier lack: they have a default in Python too.
+ADDED_LATER = {(name, "roles") for name in ("hub", "wikitext", "wmt16", "xsum")}
 OPTIONS = sorted((path.parent.name, path.stem) for group in ("data", "task") for path in (CONF / group).glob("*.yaml"))
 
 
@@ -26,7 +28,7 @@ def test_every_default_stands_once_in_the_yaml(group: str, name: str) -> None:
     module, _, attribute = node.pop("_target_").rpartition(".")
     declared = fields(getattr(import_module(module), attribute))
     assert {one.name for one in declared} == set(node)
-    assert [one.name for one in declared if one.default is not MISSING] == []
+    assert {(name, one.name) for one in declared if one.default is not MISSING} <= ADDED_LATER
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -40,13 +42,8 @@ def test_the_metrics_of_glue_fit_their_task(name: str) -> None:
 
 def test_options_import_nothing_heavy() -> None:
     """Nothing of a heavy library until rows are read."""
-    rooms = [
-        f"exp.{room}.{file.stem}"
-        for room in ("data", "task")
-        for file in sorted((CONF.parent / "src" / "exp" / room).glob("*.py"))
-        # These hold numbers, and are imported when rows are encoded.
-        if (room, file.stem) not in {("data", "features"), ("data", "collate")}
-    ]
+    names = [OmegaConf.load(CONF / group / f"{name}.yaml").get("_target_") for group, name in OPTIONS]
+    rooms = sorted({name.rpartition(".")[0] for name in names if name} | {"exp.data.readers", "exp.task"})
     heavy = ("torch", "transformers", "tokenizers", "datasets", "numpy", "pandas", "pyarrow", "evaluate", "sklearn")
     code = (
         f"import sys, importlib; [importlib.import_module(room) for room in {rooms}];"

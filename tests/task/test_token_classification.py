@@ -127,7 +127,7 @@ def test_keys_that_contradict_are_refused(changes, message) -> None:
 
 
 def test_metrics_of_one_label_a_text_are_refused() -> None:
-    with pytest.raises(ExpError, match="'f1' is for single_label, and this task is tags"):
+    with pytest.raises(ExpError, match="'f1' is for single_label or spans, and this task is tags"):
         task(metrics=["f1"]).check_metrics({})
 
 

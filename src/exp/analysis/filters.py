@@ -8,6 +8,7 @@ from typing import Any
 
 from exp.analysis.run_data import RunData
 from exp.errors import ExpError, nearest
+from exp.run.option_name import option_name
 
 PATTERN = re.compile(r"^\s*(?P<key>[^<>=!~]+?)\s*(?P<sign><=|>=|!=|==|=|<|>|~)\s*(?P<value>.*?)\s*$")
 FIELDS = ("id", "condition", "seed", "group", "task", "status", "source", "objective")
@@ -40,17 +41,8 @@ def value_of(run: RunData, key: str) -> Any:
         if name in run.best:
             return run.best[name].value
     if f"{key}._target_" in run.config:
-        return short_target(f"{key}._target_", run.config[f"{key}._target_"])
+        return option_name(key, run.config[f"{key}._target_"])
     return MISSING
-
-
-def short_target(key: str, value: Any) -> str:
-    """loop._target_=exp.loop.trainer.TrainerLoop -> trainer, as the command line says it; else the last name."""
-    name = str(value).rpartition(".")[2]
-    group = key.split(".")[0].capitalize()
-    if not name.endswith(group) or name == group:
-        return name
-    return re.sub(r"(?<=[a-z])(?=[A-Z][a-z])|(?<=[a-zA-Z])(?=\d)", "_", name.removesuffix(group)).lower()
 
 
 def plain(value: Any) -> str:

@@ -13,13 +13,14 @@ from typing import Any
 from exp.analysis.baseline import with_baseline
 from exp.analysis.collection import Collection
 from exp.analysis.comparison import ABSENT, COUNTED, Comparison, Condition, MetricSummary, TaskComparison
-from exp.analysis.filters import MISSING, keep, plain, short_target, value_of
+from exp.analysis.filters import MISSING, keep, plain, value_of
 from exp.analysis.run_data import RunData, full_name
 from exp.analysis.stats import summarize
 from exp.errors import ExpError, nearest
 from exp.metrics.best import directions_of, rises
 from exp.metrics.key import Key
 from exp.run.identity import ADDED, counts
+from exp.run.option_name import option_name
 
 FEW = 3  # conditions; among so few, values that all differ prove nothing
 
@@ -204,7 +205,7 @@ def key_title(key: str) -> str:
 
 
 def shown_value(key: str, value: Any) -> Any:
-    return short_target(key, value) if key.endswith("_target_") else value
+    return option_name(key, value) if key.endswith("_target_") else value
 
 
 def _ordered(metrics: Iterable[str], directions: Mapping[str, bool]) -> tuple[str, ...]:

@@ -167,14 +167,6 @@ def produced(metrics: Sequence[str], kind: str | None = None) -> tuple[str, ...]
     return (*keys, COMBINED) if averages and rise and len(metrics) > 1 else keys
 
 
-def kinds_of(metrics: Sequence[str]) -> frozenset[str]:
-    """The kinds of answers for which all of these are metrics; an outside metric may be for any."""
-    found = frozenset(KINDS)
-    for name in metrics:
-        found &= frozenset(METRICS[name].kinds) if name in METRICS else found
-    return found
-
-
 def directions(metrics: Sequence[str]) -> Mapping[str, bool]:
     """Whether greater is better, for each outside metric that says so itself; the others go by their name."""
     from exp.metrics import outside

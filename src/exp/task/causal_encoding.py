@@ -124,11 +124,13 @@ class Encoding:
         found: list[list[int]] = []
         for start in range(0, len(texts), BATCH):
             batch = list(texts[start : start + BATCH])
-            found += self.tokenizer(batch, add_special_tokens=False, return_attention_mask=False)["input_ids"]
+            found += self.tokenizer(batch, add_special_tokens=False, return_attention_mask=False, verbose=False)[
+                "input_ids"
+            ]
         return found
 
     def _plain_ids(self, text: str) -> list[int]:
-        return self.tokenizer(text, add_special_tokens=False, return_attention_mask=False)["input_ids"]
+        return self.tokenizer(text, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
 
     def _end(self) -> int:
         end = self.tokenizer.eos_token_id

@@ -177,8 +177,11 @@ class CausalLm:
     def collate(self, processor: Any, pad_to_multiple_of: int | None, labels: Sequence[str] | None) -> Collator:
         """Padding comes last, whatever the tokenizer says: positions are counted from the row's beginning. A packed row
         has no mask: its position ids tell the model where a text begins, and nothing looks ahead to the padding."""
-        fills = {"input_ids": processor.pad_token_id, "labels": IGNORED}
-        fills |= {"position_ids": 0} if self.packing else {"attention_mask": 0}
+        pad = processor.pad_token_id
+        if self.packing:  # any token but the padding one, of which transformers would warn without a mask
+            fills = {"input_ids": int(pad == 0), "position_ids": 0, "labels": IGNORED}
+        else:
+            fills = {"input_ids": pad, "attention_mask": 0, "labels": IGNORED}
         return Collator(fills, left=False, pad_to_multiple_of=pad_to_multiple_of)
 
     def units(self, batch: Mapping[str, torch.Tensor]) -> int:

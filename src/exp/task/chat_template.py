@@ -50,8 +50,7 @@ def check_template(given: str | None) -> None:
         return
     if not Path(given).expanduser().is_file():
         raise ExpError(
-            f"task.chat_template={given}: neither a name ({', '.join(TEMPLATES)}), nor a file, nor a Jinja template"
-            f"{nearest(given, TEMPLATES)}"
+            f"task.chat_template={given}: neither a name, nor a file, nor a Jinja template{nearest(given, TEMPLATES)}"
         )
 
 

@@ -68,7 +68,9 @@ def _tokenized(tokenizer: Any, texts: Sequence[str]) -> tuple[list[list[int]], l
     special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}  # an unknown word is a word
     for start in range(0, len(texts), BATCH):
         chunk = list(texts[start : start + BATCH])
-        batch = tokenizer(chunk, add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False)
+        batch = tokenizer(
+            chunk, add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False, verbose=False
+        )
         for row, own in enumerate(batch["input_ids"]):
             ids.append(own)
             found = zip(own, batch.word_ids(row), strict=True)

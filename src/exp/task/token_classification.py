@@ -13,12 +13,14 @@ from annotated_types import Ge
 
 from exp.data.collate import IGNORED, Collator
 from exp.data.examples import Examples, TaskData
-from exp.data.rows import Rows, shortened
+from exp.data.rows import Rows
 from exp.errors import ExpError, nearest
 from exp.metrics import names as metric_names
 from exp.task import labels, pictures, tokens
 from exp.task.assemble import assemble, ids_of
 from exp.task.base import Answers, EvaluatedBatch, Floors, Head, Untuned, named_inputs
+from exp.task.tag_windows import windows
+from exp.task.tags import OUTSIDE, check_iob2, continuations, scheme_of, tag_names, tags_of, words_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 
 TOKENS_COLUMN, TAGS_COLUMN, MAX_LENGTH = "tokens", "tags", 128
 METRICS = {"iob2": ("entity_f1", "entity_precision", "entity_recall", "accuracy"), "plain": ("accuracy",)}
-OUTSIDE = "O"
 RESERVED = ("id", "label", "prediction", "scores")
 
 
@@ -70,12 +71,12 @@ class TokenClassification:
     def read(self, raw: RawData) -> TaskData:
         words, tags = self._column("tokens", raw.roles), self._column("tags", raw.roles)
         asked = [str(name) for name in self.label_names or raw.roles.get("label_names") or ()]
-        found = _tags(raw.train, words, tags, asked)
+        found = tags_of(raw.train, words, tags, asked)
         if not found:
             raise ExpError(f"{raw.train.path} has no rows")
         labels.warn_of_twins(Counter(tag for row in found for tag in row), tags, "words")
-        scheme = self.scheme or raw.roles.get("scheme") or _scheme(found)
-        names = asked or _names(found, scheme)
+        scheme = self.scheme or raw.roles.get("scheme") or scheme_of(found)
+        names = asked or tag_names(found, scheme)
         if len(names) < 2:
             raise ExpError(f"{raw.train.path}: every word has the tag {names[0]!r} in column {tags!r}")
         facts = {
@@ -111,7 +112,7 @@ class TokenClassification:
         tags than words, an unknown tag, and an entity that does not begin with B- where the tags are IOB2.
         """
         (words,), tags, names = facts["inputs"], facts["label_column"], facts["label_names"]
-        sentences = [_words(rows, words, row) for row in range(len(rows))]
+        sentences = [words_of(rows, words, row) for row in range(len(rows))]
         ids = list(range(len(rows)))
         if not labelled and all(cell in (None, "", []) for cell in labels.cells_of(rows, tags)):
             return Examples(ids, {words: sentences}, None)
@@ -119,9 +120,9 @@ class TokenClassification:
         given = facts["labels_by_index"]
         why = "is none of the names that were given" if given else "does not occur in training"
         targets = []
-        for row, found in enumerate(_tags(rows, words, tags, names if given else ())):
+        for row, found in enumerate(tags_of(rows, words, tags, names if given else ())):
             if facts["scheme"] == "iob2":
-                _check_iob2(found, rows, tags, row)
+                check_iob2(found, rows, tags, row)
             for place, tag in enumerate(found):
                 if tag not in index:
                     raise ExpError(
@@ -159,11 +160,11 @@ class TokenClassification:
             "label_all_tokens": self.label_all_tokens,
             **tokens.tokenizer_key(processor),
         }
-        inside = _inside(data.labels or ()) if self.label_all_tokens else None
+        inside = continuations(data.labels or ()) if self.label_all_tokens else None
         (words,) = data.train.inputs
 
         def make(split: Examples) -> EncodedRows:
-            return _windows(processor, split.inputs[words], split.targets, allowed, self.stride, inside)
+            return windows(processor, split.inputs[words], split.targets, allowed, self.stride, inside)
 
         return encode_splits(data, key, cache_dir, make, lambda split: None)
 
@@ -201,172 +202,6 @@ class TokenClassification:
     def _column(self, which: Literal["tokens", "tags"], roles: Mapping[str, Any]) -> str:
         default = {"tokens": TOKENS_COLUMN, "tags": TAGS_COLUMN}[which]
         return getattr(self, f"{which}_column") or roles.get(f"{which}_column") or default
-
-
-# ---- tags ----
-
-
-def _words(rows: Rows, column: str, row: int) -> list[str]:
-    cell = rows.column(column)[row]
-    if not isinstance(cell, list):
-        raise ExpError(f"{rows.where(row)}: column {column!r} is {shortened(cell)}, no list of words")
-    if not cell:
-        raise ExpError(f"{rows.where(row)}: column {column!r} holds a sentence without words")
-    for place, word in enumerate(cell):
-        if not isinstance(word, str):
-            raise ExpError(f"{rows.where(row)}: word {place + 1} in column {column!r} is {shortened(word)}, not a text")
-    return cell
-
-
-def _tags(rows: Rows, words: str, tags: str, names: Sequence[str]) -> list[list[str]]:
-    """`names`: where they were given, rows may hold indices in their place."""
-    found = []
-    index = labels.index_of(names, by_index=True)
-    for row, cell in enumerate(rows.column(tags)):
-        if not isinstance(cell, list):
-            raise ExpError(f"{rows.where(row)}: column {tags!r} is {shortened(cell)}, no list of tags")
-        sentence = _words(rows, words, row)
-        if len(cell) != len(sentence):
-            raise ExpError(
-                f"{rows.where(row)}: {len(cell)} tags in column {tags!r} for {len(sentence)} words in column {words!r}"
-            )
-        found.append([names[index[tag]] if tag in index else tag for tag in labels.names_in(cell, rows, tags, row)])
-    return found
-
-
-def _scheme(found: Sequence[Sequence[str]]) -> str:
-    """IOB2 where a tag begins or goes on with an entity and the others are O, or would be but for slips.
-
-    A slip must not turn all tags into plain ones: entities would not be scored any more, without a word.
-    """
-    seen = {tag for row in found for tag in row}
-    entities = {tag for tag in seen if tag[:2] in ("B-", "I-") and len(tag) > 2}
-    return "iob2" if entities and (OUTSIDE in seen or entities == seen) else "plain"
-
-
-def _names(found: Sequence[Sequence[str]], scheme: str) -> list[str]:
-    """O first, then B- and I- of each type; I- also where training has none, so that it can be predicted."""
-    seen = {tag for row in found for tag in row}
-    if scheme == "plain":
-        return sorted(seen)
-    types = sorted({tag[2:] for tag in seen if tag != OUTSIDE})
-    return [OUTSIDE, *(f"{kind}-{name}" for name in types for kind in "BI")]
-
-
-def _check_iob2(tags: Sequence[str], rows: Rows, column: str, row: int) -> None:
-    before = OUTSIDE
-    for place, tag in enumerate(tags):
-        where = f"{rows.where(row)}: tag {tag!r} of word {place + 1} in column {column!r}"
-        if tag != OUTSIDE and (tag[:2] not in ("B-", "I-") or len(tag) < 3):
-            raise ExpError(f"{where} is no IOB2 tag (O, B-type, I-type); for other tags set task.scheme=plain")
-        if tag.startswith("I-") and before[2:] != tag[2:]:
-            raise ExpError(
-                f"{where} goes on with an entity that no B-{tag[2:]} began; mend the tags, or set task.scheme=plain to "
-                f"score words alone"
-            )
-        before = tag
-
-
-def _inside(names: Sequence[str]) -> list[int]:
-    """For each tag's index that of the tag which goes on with it: B-X is followed by I-X."""
-    index = {name: number for number, name in enumerate(names)}
-    return [
-        index.get(f"I-{name[2:]}", number) if name.startswith("B-") else number for number, name in enumerate(names)
-    ]
-
-
-# ---- windows ----
-
-
-def _windows(
-    tokenizer: Any,
-    sentences: Sequence[list[str]],
-    targets: Sequence[list[int]] | None,
-    max_length: int,
-    stride: int,
-    inside: list[int] | None,
-) -> EncodedRows:
-    import numpy as np
-
-    from exp.data.features import EncodedRows, Ragged
-
-    columns: dict[str, list[Any]] = {"input_ids": [], "token_type_ids": [], "labels": [], "at": [], "word": []}
-    example: list[int] = []
-    for start in range(0, len(sentences), tokens.BATCH):
-        chunk = list(sentences[start : start + tokens.BATCH])
-        batch = tokenizer(
-            chunk,
-            is_split_into_words=True,
-            truncation=True,
-            max_length=max_length,
-            stride=stride,
-            return_overflowing_tokens=True,
-            padding=False,
-            return_attention_mask=False,
-        )
-        owners = batch["overflow_to_sample_mapping"]
-        words = [batch.word_ids(window) for window in range(len(owners))]
-        own = _owned(words, owners)
-        for window, owner in enumerate(owners):
-            row = start + owner
-            at = own[window]
-            columns["input_ids"].append(np.asarray(batch["input_ids"][window], np.int32))
-            if "token_type_ids" in batch:
-                columns["token_type_ids"].append(np.asarray(batch["token_type_ids"][window], np.int8))
-            columns["at"].append(np.asarray(at, np.int32))
-            columns["word"].append(np.asarray([words[window][place] for place in at], np.int32))
-            if targets is not None:
-                columns["labels"].append(_labels(words[window], at, targets[row], inside))
-            example.append(row)
-    tokens.without_length_options(tokenizer)
-    fields = {"input_ids": Ragged.of(columns["input_ids"], np.int32)}
-    if columns["token_type_ids"]:
-        fields["token_type_ids"] = Ragged.of(columns["token_type_ids"], np.int8)
-    if targets is not None:
-        fields["labels"] = Ragged.of(columns["labels"], np.int32)
-    kept = {"at": Ragged.of(columns["at"], np.int32), "word": Ragged.of(columns["word"], np.int32)}
-    return EncodedRows(fields, kept, np.asarray(example, np.int64))
-
-
-def _owned(words: Sequence[Sequence[int | None]], owners: Sequence[int]) -> list[list[int]]:
-    """For each window the places of first word pieces that it answers for.
-
-    A word that stands in several windows belongs to the one where its first piece is farthest from the edges.
-    """
-    best: dict[tuple[int, int], tuple[int, int, int]] = {}  # (example, word) -> (context, window, place)
-    for window, (row, owner) in enumerate(zip(words, owners, strict=True)):
-        seen = owners[window - 1] == owner if window else False
-        before: int | None = None
-        for place, word in enumerate(row):
-            if word is None or word == before:
-                continue
-            first = before is None and seen and (owner, word) in best
-            before = word
-            context = min(place, len(row) - 1 - place)
-            held = best.get((owner, word))
-            # A window may begin in the middle of a word; its first piece is in the window before.
-            if held is None or (context > held[0] and not first):
-                best[owner, word] = (context, window, place)
-    own: list[list[int]] = [[] for _ in owners]
-    for _, window, place in best.values():
-        own[window].append(place)
-    return [sorted(places) for places in own]
-
-
-def _labels(words: Sequence[int | None], at: Sequence[int], tags: Sequence[int], inside: list[int] | None) -> Any:
-    import numpy as np
-
-    found = np.full(len(words), IGNORED, np.int32)
-    for place in at:
-        word = words[place]
-        assert word is not None
-        found[place] = tags[word]
-        if inside is not None:  # the other pieces of the word as well
-            for after in range(place + 1, len(words)):
-                if words[after] != word:
-                    break
-                found[after] = inside[tags[word]]
-    return found
 
 
 @dataclass(frozen=True)

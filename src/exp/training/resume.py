@@ -16,6 +16,7 @@ from exp.run.events import cut, read_events
 from exp.run.files import disk_trouble, finite, user_path, write_atomic
 from exp.run.folder import Run, name_of, read_config, read_record, reopen, step_of, surroundings
 from exp.run.identity import condition_hash, fingerprints, flatten
+from exp.run.option_name import option_name
 from exp.run.secrets import redacted
 
 if TYPE_CHECKING:
@@ -24,12 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # Schedules whose rate at a step does not depend on how many steps there will be.
-OPEN_ENDED = {
-    "ConstantScheduler": "constant",
-    "ConstantWithWarmupScheduler": "constant_with_warmup",
-    "InverseSqrtScheduler": "inverse_sqrt",
-    "ReduceOnPlateauScheduler": "reduce_on_plateau",
-}
+OPEN_ENDED = ("constant", "constant_with_warmup", "inverse_sqrt", "reduce_on_plateau")
 
 
 def check_goes_on(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -212,11 +208,11 @@ def _longer(changed: Mapping[str, tuple[Any, Any]]) -> set[str]:
 
 
 def _check_schedule(config: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
-    name = config["scheduler"]["_target_"].rpartition(".")[2]
+    name = option_name("scheduler", config["scheduler"]["_target_"])
     if name not in OPEN_ENDED:
         raise ExpError(
             f"scheduler={name} spreads its rate over the whole run, so the steps done so far were made for "
-            f"num_train_epochs={saved['num_train_epochs']}; only {', '.join(OPEN_ENDED.values())} can be made longer"
+            f"num_train_epochs={saved['num_train_epochs']}; only {', '.join(OPEN_ENDED)} can be made longer"
         )
     if config["scheduler"].get("warmup_ratio"):
         raise ExpError("scheduler.warmup_ratio would give a longer run a longer warmup than it had; start a new run")
