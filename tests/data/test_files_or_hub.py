@@ -10,11 +10,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from exp.config.confdir import conf_dir
 from exp.data.files import Files
 from exp.data.files_or_hub import FilesOrHub
 from exp.data.hub import HubDataset
 from exp.errors import ExpError
+from exp.options.confdir import conf_dir
 
 
 def option(*words):

@@ -6,11 +6,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from exp.config.confdir import conf_dir
 from exp.data.examples import Examples
 from exp.data.tastes import Tastes
 from exp.data.trips import Trips
 from exp.errors import ExpError
+from exp.options.confdir import conf_dir
 from exp.task.assemble import fingerprint
 
 

@@ -66,7 +66,7 @@ def test_metrics_of_texts_fit_texts_alone() -> None:
     names.check(["bleu", "rougeLsum"], "text")
     with pytest.raises(ExpError, match="'bleu' is for text, and this task is single_label"):
         names.check(["bleu"], "single_label")
-    with pytest.raises(ExpError, match="'accuracy' is for single_label or tags, and this task is text"):
+    with pytest.raises(ExpError, match="'accuracy' is for single_label or tags or choices, and this task is text"):
         names.check(["accuracy"], "text")
 
 

@@ -104,8 +104,8 @@ def test_the_saved_folder_generates_the_predictions(kind, place, tmp_path):
         ("bart", ["task.max_target_length=65"], "task.max_target_length=65: .* reads at most 64 tokens"),
         ("mbart", ["task.target_lang=de_D"], "task.target_lang=de_D: .* no such language; did you mean 'de_DE'"),
         ("nllb", ["task.source_lang=null"], "marks languages: set task.source_lang"),
-        ("t5", ["task.num_beams=1", "task.length_penalty=2"], "task.length_penalty=2 is for beams"),
-        ("t5", ["task.length_penalty=2"], "task.length_penalty=2 is for beams"),
+        ("t5", ["task.num_beams=1", "task.length_penalty=2"], r"task.length_penalty=2.0 is for beams"),
+        ("t5", ["task.length_penalty=2"], r"task.length_penalty=2.0 is for beams"),
         ("t5", ["task.num_beams=2", "task.early_stopping=true"], None),
     ],
 )

@@ -11,11 +11,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from exp.config.confdir import conf_dir
 from exp.data.base import RawData
 from exp.data.examples import Examples
 from exp.data.rows import Rows
 from exp.errors import ExpError
+from exp.options.confdir import conf_dir
 from exp.task.choices import ChoiceCollator, choices_of, real_choices, right_ones, without_padded_choices
 from exp.task.forward import correct_outputs
 from exp.task.multiple_choice import MultipleChoice
@@ -254,10 +254,13 @@ def test_chance_is_any_choice_of_a_row():
 
 
 def data_of(*words):
-    from exp.training.build import build_data
-    from tests.conformance.runs import WHITELIST, config_of, execution_whitelist
+    from hydra.utils import execution_whitelist
 
-    with execution_whitelist(WHITELIST):
+    from exp.options.trust import whitelist
+    from exp.training.build import build_data
+    from tests.conformance.runs import config_of
+
+    with execution_whitelist(whitelist()):
         return build_data(config_of(*words, "data.max_train_samples=null", "data.max_eval_samples=null"))
 
 

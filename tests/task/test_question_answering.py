@@ -12,11 +12,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from exp.config.confdir import conf_dir
 from exp.data.base import HoldOut, RawData
 from exp.data.examples import Examples
 from exp.data.rows import Rows
 from exp.errors import ExpError
+from exp.options.confdir import conf_dir
 from exp.task.gold import Gold, gold_of
 from exp.task.question_answering import QuestionAnswering
 

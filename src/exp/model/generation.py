@@ -25,13 +25,13 @@ def set_generation(model: PreTrainedModel, head: Head, processor: Any) -> None:
         return
     config = model.generation_config
     given = {key: value for key, value in head.generation.settings.items() if value is not None}
+    if (given.get("num_beams", config.num_beams) or 1) == 1:
+        for key, value in _OF_BEAMS.items():
+            if given.get(key, value) != value:
+                raise ExpError(f"task.{key}={given[key]} is for beams: set task.num_beams to 2 or more")
+        given |= _OF_BEAMS
     config.update(**{**_GREEDY, **given})
     config.use_cache = True  # whatever the model does while it trains
-    if (config.num_beams or 1) == 1:
-        for key, value in _OF_BEAMS.items():
-            if key in given and given[key] != value:
-                raise ExpError(f"task.{key}={given[key]} is for beams: set task.num_beams to 2 or more")
-            setattr(config, key, value)
     if config.pad_token_id is None:
         config.pad_token_id = processor.pad_token_id
     if config.eos_token_id is None:
