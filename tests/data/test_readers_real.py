@@ -52,7 +52,7 @@ CASES = [
         "line 1992",
     ),
     ("instruction/kto-demo/kto_en_demo.json", {}, 300, "messages label", "line 5385"),
-    ("question-answering/xquad/xquad.en.json", {}, 48, "paragraphs title", "line 13103"),
+    ("question-answering/xquad/xquad.en.json", {}, 1190, "id title question context answers", "question 1190"),
     ("fixtures/transformers/SQUAD/sample.json", {}, 14, "id question context answers", "line 191"),
     (
         "sentence-pairs/sick/SICK_train.txt",
