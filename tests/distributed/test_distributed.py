@@ -304,7 +304,7 @@ def test_different_configs_are_refused(tmp_path):
     [
         ({"WORLD_SIZE": "2"}, [], "WORLD_SIZE=2 says that 2 processes train this run, and RANK is not set"),
         ({"WORLD_SIZE": "two"}, [], "WORLD_SIZE=two must be a whole number"),
-        ({}, ["distributed.lost_after=1"], "distributed.lost_after=1 must be 5 seconds or more"),
+        ({}, ["distributed.lost_after=1"], "distributed.lost_after=1 must be 5 or more"),
         ({}, ["distributed=fsdp", "distributed.wrap=all"], "distributed.wrap=all: no such choice"),
         ({}, ["distributed=fsdp"], "distributed=fsdp shares a model among several processes, and one was started"),
         ({}, ["distributed=fsdp", "adapter=adalora"], "adapter=adalora needs whole matrices"),

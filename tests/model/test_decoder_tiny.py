@@ -37,7 +37,7 @@ def test_characters_are_one_token_each_and_bpe_has_fewer():
 def test_the_same_text_gives_the_same_vocabulary():
     script = (
         "from exp.model.trained_tokenizer import trained_tokenizer as t\n"
-        "from exp.task.base import Examples\n"
+        "from exp.data.examples import Examples\n"
         f"e = Examples([0], {{'text': {TEXTS!r}}}, None)\n"
         "print([sorted(t(e, k, 300, 64).get_vocab().items()) for k in ('bpe', 'characters')])"
     )

@@ -200,7 +200,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path):
     folder = make_tiny("bert", tmp_path / "a")
     other = make_tiny("distilbert", tmp_path / "b")
     (folder / "config.json").write_text((other / "config.json").read_text())
-    with pytest.raises(ExpError, match="encoder weights are not in the checkpoint"):
+    with pytest.raises(ExpError, match="pretrained weights are not in the checkpoint"):
         load(folder)
 
 
