@@ -2,53 +2,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from exp.config.grammar import quoted
 from exp.errors import ExpError
 from exp.run.folder import create
-from exp.training import launch
-from exp.training.claim import claim_run
+from tests.training.launching import Launch, launched, refused
 
-Launch = Callable[..., list[tuple[DictConfig, Path]]]
-
-
-@pytest.fixture
-def launched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Launch:
-    """launch.main in an empty folder with a task that notes its config and folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words: str, task: Callable[[DictConfig], float] | None = None) -> list[tuple[DictConfig, Path]]:
-        calls = []
-
-        def noting(cfg: DictConfig) -> float:
-            calls.append((cfg, Path(HydraConfig.get().runtime.output_dir)))
-            return task(cfg) if task else 0.0
-
-        monkeypatch.setattr(sys, "argv", ["train.py", *words])
-        launch.main(noting)
-        return calls
-
-    return call
-
-
-def refused(launched: Launch, capsys: pytest.CaptureFixture[str], *words: str, **more: object) -> str:
-    """The one line on stderr of a call that ends with code 2."""
-    with pytest.raises(SystemExit) as ending:
-        launched(*words, **more)
-    assert ending.value.code == 2
-    text = capsys.readouterr().err
-    lines = text.splitlines()
-    assert len(lines) == 1, text
-    assert lines[0].startswith("exp: ")
-    return lines[0]
+__all__ = ["launched"]
 
 
 @pytest.mark.parametrize(
@@ -306,130 +271,11 @@ def test_a_wrong_swept_value_is_found_before_the_first_run(
     assert done == []
 
 
-def test_many_claims_at_once(tmp_path: Path) -> None:
-    with ThreadPoolExecutor(8) as pool:
-        folders = list(pool.map(lambda _: claim_run(tmp_path / "a" / "run", movable=True), range(16)))
-    assert len(set(folders)) == 16
-
-    (tmp_path / "empty").mkdir()
-
-    def attempt(_: int) -> bool:
-        try:
-            return claim_run(tmp_path / "empty", movable=False) == tmp_path / "empty"
-        except ExpError:
-            return False
-
-    with ThreadPoolExecutor(8) as pool:
-        assert sum(pool.map(attempt, range(8))) == 1
-
-
-def test_a_start_that_was_killed_at_once_leaves_a_folder_that_can_be_used(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    claimed = "import sys; from pathlib import Path; from exp.training.claim import claim_run; "
-    claimed += "claim_run(Path(sys.argv[1]), movable=False)"
-    subprocess.run([sys.executable, "-c", claimed, str(folder)], check=True)  # ends without run.json
-    assert claim_run(folder, movable=False) == folder
-    with pytest.raises(ExpError, match="exists already"):  # this process lives
-        claim_run(folder, movable=False)
-    (folder / "notes.txt").write_text("mine")
-    with pytest.raises(ExpError, match="exists already"):
-        claim_run(folder, movable=False)
-
-
-def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ExpError, match=r"cannot make the output folder .*Not a directory.*hydra\.run\.dir"):
-        claim_run(tmp_path / "file" / "run", movable=True)
-    with pytest.raises(ExpError, match="exists already"):
-        claim_run(tmp_path / "file", movable=False)
-
-
 @pytest.mark.parametrize("name", ["plain", "with space", "it's", "a=b,c", "${x}", "[1]{2}", "back\\slash"])
 def test_quoted_paths_survive_the_grammar(tmp_path: Path, name: str) -> None:
     word = f"hydra.run.dir={quoted(tmp_path / name)}"
     value = OverridesParser.create().parse_override(word).value()
     assert str(DictConfig({"dir": value}).dir) == str(tmp_path / name)
-
-
-def test_resume_becomes_the_saved_config_and_folder(
-    launched: Launch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    folder = tmp_path / "a run"
-    [(cfg, _)] = launched("hydra.run.dir='a run'", "seed=7", "optimizer=sgd")
-    saved = (folder / ".hydra" / "overrides.yaml").read_text()
-    create(folder, OmegaConf.to_container(cfg, resolve=True))
-    checkpoint = folder / "checkpoints" / "step-000004"
-    checkpoint.mkdir(parents=True)
-    for given in (folder, checkpoint):
-        [(again, where)] = launched(f"resume='{given}'")
-        assert where == folder
-        assert again.resume == str(given)
-        assert OmegaConf.masked_copy(again, [key for key in cfg if key != "resume"]) == OmegaConf.masked_copy(
-            cfg, [key for key in cfg if key != "resume"]
-        )
-    assert (folder / ".hydra" / "overrides.yaml").read_text() == saved
-    assert not (folder / "train.log").exists()
-    told = refused(launched, capsys, f"resume='{folder}'", "optimizer=adamw")
-    assert "optimizer=adamw cannot change a run that goes on" in told
-    assert "seed (was 7, now 8)" in refused(launched, capsys, f"resume='{folder}'", "seed=8")
-
-
-def test_resume_auto_finds_the_interrupted_run(launched: Launch) -> None:
-    words = ["hydra.run.dir=outputs/${now:%Y-%m-%d-%f}", "seed=7", "optimizer=sgd"]  # a choice of parts is said again
-    folders = []
-    for status, more in (("completed", []), ("interrupted", []), ("interrupted", ["data_seed=8"])):
-        [(cfg, folder)] = launched(*words, *more)
-        create(folder, OmegaConf.to_container(cfg, resolve=True)).finish(status)
-        folders.append(folder)
-    [(_, found)] = launched(*words, "resume=auto")
-    assert found == folders[1]
-    [(_, fresh)] = launched(*words, "optimizer.lr=1", "resume=auto")
-    assert fresh not in folders
-
-
-def test_resume_auto_with_a_folder_of_options(launched: Launch, tmp_path: Path) -> None:
-    (tmp_path / "conf" / "experiment").mkdir(parents=True)
-    (tmp_path / "conf" / "experiment" / "mine.yaml").write_text("# @package _global_\nmax_steps: 7\n")
-    words = ["--config-dir", "conf", "experiment=mine", "hydra.run.dir=outputs/${now:%Y-%m-%d-%f}"]
-    [(cfg, folder)] = launched(*words)
-    create(folder, OmegaConf.to_container(cfg, resolve=True)).finish("interrupted")
-    [(again, found)] = launched(*words, "resume=auto")
-    assert found == folder and again.max_steps == 7
-
-
-def test_the_config_of_a_run_that_goes_on_is_shown(
-    launched: Launch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    [(cfg, folder)] = launched("hydra.run.dir=first", "seed=9", "optimizer=sgd")
-    create(folder, OmegaConf.to_container(cfg, resolve=True)).finish("interrupted")
-    capsys.readouterr()
-    assert launched("resume=first", "--cfg", "job") == []
-    shown = OmegaConf.create(capsys.readouterr().out)
-    assert (shown.seed, shown.optimizer, shown.resume) == (9, cfg.optimizer, str(folder))
-
-
-def test_repeat_takes_the_config_and_a_new_folder(launched: Launch, tmp_path: Path) -> None:
-    [(cfg, folder)] = launched("hydra.run.dir=first", "seed=9", "optimizer=sgd")
-    create(folder, OmegaConf.to_container(cfg, resolve=True)).finish("completed")
-    [(again, where)] = launched("repeat=first", "hydra.run.dir=second")
-    assert where == tmp_path / "second" and again == cfg
-
-
-@pytest.mark.parametrize("words", [["seed=8"], ["optimizer=adamw"], ["hydra.run.dir=other"]])
-def test_a_resume_changes_nothing_of_the_run(
-    launched: Launch, capsys: pytest.CaptureFixture[str], tmp_path: Path, words: list[str]
-) -> None:
-    [(cfg, folder)] = launched("hydra.run.dir=first", "seed=7")
-    create(folder, OmegaConf.to_container(cfg, resolve=True)).finish("interrupted")
-    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    refused(launched, capsys, "resume=first", *words)
-    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
-
-
-def test_resume_of_what_is_no_run(launched: Launch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert "no such folder" in refused(launched, capsys, "resume=nowhere")
-    (tmp_path / "empty").mkdir()
-    assert "neither a run folder nor a checkpoint" in refused(launched, capsys, "resume=empty")
 
 
 def test_light_answers_import_nothing_heavy_and_leave_nothing(tmp_path: Path) -> None:
