@@ -18,9 +18,8 @@ from typing import Annotated, Any
 from annotated_types import Ge, Lt
 
 from exp.data.base import RawData, Sampled
-from exp.data.dice import Dice
+from exp.data.dice import Dice, check_sizes
 from exp.data.rows import Rows
-from exp.errors import ExpError
 
 LABEL_NAMES = ("negative", "positive")
 _THINGS = (
@@ -53,8 +52,7 @@ class Reviews(Sampled):
     generator_seed: Annotated[int, Ge(0)]
 
     def __post_init__(self) -> None:
-        if self.train_size + self.eval_size + self.test_size > _MOST:
-            raise ExpError(f"data.train_size={self.train_size}: the three sizes together can be at most {_MOST:,}")
+        check_sizes(self.train_size, self.eval_size, self.test_size, most=_MOST)
 
     def columns(self) -> list[str]:
         return ["sentence", "label"]

@@ -14,9 +14,8 @@ from typing import Annotated
 from annotated_types import Ge
 
 from exp.data.base import RawData, Sampled
-from exp.data.dice import Dice
+from exp.data.dice import Dice, check_sizes
 from exp.data.rows import Rows
-from exp.errors import ExpError
 
 _PEOPLE = ("anna", "tom", "mary", "paul", "lena", "omar", "ines", "karl", "rosa", "ivan", "nora", "hugo")
 _VERBS = ("paints", "sells", "finds", "buys", "loses", "mends", "hides", "wants")
@@ -37,8 +36,7 @@ class ToyNotes(Sampled):
     generator_seed: Annotated[int, Ge(0)]
 
     def __post_init__(self) -> None:
-        if self.train_size + self.eval_size + self.test_size > _MOST:
-            raise ExpError(f"data.train_size={self.train_size}: the three sizes together can be at most {_MOST:,}")
+        check_sizes(self.train_size, self.eval_size, self.test_size, most=_MOST)
 
     @property
     def roles(self) -> dict[str, object]:

@@ -17,9 +17,8 @@ from typing import Annotated, Any
 from annotated_types import Ge, Lt
 
 from exp.data.base import RawData, Sampled
-from exp.data.dice import Dice
+from exp.data.dice import Dice, check_sizes
 from exp.data.rows import Rows
-from exp.errors import ExpError
 
 _PEOPLE = ("anna", "bob", "carl", "dora", "emil", "fay", "gus", "hana", "ivan", "jane", "kurt", "lena")
 _TOWNS = ("paris", "rome", "oslo", "cairo", "lima", "tokyo", "delhi", "accra", "bonn", "perth")
@@ -51,8 +50,7 @@ class Trips(Sampled):
     generator_seed: Annotated[int, Ge(0)]
 
     def __post_init__(self) -> None:
-        if self.train_size + self.eval_size + self.test_size > _MOST:
-            raise ExpError(f"data.train_size={self.train_size}: the three sizes together can be at most {_MOST:,}")
+        check_sizes(self.train_size, self.eval_size, self.test_size, most=_MOST)
 
     def columns(self) -> list[str]:
         return ["question", "context", "answers"]
