@@ -6,9 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from exp.run.folder import create
-from tests.training.launching import Launch, launched, refused
-
-__all__ = ["launched"]
+from tests.training.conftest import Launch, refused
 
 
 def test_resume_becomes_the_saved_config_and_folder(

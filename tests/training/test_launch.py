@@ -11,9 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from exp.config.grammar import quoted
 from exp.errors import ExpError
 from exp.run.folder import create
-from tests.training.launching import Launch, launched, refused
-
-__all__ = ["launched"]
+from tests.training.conftest import Launch, refused
 
 
 @pytest.mark.parametrize(
