@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-EXTRAS ?= dev,bnb,trackio,dashboard,report,joblib,submitit,postgres
+EXTRAS ?= dev,bnb,trackio,dashboard,report,joblib,submitit,postgres,vision,audio,tensorboard,mlflow,optimizers,evidence,energy
 comma := ,
 STAMP := .venv/.setup-$(subst $(comma),-,$(EXTRAS))
 # One math thread a process: with two test workers on two cores more threads only get in each other's way.
