@@ -5,6 +5,8 @@ Runs what a paper's table misses and sets it beside the published numbers. Every
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,12 @@ from typing import Any
 from exp.analysis.tables import load, plan, produce, views
 from exp.errors import ExpError, nearest
 from exp.run.exits import INTERRUPTED, plain_exits
+from exp.work.settings import WorkSettings
 
 USAGE = """python -m exp.table table=NAME [word=value ...]
 
   table=NAME             a file of conf/table/, or the path of a YAML of your own
-  jobs=1                 worker processes on this machine; the same command elsewhere joins in
+  jobs=1                 worker processes, or jobs of a launcher (0: this process); the same command elsewhere joins in
   dry_run=true           say what would run and what it costs, and run nothing
   render_only=true       write the table of what is there
   cells='[ROW/*]'        only these cells (patterns of ROW/COLUMN)
@@ -27,6 +30,9 @@ USAGE = """python -m exp.table table=NAME [word=value ...]
   view=stability         also stability, seeds (a grid of two seeds) or budget (expected best)
   config_dir=DIR         a folder of options and tables of your own, as --config-dir of exp.train
   folder=DIR             where runs and the table go (multirun/tables/NAME)
+  hydra/launcher=NAME    run them as SLURM's jobs (slurm_gpu), Ray's tasks (ray_cluster) or joblib's processes
+  hydra.launcher.KEY=V   what that launcher takes; hydra.sweeper.storage=postgresql://..., .retries, .stale_after and
+                         the like are a sweep's (conf/hydra/sweeper/study.yaml)
   sources='[DIR]'        where finished runs are looked for ([outputs, multirun])
 """
 # Word -> its type and its value where it is not given.
@@ -63,8 +69,12 @@ def read(words: list[str]) -> tuple[dict[str, Any], dict[str, list[str]]]:
     import yaml
 
     options = {name: default for name, (_, default) in WORDS.items()}
+    options["hydra"] = [word for word in words if word.lstrip("+").startswith("hydra")]
     added: dict[str, list[str]] = {}
     for word in words:
+        if word in options["hydra"]:
+            _check_hydra(word)
+            continue
         name, equals, text = word.partition("=")
         if not equals or (name not in WORDS and not name.startswith("overrides.")):
             raise ExpError(f"{word}: no such word{nearest(name, WORDS)}")
@@ -79,8 +89,8 @@ def read(words: list[str]) -> tuple[dict[str, Any], dict[str, list[str]]]:
             options[name] = value
     if options["table"] is None:
         raise ExpError(f"table=... is missing{nearest('', load.names(_config_dir(options)))}")
-    if options["jobs"] < 1:
-        raise ExpError(f"jobs={options['jobs']} must be 1 or more")
+    if options["jobs"] < 0:
+        raise ExpError(f"jobs={options['jobs']} must be 0 or more")
     if options["max_cells"] is not None and options["max_cells"] < 0:
         raise ExpError(f"max_cells={options['max_cells']} must be 0 or more")
     return options, added
@@ -93,15 +103,41 @@ def make(options: dict[str, Any], added: dict[str, list[str]]) -> int:
     sources = [*(Path(source) for source in options["sources"]), folder]
     made = plan.make(table, sources, options["cells"], options["retry_failed"])
     print(produce.plan_summary(made), flush=True)
-    stopped = False
-    if not options["render_only"]:
-        stopped = produce.run_missing(made, folder, options)
+    stopped = not options["render_only"] and _run(made, folder.absolute(), options)
     if options["dry_run"]:
         return 0
     produce.write(made, folder, extra)
     if stopped:
         print("stopped; the same command goes on")
     return INTERRUPTED if stopped else 0
+
+
+def _run(made: plan.TablePlan, folder: Path, options: dict[str, Any]) -> bool:
+    """Runs what is missing, or says what would run. True if it was stopped before the end."""
+    chosen = produce.chosen_runs(made, options["max_cells"])
+    if any(job.state in ("missing", "waiting", "running") for job in chosen):
+        # By name: what only plans and reads tables imports nothing of the training.
+        runs = importlib.import_module("exp.training.table_runs")
+        task = importlib.import_module("exp.train").train
+        words = [*options["hydra"], f"hydra.sweeper.n_jobs={options['jobs']}"]
+        with runs.table_jobs(words, folder, _config_dir(options), task) as jobs:
+            settings = WorkSettings.of(jobs.master.hydra.sweeper)
+            runs.check_configs(made, jobs)
+            if not options["dry_run"]:
+                return runs.run_missing(made, chosen, folder, options["retry_failed"], jobs, settings)
+    if options["dry_run"]:
+        produce.print_plan(chosen)
+    return False
+
+
+def _check_hydra(word: str) -> None:
+    """Raises ExpError for settings of Hydra that say nothing about how a table's runs are started."""
+    key = word.lstrip("+").partition("=")[0]
+    if key == "hydra/launcher" or key.startswith("hydra.launcher."):
+        return
+    known = [f"hydra.sweeper.{field.name}" for field in dataclasses.fields(WorkSettings) if field.name != "n_jobs"]
+    if key not in known:
+        raise ExpError(f"{word}: a table takes hydra/launcher, hydra.launcher.* and {', '.join(known)}")
 
 
 def _config_dir(options: dict[str, Any]) -> Path | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from exp.config.hydra_node import check_hydra, check_job
 from exp.config.launchers import check_launcher, engine_error
 from exp.distributed.joined_ranks import joined
 from exp.errors import ExpError
+from exp.loop.trial import NoTrial, Trial
 from exp.options import trust
 from exp.run import exits, ranks
 from exp.run.interrupts import Interrupted, pass_on
@@ -38,11 +39,11 @@ from exp.training.go_on import resumed
 from exp.training.resume import check_goes_on, check_same, told_where_started
 from exp.training.sweep_points import jobs_to_check
 
-Task = Callable[[DictConfig], Any]
+Task = Callable[[DictConfig, Trial], Any]
 
 
 def main(task: Task) -> None:
-    """Composes the config from sys.argv, checks it and calls `task(cfg)` in a run folder.
+    """Composes the config from sys.argv, checks it and calls `task(cfg, trial)` in a run folder.
 
     Ends the process with one message and code 2 for bad input, with 130 for Ctrl-C. HYDRA_FULL_ERROR=1 shows
     the traceback of bad input as well.
@@ -56,11 +57,18 @@ def main(task: Task) -> None:
         _launch(task, sys.argv[1:])
 
 
+OUTSIDE = NoTrial()  # of a study
+
+
 @dataclass(frozen=True)
 class Job:
     """The task as launchers and sweepers get it, with what has to come before it."""
 
     task: Task
+    trial: Trial = OUTSIDE
+
+    def of_trial(self, trial: Trial) -> Job:
+        return replace(self, trial=trial)
 
     def check(self, cfg: DictConfig) -> None:
         """Raises ExpError for a config with Hydra's node that cannot be run."""
@@ -74,7 +82,7 @@ class Job:
             _check_parts(cfg, node.runtime.choices)
             claim_job(Path(node.runtime.output_dir), cfg, node)
         try:
-            return self.task(cfg)
+            return self.task(cfg, self.trial)
         except Interrupted as error:
             pass_on(error.reason)
             raise
@@ -165,7 +173,7 @@ def _prepare_sweep(cfg: DictConfig, made: Composer) -> None:
 
 
 def _sweep(job: Job, cfg: DictConfig, made: Composer) -> None:
-    _no_hydra_files(cfg)
+    no_hydra_files(cfg)
     sweeper = Plugins.instance().instantiate_sweeper(
         hydra_context=context(made.loader, trust.whitelist()), task_function=job, config=cfg
     )
@@ -232,7 +240,7 @@ def _set_folder(cfg: DictConfig, kind: str, folder: Path) -> None:
             cfg.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(folder)}")
 
 
-def _no_hydra_files(cfg: DictConfig) -> None:
+def no_hydra_files(cfg: DictConfig) -> None:
     """Hydra would write .hydra over what is there; exp.training.claim writes it once."""
     with read_write(cfg.hydra), open_dict(cfg.hydra):
         cfg.hydra.output_subdir = None

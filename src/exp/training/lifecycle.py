@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from exp.config.compose import composed_from
 from exp.distributed.shared_failure import failures_shared, log_name
 from exp.errors import ExpError
-from exp.loop import trial
 from exp.options.trusted_code import record_packages, warn_of_changes
 from exp.run import ranks
 from exp.run.files import disk_trouble
@@ -47,10 +46,10 @@ class Ending:
         self.status, self.reason, self.settled = status, reason, True
 
 
-def open_run(folder: Path, config: Mapping[str, Any]) -> Run:
+def open_run(folder: Path, config: Mapping[str, Any], study: str | None = None) -> Run:
     """A new run in a claimed folder; or the one that lies there, its metrics cut back to a checkpoint."""
     if not (folder / "run.json").exists():
-        run = create(folder, config, group_of(config))
+        run = create(folder, config, study or group_of(config))
         run.update(search_path=composed_from(), trusted=record_packages())
         return run
     warn_of_changes(read_record(folder))
@@ -58,14 +57,16 @@ def open_run(folder: Path, config: Mapping[str, Any]) -> Run:
 
 
 def group_of(config: Mapping[str, Any]) -> str | None:
-    """The study's or table's name inside one, as the trackers have it."""
+    """As the trackers have it."""
     named = (tracker.get("group") for tracker in config["tracker"].values() if isinstance(tracker, Mapping))
-    return trial.study.get() or next((group for group in named if group), None)
+    return next((group for group in named if group), None)
 
 
 @contextmanager
-def opened(folder: Path, config: Mapping[str, Any]) -> Iterator[Run]:
+def opened(folder: Path, config: Mapping[str, Any], study: str | None = None) -> Iterator[Run]:
     """The run in `folder`, locked and logged. One process keeps its record; the others have a log of their own.
+
+    `study` is the study or table that the run belongs to.
 
     Raises ExpError where the folder cannot be written.
     """
@@ -76,7 +77,7 @@ def opened(folder: Path, config: Mapping[str, Any]) -> Iterator[Run]:
             if together.place.first:
                 stack.enter_context(locked(folder))
                 stack.enter_context(logged_to(folder / log_name(rank)))
-                run = open_run(folder, config)
+                run = open_run(folder, config, study)
                 together.decide("run", lambda: [run.id, run.condition])
             else:
                 folder.mkdir(parents=True, exist_ok=True)  # perhaps on another host

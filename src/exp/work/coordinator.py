@@ -1,0 +1,166 @@
+"""Keeps workers running until nothing is left to do, and stops them when they should stop: a sweep's and a table's."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from optuna.trial import FrozenTrial, TrialState
+
+from exp.errors import ExpError
+from exp.run.environment import gpus
+from exp.work.local_workers import LocalWorkers, cpu_count, pack_worker
+from exp.work.settings import WorkSettings
+from exp.work.trial_queue import TrialQueue
+from exp.work.worker import Worker
+
+POLL = 0.2  # seconds
+GRACE = 20.0  # seconds that a run gets to save when it is stopped
+
+
+class Progress(Protocol):
+    """How the work is shown."""
+
+    def update(self, trials: Sequence[FrozenTrial], workers: int) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+
+class Workers(Protocol):
+    """Worker processes: on this machine (LocalWorkers) or started by a launcher (LauncherWorkers)."""
+
+    @property
+    def busy(self) -> int:
+        """How many workers run, or wait in a queue."""
+        ...
+
+    def fill(self, wanted: int) -> None:
+        """Starts workers until `wanted` run, or as many as are allowed."""
+        ...
+
+    def reap(self, trials_done: int, trials_done_before: int) -> bool:
+        """Forgets workers that ended. True if one of them died. Raises ExpError if they die without a result."""
+        ...
+
+    def release(self) -> None:
+        """Asks every worker to end after its trial."""
+        ...
+
+    def stop(self, seconds: float) -> None:
+        """Ends every worker now; its run gets `seconds` to save."""
+        ...
+
+    def leave(self) -> None:
+        """Waits for the workers to end by themselves."""
+        ...
+
+
+Launched = Callable[[TrialQueue, Callable[[str], None]], Workers]
+
+
+@dataclass
+class StopRequest:
+    """Whether a signal has asked to finish the running trials, or to stop them now."""
+
+    finish: bool = False
+    stop: bool = False
+
+    def __bool__(self) -> bool:
+        return self.finish or self.stop
+
+
+@dataclass
+class Coordinator:
+    """`launched` makes the workers of a launcher; None: processes of this machine, or with n_jobs=0 this one."""
+
+    queue: TrialQueue
+    worker: Worker
+    settings: WorkSettings
+    launched: Launched | None
+    progress: Progress
+
+    def run(self) -> tuple[StopRequest, ExpError | None]:
+        """Until all is done, a signal stops it, or the recipe finds a problem."""
+        request = StopRequest()
+        with _signals(request, self.progress):
+            if self.settings.n_jobs == 0:
+                self.progress.update(self.queue.trials(), 1)
+                self.worker()
+                trials = self.queue.trials()
+                self.progress.update(trials, 1)
+                return request, self.worker.recipe.problem(trials)
+            workers = self.launched(self.queue, self.progress.say) if self.launched else self._local_workers()
+            return request, self._keep_going(workers, request)
+
+    def _local_workers(self) -> LocalWorkers:
+        size = self.settings.n_jobs
+        given = os.environ.get("OMP_NUM_THREADS", "")
+        threads = self.settings.threads or (int(given) if given.isdecimal() else 0) or max(1, cpu_count() // size)
+        logs = self.worker.plan.folder / "workers"
+        return LocalWorkers(pack_worker(self.worker), logs, size, threads, gpus(), self.progress.say)
+
+    def _keep_going(self, workers: Workers, request: StopRequest) -> ExpError | None:
+        queue, recipe = self.queue, self.worker.recipe
+        problem: ExpError | None = None
+        done_before, released, looked = 0, False, time.monotonic()
+        try:
+            while True:
+                trials = queue.trials()
+                done = sum(trial.state.is_finished() for trial in trials)
+                self.progress.update(trials, workers.busy)
+                died = workers.reap(done, done_before)
+                idle = not workers.busy and not queue.free_slots(trials)  # what waits for a failed job is given up
+                if died or idle or time.monotonic() - looked > self.settings.beat_every:
+                    looked = time.monotonic()
+                    for number in queue.recover():
+                        self.progress.say(f"trial {number} lost its worker; it runs again under another number")
+                    trials = queue.trials()
+                done_before = done
+                problem = problem or recipe.problem(trials)
+                if request.stop or queue.is_complete(trials):
+                    break
+                if request.finish or problem is not None:
+                    if not released:
+                        workers.release()
+                        released = True
+                    if not workers.busy:
+                        break
+                elif free := queue.free_slots(trials):
+                    workers.fill(free + sum(trial.state == TrialState.RUNNING for trial in trials))
+                time.sleep(POLL)
+        finally:
+            if request.stop or not queue.is_complete(queue.trials()):
+                workers.stop(GRACE)
+                queue.recover()
+            workers.leave()
+            self.progress.update(queue.trials(), 0)
+        return problem
+
+
+@contextmanager
+def _signals(request: StopRequest, progress: Progress) -> Iterator[None]:
+    """Ctrl-C once: running trials end, no new one begins. Twice, or SIGTERM: now."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupted(number: int, frame: object) -> None:
+        if number == signal.SIGTERM or request.finish:
+            request.stop = True
+            progress.say("stopping the running trials now")
+        else:
+            request.finish = True
+            progress.say("finishing the running trials; Ctrl-C again stops them now")
+
+    before = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
