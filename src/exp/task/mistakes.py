@@ -32,14 +32,14 @@ def mistakes(reading: Reading, table: pa.Table) -> pa.Table | None:
         return None
     known = table.filter(pc.is_valid(table["label"]))
     pairs = zip(known["prediction"].to_pylist(), known["label"].to_pylist(), strict=True)
-    right = np.array([found == label or (isinstance(label, list) and found in label) for found, label in pairs])
+    right = np.array([found == label or (isinstance(label, list) and found in label) for found, label in pairs], bool)
     scores = np.asarray(reading.item_scores(known), dtype=float)
     if right.any():  # another spelling of a right answer scores as high
         right |= scores >= scores[right].max()
     sure = reading.confidence(known)
     order = np.lexsort((np.zeros(len(known)) if sure is None else -sure, scores))
-    chosen = [int(row) for row in order if not right[row]][:MOST]
-    picked = known.take(chosen)
+    chosen = order[~right[order]][:MOST]
+    picked = known.take(pa.array(chosen))
     first = {"id": picked["id"], "item_score": pa.array(scores[chosen], pa.float64())}
     if sure is not None:
         first["confidence"] = pa.array(np.asarray(sure)[chosen], pa.float64())
