@@ -8,6 +8,7 @@ import io
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,13 @@ def inside(folder: Path, words: list[str], check: bool = True) -> subprocess.Com
                 raise
             return subprocess.CompletedProcess(words, 1, out.getvalue(), str(error))
     return subprocess.CompletedProcess(words, 0, out.getvalue(), "")
+
+
+def until(happened: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)
 
 
 def load(folder: Path) -> optuna.Study:

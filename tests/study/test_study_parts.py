@@ -19,6 +19,8 @@ from exp.study.space import read_space
 from exp.work.storage import ClaimLock, open_storage, with_driver
 from exp.work.trial_queue import TrialQueue, heartbeat_key, slot_holders
 
+from .conftest import until
+
 MRPC = {"data": {"metrics": ["accuracy", "f1"]}, "metric_for_best_model": None, "greater_is_better": None}
 
 

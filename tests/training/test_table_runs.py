@@ -14,15 +14,14 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.trial import TrialState
-from tests.analysis.tables.made import make_plan, write_run, write_table
-from tests.study.conftest import load as load_study
-from tests.training import stub_training
 
 from exp.analysis.tables import load, plan
 from exp.errors import ExpError
 from exp.training.table_runs import run_missing, table_jobs
-from exp.work.settings import WorkSettings
 from exp.work.trial_queue import check_order
+from tests.analysis.tables.made import make_plan, write_run, write_table
+from tests.study.conftest import load as load_study
+from tests.training import stub_training
 
 ROOT = Path(__file__).resolve().parents[2]
 BEATS = ["hydra.sweeper.beat_every=0.2", "hydra.sweeper.stale_after=1"]
@@ -40,11 +39,10 @@ def stub(tmp_path, monkeypatch):
     return lambda: [line.split() for line in log.read_text().splitlines()] if log.exists() else []
 
 
-def go(made, folder, *words, retry_failed=False, chosen=None):
+def go(made, folder, *words, retry_failed=False):
     """Runs what `made` misses, in this process unless `words` say otherwise; True if it was stopped."""
     with table_jobs(["hydra.sweeper.n_jobs=0", *BEATS, *words], folder, None, stub_training.train) as jobs:
-        settings = WorkSettings.of(jobs.master.hydra.sweeper)
-        return run_missing(made, chosen or made.jobs, folder, retry_failed, jobs, settings)
+        return run_missing(made, made.jobs, folder, retry_failed, jobs)
 
 
 def chain(tmp_path, **changes):

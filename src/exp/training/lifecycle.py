@@ -12,16 +12,18 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from exp.config.compose import composed_from
+from exp.config.compose import composed_from, composed_of
+from exp.config.grammar import word
 from exp.distributed.shared_failure import failures_shared, log_name
 from exp.errors import ExpError
 from exp.options.trusted_code import record_packages, warn_of_changes
 from exp.run import ranks
 from exp.run.files import disk_trouble
-from exp.run.folder import Run, create, read_record
+from exp.run.folder import Run, create, read_record, step_of
 from exp.run.interrupts import Interrupted
 from exp.run.lock import locked
 from exp.run.logs import TO_FILE_ONLY, logged_to
+from exp.run.said import command, near
 from exp.training import resume
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ def open_run(folder: Path, config: Mapping[str, Any], study: str | None = None) 
     """A new run in a claimed folder; or the one that lies there, its metrics cut back to a checkpoint."""
     if not (folder / "run.json").exists():
         run = create(folder, config, study or group_of(config))
-        run.update(search_path=composed_from(), trusted=record_packages())
+        run.update(search_path=composed_from(), trusted=record_packages(), **composed_of())
         return run
     warn_of_changes(read_record(folder))
     return resume.go_on(folder, config)
@@ -98,7 +100,7 @@ def opened(folder: Path, config: Mapping[str, Any], study: str | None = None) ->
 
 
 @contextmanager
-def recorded(run: Run, tracker: Tracker) -> Iterator[Ending]:
+def recorded(run: Run, tracker: Tracker, study: str | None = None) -> Iterator[Ending]:
     """Starts the tracker; at the end writes the status and finishes the tracker, whatever happened.
 
     SIGTERM, SIGUSR1, SIGUSR2 and SIGINT end the body by an exception, once; while a loop runs, its session takes them
@@ -115,7 +117,7 @@ def recorded(run: Run, tracker: Tracker) -> Iterator[Ending]:
             if ending.settled:
                 _told_of_late(error)
                 return
-            told = _note(ending, error, run)
+            told = _note(ending, error, run, alone=study is None)
             if told is not None and told is not error:
                 raise told from error
             raise
@@ -150,10 +152,12 @@ def afterwards(run: Run, what: str) -> Iterator[None]:
             run.update(warnings=[*read_record(run.folder).get("warnings", []), text])
 
 
-def _note(ending: Ending, error: BaseException, run: Run) -> ExpError | None:
+def _note(ending: Ending, error: BaseException, run: Run, alone: bool) -> ExpError | None:
     """Writes down why the body ended; the message for bad input and full disks, None for every other error."""
     if isinstance(error, Interrupted | KeyboardInterrupt):
         ending.status, ending.reason = "interrupted", getattr(error, "reason", "SIGINT")
+        if run.kept and alone:  # a study's trial goes on with its study
+            log.info("%s", _told_of_interruption(run, ending.reason))
         return None
     told = error if isinstance(error, ExpError) else _disk_error(error, run)
     ending.status = "failed"
@@ -161,6 +165,15 @@ def _note(ending: Ending, error: BaseException, run: Run) -> ExpError | None:
     if not told:  # Python shows it on the screen
         log.error("the run failed", exc_info=error, extra=TO_FILE_ONLY)
     return told
+
+
+def _told_of_interruption(run: Run, reason: str | None) -> str:
+    """Where the run was saved, and how it goes on."""
+    steps = [step for path in run.checkpoints.glob("step-*") if (step := step_of(path)) is not None]
+    saved = f"interrupted ({reason}); saved at step {max(steps)}" if steps else f"interrupted ({reason}); nothing saved"
+    if not steps:
+        return f"{saved} yet; start it again with the same command"
+    return f"{saved}; go on with: {command('train', word('resume', near(run.folder)))}"
 
 
 def _told_of_late(error: BaseException) -> None:
@@ -172,7 +185,8 @@ def _disk_error(error: BaseException, run: Run) -> ExpError | None:
     trouble = disk_trouble(error)
     if trouble is None:
         return None
-    return ExpError(f"cannot write into {run.folder}: {trouble}. Make room, then go on with resume={run.folder}")
+    again = command("train", word("resume", near(run.folder)))
+    return ExpError(f"cannot write into {run.folder}: {trouble}. Make room, then go on with: {again}")
 
 
 def _raise_once(ending: Ending) -> dict[signal.Signals, Any]:

@@ -276,9 +276,9 @@ def run_missing(
     folder: Path,
     retry_failed: bool,
     jobs: HydraJobs,
-    settings: WorkSettings,
 ) -> bool:
     """See TableRuns.go."""
+    settings = WorkSettings.of(jobs.master.hydra.sweeper)
     shown = Picture(made.table.name)
     try:
         return TableRuns(made, chosen, folder, retry_failed, jobs, settings, shown).go()
