@@ -84,6 +84,8 @@ def read(words: list[str]) -> tuple[arguments.Given, dict[str, list[str]]]:
 
 def make(given: arguments.Given, added: dict[str, list[str]]) -> int:
     extra = views.view(given["view"]) if given["view"] else None
+    if (processes := given.get("hydra.sweeper.processes_per_trial", "1")) != "1":
+        added[""] = [*added.get("", []), f"distributed.processes={processes}"]  # it multiplies the batch
     table = load.load(given.bare[0], given["seeds"], added, given["config_dir"])
     folder = given["folder"] or Path(f"multirun/tables/{table.name}")
     sources = [*(Path(source) for source in given["sources"]), folder]

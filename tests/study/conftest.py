@@ -24,7 +24,7 @@ CONF = Path(__file__).parents[2] / "conf"
 Sweep = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def command(*words: str, conf: Path | None = None, sweeper: str = "study") -> list[str]:
+def stub_command(*words: str, conf: Path | None = None, sweeper: str = "study") -> list[str]:
     return [sys.executable, str(STUB / "app.py"), *arguments(*words, conf=conf, sweeper=sweeper)]
 
 

@@ -17,16 +17,21 @@ from exp.work.storage import with_driver
 from exp.work.trial_queue import slot_holders
 from tests.postgres import Postgres
 
-from .conftest import Sweep, command, environment, load, until
+from .conftest import Sweep, environment, load, stub_command, until
 
 X = "x=interval(0.0,1.0)"
 UP = "hydra.sweeper.direction=maximize"
 NAMED = "hydra.sweeper.study_name=s"
 
 
-def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+def start(folder: Path, *words: str, command: list[str] | None = None) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        command(*words), cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command or stub_command(*words),
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
 
 

@@ -27,6 +27,7 @@ class StudySettings:
     study_name: str | None
     n_trials: int | None
     n_jobs: int
+    processes_per_trial: int
     max_failure_rate: float
     params: Mapping[str, Any] | None
     custom_search_space: str | None

@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from exp.config.grammar import literal, quoted
 from exp.errors import ExpError
+from exp.run.environment import gpus
 from exp.run.secrets import redacted
 from exp.study import frozen_config, identity
 from exp.study.check_configs import check_configs, group_names
@@ -35,8 +36,9 @@ from exp.study.space import Space, read_space
 from exp.work.coordinator import Coordinator
 from exp.work.folder import make_folder
 from exp.work.hydra_jobs import HydraJobs
-from exp.work.launcher_workers import by_launcher
+from exp.work.launcher_workers import by_launcher, runs_here
 from exp.work.local_workers import cpu_count
+from exp.work.settings import processes_word
 from exp.work.storage import ClaimLock, open_storage, opening_errors, quiet_optuna
 from exp.work.storage_file import check_storage
 from exp.work.trial_queue import code_commit, open_queue
@@ -51,11 +53,14 @@ def run(
     """Raises SystemExit 130 after Ctrl-C, ExpError where too many trials failed."""
     settings = read_settings(given)
     _check_sampler_and_pruner(settings, config)
+    arguments = [*arguments, *processes_word(config, settings.processes_per_trial)]
     space, plain = _space(settings, config, arguments)
     objective = _objective(settings, plain)
     name = settings.study_name or identity.derive_name(config, plain, space, objective)
     folder = _folder(config, name)
     total = _total(settings, space)
+    if runs_here(config):
+        settings.work.check_fits(cpu_count(), gpus())
     started = StudyPreparation(settings, config, context, space, objective, name, folder, total, arguments, plain)
     with quiet_optuna():
         plan, jobs = started.prepare(task)
@@ -69,7 +74,7 @@ def run(
             request, problem = Coordinator(queue, worker, settings.work, launched, progress).run()
         finally:
             progress.close()
-        report(queue, plan, jobs, identity.program_command(arguments), settings.pictures)
+        report(queue, plan, jobs, identity.program_command(settings.processes_per_trial), settings.pictures)
         if problem is not None:
             raise problem
         if request:
@@ -113,7 +118,7 @@ class StudyPreparation:
         assert files is not None
         frozen = frozen_config.frozen_loader(loader, files, self.folder / "config")
         context = replace(self.context, config_loader=frozen)
-        return self._plan(), HydraJobs(self.config, context, task)
+        return self._plan(), HydraJobs(self.config, context, task, self.settings.processes_per_trial)
 
     def _plan(self) -> StudyPlan:
         settings = self.settings
@@ -152,6 +157,11 @@ class StudyPreparation:
                     directions=list(self.objective.directions),  # type: ignore[arg-type]
                     load_if_exists=True,
                 )
+                if "table" in study.user_attrs:
+                    raise ExpError(
+                        f"study {self.name} holds the table {study.user_attrs['table']}, and this is a search: give it "
+                        "another name with hydra.sweeper.study_name=..."
+                    )
                 files = frozen_config.read_files(self.context.config_loader)
                 if frozen_config.restore(study) is not None:
                     identity.check_same(study, self.space, self.objective, self.settings, self.plain)
@@ -236,8 +246,6 @@ def _folder(config: DictConfig, name: str) -> Path:
 
 
 def _print_header(settings: StudySettings, plan: StudyPlan) -> None:
-    if settings.n_jobs > cpu_count():
-        print(f"warning: n_jobs={settings.n_jobs} workers share {cpu_count()} cores; they will slow each other down")
     print(f"study {plan.study_name}: {plan.n_trials} trials in {plan.folder}")
     shown = redacted(plan.storage) or f"journal://{plan.folder / 'journal.log'}"
     dashboard = redacted(plan.storage) or plan.folder / "journal.log"

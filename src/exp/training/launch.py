@@ -80,12 +80,21 @@ class Job:
         if node.mode == RunMode.MULTIRUN:
             check_job(node)
             _check_parts(cfg, node.runtime.choices)
-            claim_job(Path(node.runtime.output_dir), cfg, node)
+            self._claim(Path(node.runtime.output_dir), cfg, node)
         try:
             return self.task(cfg, self.trial)
         except Interrupted as error:
             pass_on(error.reason)
             raise
+
+    def _claim(self, folder: Path, cfg: DictConfig, node: Any) -> None:
+        """The first of several processes does it; the others wait for it."""
+        from exp.distributed.options import check
+
+        together = ranks.current.get()
+        if "distributed" in cfg:
+            check(cfg.distributed, together.place.size, goes_on=(folder / "run.json").exists())
+        together.decide("job", lambda: claim_job(folder, cfg, node))
 
 
 def check_config(cfg: DictConfig) -> None:

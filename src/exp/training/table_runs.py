@@ -29,11 +29,13 @@ from exp.config.launchers import check_launcher
 from exp.errors import ExpError
 from exp.loop.trial import NoTrial
 from exp.options import trust
+from exp.run.environment import gpus
 from exp.training.launch import Job, Task, no_hydra_files
 from exp.work.coordinator import Coordinator
 from exp.work.folder import make_folder
 from exp.work.hydra_jobs import HydraJobs
-from exp.work.launcher_workers import by_launcher
+from exp.work.launcher_workers import by_launcher, runs_here
+from exp.work.local_workers import cpu_count
 from exp.work.settings import WorkPlan, WorkSettings
 from exp.work.storage import ClaimLock, open_storage, opening_errors, quiet_optuna
 from exp.work.storage_file import check_storage
@@ -134,16 +136,17 @@ class TableRuns:
 
     def _make_study(self, name: str) -> None:
         storage = self.settings.storage
-        with opening_errors(storage, self.folder), ClaimLock(storage, self.folder, name):
+        with opening_errors(storage, self.folder):
             opened = open_storage(storage, self.folder)
-            study = optuna.create_study(study_name=name, storage=opened, direction="maximize", load_if_exists=True)
-            holds = study.user_attrs.get("table", "a search" if "search space" in study.user_attrs else None)
-            if holds not in (None, self.made.table.name):
-                raise ExpError(
-                    f"study {name} holds {holds}, and this is the table {self.made.table.name}: give it another with "
-                    "hydra.sweeper.study_name=..."
-                )
-            study.set_user_attr("table", self.made.table.name)
+            with ClaimLock(storage, self.folder, name):
+                study = optuna.create_study(study_name=name, storage=opened, direction="maximize", load_if_exists=True)
+                holds = study.user_attrs.get("table", "a search" if "search space" in study.user_attrs else None)
+                if holds not in (None, self.made.table.name):
+                    raise ExpError(
+                        f"study {name} holds {holds}, and this is the table {self.made.table.name}: give it another "
+                        "name with hydra.sweeper.study_name=..."
+                    )
+                study.set_user_attr("table", self.made.table.name)
 
     def _wanted(self) -> Iterator[PlannedRun]:
         """What is missing, with what waits for it alone."""
@@ -248,7 +251,8 @@ def table_jobs(words: Sequence[str], folder: Path, config_dir: Path | None, task
             check_hydra(config)
             check_launcher(config)
         no_hydra_files(config)
-        yield HydraJobs(config, context(made.loader, trust.whitelist()), Job(task))
+        processes = config.hydra.sweeper.processes_per_trial
+        yield HydraJobs(config, context(made.loader, trust.whitelist()), Job(task), processes)
 
 
 def check_configs(made: TablePlan, jobs: HydraJobs) -> None:
@@ -279,6 +283,8 @@ def run_missing(
 ) -> bool:
     """See TableRuns.go."""
     settings = WorkSettings.of(jobs.master.hydra.sweeper)
+    if runs_here(jobs.master):
+        settings.check_fits(cpu_count(), gpus())
     shown = Picture(made.table.name)
     try:
         return TableRuns(made, chosen, folder, retry_failed, jobs, settings, shown).go()

@@ -99,11 +99,12 @@ class Coordinator:
             return request, self._keep_going(workers, request)
 
     def _local_workers(self) -> LocalWorkers:
-        size = self.settings.n_jobs
+        size, each = self.settings.n_jobs, self.settings.processes_per_trial
         given = os.environ.get("OMP_NUM_THREADS", "")
-        threads = self.settings.threads or (int(given) if given.isdecimal() else 0) or max(1, cpu_count() // size)
+        threads = self.settings.threads or (int(given) if given.isdecimal() else 0)
+        threads = threads or max(1, cpu_count() // (size * each))
         logs = self.worker.plan.folder / "workers"
-        return LocalWorkers(pack_worker(self.worker), logs, size, threads, gpus(), self.progress.say)
+        return LocalWorkers(pack_worker(self.worker), logs, size, threads, gpus(), self.progress.say, each)
 
     def _keep_going(self, workers: Workers, request: StopRequest) -> ExpError | None:
         queue, recipe = self.queue, self.worker.recipe

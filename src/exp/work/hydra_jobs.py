@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ from omegaconf import DictConfig, open_dict
 
 from exp.compat.hydra import returned
 from exp.loop.trial import Trial
+from exp.work.trial_ranks import run_ranks
 
 
 class TrialTask(Protocol):
@@ -40,6 +42,7 @@ class HydraJobs:
     master: DictConfig
     context: HydraContext
     task: TaskFunction
+    processes: int = 1  # that train one run
 
     def compose(self, overrides: Sequence[str], name: str, number: int) -> DictConfig:
         """The config of one run. Raises ExpError where it cannot be run: files that others can write say what it is."""
@@ -51,7 +54,13 @@ class HydraJobs:
         return config
 
     def run(self, config: DictConfig, trial: Trial) -> JobRun:
-        """Raises what the task raises."""
+        """Raises what the task raises; RankDied where one of several processes was lost."""
+        if self.processes == 1:
+            return self.run_here(config, trial)
+        return run_ranks(self.processes, partial(self.run_here, config), trial)
+
+    def run_here(self, config: DictConfig, trial: Trial) -> JobRun:
+        """In this process alone, or as one of several."""
         of_trial = getattr(self.task, "of_trial", None)
         task = of_trial(trial) if of_trial is not None else self.task
         seconds = 0.0

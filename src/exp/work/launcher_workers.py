@@ -30,12 +30,17 @@ END_SECONDS = 10.0  # seconds that launched workers get to end by themselves, on
 GIVE_UP = 3  # launches in a row, a worker, that end without a finished trial
 
 
+def runs_here(config: DictConfig) -> bool:
+    """Whether no launcher is named, so that workers are processes of this machine."""
+    return config.hydra.runtime.choices.get("hydra/launcher") == "basic"
+
+
 def by_launcher(
     worker: Worker, settings: WorkSettings, overrides: list[str]
 ) -> Callable[[TrialQueue, Callable[[str], None]], LauncherWorkers] | None:
     """Makes the workers that the config's launcher runs; None where it names none: they are processes of ours."""
     jobs = worker.jobs
-    if jobs.master.hydra.runtime.choices.get("hydra/launcher") == "basic":
+    if runs_here(jobs.master):
         return None
 
     def make(queue: TrialQueue, say: Callable[[str], None]) -> LauncherWorkers:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from exp.errors import ExpError
+from exp.work.settings import gpus_of
 from exp.work.worker_process import NO_ROOM
 
 COMMAND = [sys.executable, "-m", "exp.work.worker_process"]
@@ -31,6 +32,7 @@ class LocalWorkers:
     threads: int
     gpus: list[str]
     say: Callable[[str], None]
+    processes: int = 1  # of each worker's trial, with a GPU each
     running: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
     deaths: int = 0  # in a row, without a trial told in between
 
@@ -110,7 +112,7 @@ class LocalWorkers:
             "PYTHONUNBUFFERED": "1",
         }
         if self.gpus:
-            environment["CUDA_VISIBLE_DEVICES"] = self.gpus[slot % len(self.gpus)]
+            environment["CUDA_VISIBLE_DEVICES"] = gpus_of(slot, self.processes, self.gpus)
         log: IO[bytes]
         with self._log(slot).open("ab") as log:
             process = subprocess.Popen(

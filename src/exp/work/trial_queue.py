@@ -165,16 +165,24 @@ class TrialQueue:
 
         return self.retrying(work)
 
-    def put_back(self, trial: FrozenTrial, worker: str) -> None:
-        """For a trial whose run was interrupted and has saved: the next worker goes on with it under its number."""
+    def put_back(self, trial: FrozenTrial, worker: str, lost: str | None = None) -> None:
+        """For a trial whose run was interrupted and has saved: the next worker goes on with it under its number.
+
+        `lost` says which of its processes died; that costs one of its tries, and after the last one the trial fails.
+        """
 
         def work() -> None:
             with self.lock:
                 storage = storage_of(self.study)
                 now = storage.get_trial(trial_id(trial))
                 if now.state == TrialState.RUNNING and now.user_attrs.get(WORKER) == worker:
-                    storage.set_trial_user_attr(trial_id(trial), INTERRUPTED, now.user_attrs.get(INTERRUPTED, 0) + 1)
-                    storage.set_trial_state_values(trial_id(trial), TrialState.WAITING)
+                    key = INTERRUPTED if lost is None else "attempts"
+                    count = now.user_attrs.get(key, 0) + 1
+                    storage.set_trial_user_attr(trial_id(trial), key, count)
+                    given_up = lost is not None and count > self.retries
+                    if given_up:
+                        storage.set_trial_user_attr(trial_id(trial), "error", f"{lost} (attempt {count})")
+                    storage.set_trial_state_values(trial_id(trial), TrialState.FAIL if given_up else TrialState.WAITING)
 
         self.retrying(work)
 

@@ -20,8 +20,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from exp.compat.optuna import trial_id
 from exp.run.files import NoRoom, no_room
+from exp.work.settings import gpus_of
 from exp.work.storage import quiet_optuna
 from exp.work.trial_queue import Heartbeat, TrialQueue, code_commit, open_queue, stop_key
+from exp.work.trial_ranks import RankDied
 
 if TYPE_CHECKING:
     from exp.errors import ExpError
@@ -73,7 +75,7 @@ class Worker:
     def __call__(self, cfg: Any = None) -> int:
         """The number of jobs that it ran."""
         plan = self.plan
-        _take_own_gpu()
+        _take_own_gpus(self.jobs.processes)
         name = f"{self.name}-{platform.node()}-{os.getpid()}"
         commit = code_commit()
         with quiet_optuna(), Heartbeat(plan.storage, plan.folder, plan.study_name, name, plan.beat_every):
@@ -112,6 +114,10 @@ class Worker:
                 print(f"trial {number} was interrupted and has saved; it waits to be gone on with", flush=True)
                 raise
             outcome = _failed(f"SystemExit: {error.code}")
+        except RankDied as error:
+            print(f"trial {number}: {error}; it goes on if it has tries left", flush=True)
+            queue.put_back(claimed, name, lost=str(error))
+            return None
         except Exception as error:
             if no_room(error):  # no fault of the trial's: it keeps its slot for when there is room
                 print(f"trial {number} waits to be run again: {error}", flush=True)
@@ -129,11 +135,11 @@ def _failed(error: str) -> Outcome:
     return Outcome(TrialState.FAIL, None, {"error": error[:500]})
 
 
-def _take_own_gpu() -> None:
-    """Takes one of the node's GPUs, where SLURM starts several workers on a node and shows every GPU to each."""
+def _take_own_gpus(each: int) -> None:
+    """Takes its share of the node's GPUs, where SLURM starts several workers on a node and shows every GPU to each."""
     local_rank, seen = os.environ.get("SLURM_LOCALID"), os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
     if local_rank is not None and len(seen) > 1:
-        os.environ["CUDA_VISIBLE_DEVICES"] = seen[int(local_rank) % len(seen)]
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus_of(int(local_rank), each, seen)
 
 
 def _free_memory() -> None:

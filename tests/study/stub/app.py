@@ -40,7 +40,8 @@ def objective(cfg: DictConfig, trial: Trial = NoTrial()) -> Any:  # noqa: B008 (
             events = [{"step": at, "epoch": 0, "time": 0, "metrics": {"eval/f1": 0}} for at in (10, 20)]
             metrics.write_text("".join(json.dumps(event) + "\n" for event in events))
             raise SystemExit(75)  # as a run does that has saved
-    (folder / "done").write_text(str(value))
+    if os.environ.get("RANK", "0") == "0":
+        (folder / "done").write_text(str(value))
     if cfg.bytes is not None:
         found = {"objective": {"value": value}, "cost": {"peak_memory_bytes": cfg.bytes * cfg.x}}
         (folder / "result.json").write_text(json.dumps(found))
@@ -60,6 +61,9 @@ def fault(cfg: DictConfig) -> None:
     if cfg.fault == "nan":
         raise FloatingPointError("the loss is NaN")
     if cfg.fault == "kill" and cfg.x > cfg.fault_above:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if cfg.fault == "kill_rank" and os.environ["RANK"] == "1" and not Path(cfg.mark).exists():
+        Path(cfg.mark).write_text("")
         os.kill(os.getpid(), signal.SIGKILL)
     if cfg.fault == "kill_once" and not Path(cfg.mark).exists():
         Path(cfg.mark).write_text("")
