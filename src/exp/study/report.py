@@ -19,6 +19,7 @@ from exp.config.compose import config_dir_flag
 from exp.config.grammar import quoted
 from exp.run.files import write_atomic
 from exp.run.identity import flatten
+from exp.run.said import counted
 from exp.run.secrets import redacted
 from exp.study.plan import StudyPlan
 from exp.study.progress import best_of, state_name, trial_seconds, value_text
@@ -68,7 +69,7 @@ def report(queue: TrialQueue, plan: StudyPlan, worker: TrialWorker, command: str
             }
             for trial in front
         ]
-        print(f"{len(front)} trials are on the Pareto front ({', '.join(plan.objective.names) or 'values'}):")
+        print(f"{counted(len(front), 'trial')} on the Pareto front ({', '.join(plan.objective.names) or 'values'}):")
         for trial in front:
             print(f"  trial {trial.number}: {value_text(trial.values)}  {_trial_folder(trial)}")
     if importance:

@@ -13,6 +13,7 @@ from exp.analysis.tables.plan import PlannedRun, TablePlan, seconds_left
 from exp.analysis.tables.results import CellResult, results
 from exp.errors import ExpError
 from exp.run.files import write_atomic
+from exp.run.said import counted
 
 FORMS = ("md", "tex", "csv", "html")
 
@@ -24,7 +25,8 @@ def plan_summary(plan: TablePlan) -> str:
         for state in ("found", "running", "missing", "waiting", "failed")
         if plan.count(state)
     )
-    text = f"table {plan.table.name}: {len(plan.cells)} cells, {len(plan.jobs)} runs: {told or 'none'}"
+    size = f"{counted(len(plan.cells), 'cell')}, {counted(len(plan.jobs), 'run')}"
+    text = f"table {plan.table.name}: {size}: {told or 'none'}"
     if plan.count("missing") + plan.count("waiting"):
         text += f"; {picture.told(seconds_left(plan))}"
     return text
