@@ -164,6 +164,14 @@ def composed_of() -> dict[str, Any]:
     return {"options": chosen, "words": list(node.overrides.task)}
 
 
+def in_study() -> bool:
+    """Whether the current job is a trial."""
+    if not HydraConfig.initialized():
+        return False
+    node = HydraConfig.get()
+    return node.mode == RunMode.MULTIRUN and node.runtime.choices.get("hydra/sweeper") == "study"
+
+
 def own(cfg: DictConfig) -> DictConfig:
     """Without Hydra's node."""
     return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
