@@ -37,29 +37,44 @@ def _questions(data: Path) -> list[Case]:
     xquad = ["data=xquad", f"data.path={folder / 'xquad'}", f"data.train_file={parts[0]}", "do_predict=true"]
     choices = ["data=commonsenseqa", f"data.path={data / 'multiple-choice' / 'commonsenseqa'}", *minilm()]
     return [
-        Case("CommonsenseQA", choices, 250),
-        Case("SQuAD 2.0 part", [*squad, *windows], 150, "a fifth of the articles held out; windows of 192 tokens"),
+        Case("CommonsenseQA", [*choices, "data.max_eval_samples=200"], 60, "200 rows to evaluate"),
+        Case(
+            "SQuAD 2.0 part",
+            [*squad, "data.max_eval_samples=200", *windows],
+            60,
+            "a fifth of the articles held out, 200 of their rows; windows of 192 tokens",
+        ),
         Case(
             "XQuAD",
-            [*xquad, "data.validation_share=0.1", "data.max_eval_samples=300", *windows],
-            90,
-            "trained on SQuAD's one article; 300 rows of English and of German",
+            [*xquad, "data.validation_share=0.1", "data.max_eval_samples=100", *windows],
+            60,
+            "trained on SQuAD's one article; 100 rows of English and of German",
         ),
     ]
 
 
 def _generated(data: Path) -> list[Case]:
-    summaries = ["data=scitldr", f"data.path={data / 'summarization' / 'scitldr-a'}", "data.max_eval_samples=100"]
-    pairs = ["data=multi30k", f"data.path={data / 'translation' / 'multi30k-en-de'}", "data.max_eval_samples=200"]
+    summaries = ["data=scitldr", f"data.path={data / 'summarization' / 'scitldr-a'}", "data.max_eval_samples=50"]
+    pairs = ["data=multi30k", f"data.path={data / 'translation' / 'multi30k-en-de'}", "data.max_eval_samples=100"]
     texts = data / "language-modeling"
     play = ["data=tiny_shakespeare", f"data.path={texts / 'tiny-shakespeare'}", "model.tokenizer=characters"]
     wiki = ["data=files", f"data.path={texts / 'wikitext-2-raw'}", "data.train_file=wiki.test.raw", "data.format=text"]
     chats = ["data=self_instruct", f"data.path={data / 'instruction' / 'self-instruct-seed'}", "model=llama_tiny"]
     return [
-        Case("SciTLDR-A", [*summaries, "task.max_source_length=128"], 250, "t5_tiny; the first 128 tokens"),
-        Case("Multi30k en-de", [*pairs, "optimizer.lr=2e-3"], 600, "t5_tiny"),
-        Case("tiny-shakespeare", [*play, "task.block_size=128"], 500, "gpt2_tiny, characters"),
-        Case("WikiText-2, masked", [*wiki, "task=masked_lm", *minilm()], 100, "its test file, a tenth held out"),
+        Case(
+            "SciTLDR-A",
+            [*summaries, "task.max_source_length=128"],
+            100,
+            "t5_tiny; the first 128 tokens, 50 rows to evaluate",
+        ),
+        Case("Multi30k en-de", [*pairs, "optimizer.lr=2e-3"], 300, "t5_tiny, 100 rows to evaluate"),
+        Case("tiny-shakespeare", [*play, "task.block_size=128"], 300, "gpt2_tiny, characters"),
+        Case(
+            "WikiText-2, masked",
+            [*wiki, "task=masked_lm", "task.block_size=64", *minilm()],
+            60,
+            "its test file, a tenth held out",
+        ),
         Case("self-instruct", [*chats, "task.truncation=right", "task.block_size=256"], None, "llama_tiny"),
     ]
 
@@ -68,9 +83,12 @@ def _labels(data: Path) -> list[Case]:
     words = data / "token-classification"
     emotions = ["data=goemotions", f"data.path={data / 'multi-label' / 'goemotions'}", "task.tune_threshold=true"]
     return [
-        Case("ESLSpok", ["data=eslspok", f"data.path={words / 'ud-english-eslspok'}", *minilm()]),
-        Case("WNUT-17", ["data=wnut17", f"data.path={words / 'wnut17'}", *minilm()]),
-        Case("GoEmotions", [*emotions, *minilm(), "per_device_train_batch_size=32"], 400),
+        Case(
+            "SICK", ["data=sick", f"data.path={data / 'sentence-pairs' / 'sick'}", *minilm(), "optimizer.lr=2e-5"], 60
+        ),
+        Case("ESLSpok", ["data=eslspok", f"data.path={words / 'ud-english-eslspok'}", *minilm()], 150),
+        Case("WNUT-17", ["data=wnut17", f"data.path={words / 'wnut17'}", *minilm(), "data.max_eval_samples=400"], 150),
+        Case("GoEmotions", [*emotions, *minilm(), "data.max_eval_samples=500"], 150, "500 rows to evaluate"),
     ]
 
 
@@ -82,12 +100,14 @@ def _tables(data: Path) -> list[Case]:
     hate = of("korean-hate-speech", "data.train_file=train.tsv", "data.validation_file=dev.tsv", "data.quotechar='\"'")
     news = of("10kgnad", "data.train_file=test.csv.gz", 'data.sep=";"', 'data.quotechar="\'"')
     return [
-        Case("SMS spam", [*spam, "task.label_column=v1", "task.metrics=[f1,accuracy]", *minilm()], 250),
+        Case("SMS spam", [*spam, "task.label_column=v1", "task.metrics=[f1,accuracy]", *minilm()], 60),
         Case(
             "Korean hate speech",
             [*hate, "task.text_columns=[comments]", "task.label_column=hate", "task.metrics=[f1_macro]"],
-            500,
+            300,
             "bert_tiny",
         ),
-        Case("10kGNAD", [*news, "data.names=[label,text]", "data.validation_share=0.2"], None, "bert_tiny; its test file"),
+        Case(
+            "10kGNAD", [*news, "data.names=[label,text]", "data.validation_share=0.2"], None, "bert_tiny; its test file"
+        ),
     ]

@@ -7,13 +7,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from tests.reading import option, raw, rows
 
 from exp.data.examples import Examples
 from exp.errors import ExpError
 from exp.task.embedding_model import TextsCollator, cosine_loss, mean_pooled, prepare, ranking_loss, same_texts
 from exp.task.embedding_reading import RankReading, SimilarityReading
 from exp.task.sentence_embedding import METRICS
+from tests.reading import option, raw, rows
 
 
 def task(**keys):
@@ -31,7 +31,9 @@ def test_a_pair_with_a_score_knows_its_range():
 
 def test_pairs_and_triplets_need_no_label():
     train = rows(anchor=["a", "b"], positive=["c", "d"], negative=["e", "f"])
-    pairs, triplets = (task(text_columns=names).read(raw(train)) for names in (None, ["anchor", "positive", "negative"]))
+    pairs, triplets = (
+        task(text_columns=names).read(raw(train)) for names in (None, ["anchor", "positive", "negative"])
+    )
     assert list(pairs.train.inputs) == ["anchor", "positive"] and pairs.metrics == METRICS["ranks"]
     assert len(triplets.train.inputs) == 3 and triplets.metrics == METRICS["triplets"]
 
@@ -45,7 +47,12 @@ def test_pairs_and_triplets_need_no_label():
         ({}, {}, {"text_columns": ["a", "b"], "label_names": ["no", "yes"]}, "have classes .no, yes."),
         ({"score_column": "s"}, {"s": ["x"]}, {}, "line 1: 'x' in column 's' is not a number"),
         ({"score_column": "s"}, {"s": [2]}, {}, "has one score only"),
-        ({"score_column": "s", "score_range": [0, 1]}, {"s": [2]}, {}, r"score 2 is outside of task.score_range=\[0, 1\]"),
+        (
+            {"score_column": "s", "score_range": [0, 1]},
+            {"s": [2]},
+            {},
+            r"score 2 is outside of task.score_range=\[0, 1\]",
+        ),
     ],
 )
 def test_rows_that_do_not_fit(keys, columns, roles, said):

@@ -10,43 +10,45 @@ A fixed number of rows in every split have the partner of another row. Nobody ca
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Lt
 
-from exp.data.base import RawData, Sampled
-from exp.data.dice import Dice, check_sizes
+from exp.data.dice import Dice
+from exp.data.generated import Generated
 from exp.data.rows import Rows
 
 _WHO = ("anna", "dora", "fay", "hana", "jane", "lena", "mary", "nora")
 # The word of the first sentence, and that of the second.
-_DONE = (("buys", "acquired"), ("mends", "repaired"), ("paints", "coloured"), ("hides", "concealed"), ("sells", "traded"))
+_DONE = (
+    ("buys", "acquired"),
+    ("mends", "repaired"),
+    ("paints", "coloured"),
+    ("hides", "concealed"),
+    ("sells", "traded"),
+)
 _THING = (
     *(("car", "auto"), ("bike", "cycle"), ("coat", "jacket"), ("cup", "mug"), ("couch", "sofa"), ("rug", "carpet")),
     *(("lamp", "light"), ("rock", "stone")),
 )
 _PLACE = (("town", "city"), ("shop", "store"), ("woods", "forest"), ("yard", "garden"), ("harbour", "port"))
 _PARTS = (len(_WHO), len(_DONE), len(_THING), len(_PLACE))
-_MOST = 1500  # sentences in all: there are 1,600 different ones
 
 Meaning = tuple[int, ...]  # indices of who, done, thing, place
 
 
 @dataclass(frozen=True)
-class Paraphrases(Sampled):
-    """The same rows on every machine. No meaning is the anchor of two rows, within or across splits."""
+class Paraphrases(Generated):
+    """No meaning is the anchor of two rows, within or across splits."""
+
+    name = "paraphrases"
+    most = 1500  # there are 1,600 different sentences
 
     form: Literal["pairs", "triplets", "scores"]
-    train_size: Annotated[int, Ge(2)]
-    eval_size: Annotated[int, Ge(2)]
-    test_size: Annotated[int, Ge(2)]
     label_noise: Annotated[float, Ge(0), Lt(0.5)]
-    generator_seed: Annotated[int, Ge(0)]
-
-    def __post_init__(self) -> None:
-        check_sizes(self.train_size, self.eval_size, self.test_size, most=_MOST)
 
     def columns(self) -> list[str]:
         roles = self.roles
@@ -60,22 +62,11 @@ class Paraphrases(Sampled):
             return {**columns, **length}
         return {"text_columns": ["anchor", "positive", "negative"][: 3 if self.form == "triplets" else 2], **length}
 
-    def read(self) -> RawData:
+    def draw(self) -> tuple[Rows, Rows, Rows]:
         dice = Dice(self.generator_seed)
-        meanings = [_meaning(number) for number in dice.shuffled(_PARTS[0] * _PARTS[1] * _PARTS[2] * _PARTS[3])]
-        sizes, splits = (self.train_size, self.eval_size, self.test_size), []
-        for size in sizes:
-            splits.append(self._split(dice, [meanings.pop() for _ in range(size)]))
-        train, evaluation, test = splits
-        return RawData(
-            name="paraphrases",
-            train=train,
-            evals={"": evaluation},
-            tests={"": test},
-            roles=self.roles,
-            max_train_samples=self.max_train_samples,
-            max_eval_samples=self.max_eval_samples,
-        )
+        meanings = [_meaning(number) for number in dice.shuffled(math.prod(_PARTS))]
+        train, evaluation, test = (self._split(dice, [meanings.pop() for _ in range(size)]) for size in self.sizes)
+        return train, evaluation, test
 
     def _split(self, dice: Dice, meanings: list[Meaning]) -> Rows:
         count = len(meanings)
@@ -84,7 +75,8 @@ class Paraphrases(Sampled):
         if self.form == "scores":
             kept = [rank % (len(_PARTS) + 1) for rank in dice.shuffled(count)]  # parts that stay: the score
             others = [
-                _changed(dice, one, order[: len(_PARTS) - same]) for one, order, same in zip(meanings, changes, kept, strict=True)
+                _changed(dice, one, order[: len(_PARTS) - same])
+                for one, order, same in zip(meanings, changes, kept, strict=True)
             ]
             columns: dict[str, list[Any]] = {
                 "sentence1": [_first(one) for one in meanings],

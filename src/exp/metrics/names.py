@@ -11,8 +11,8 @@ from exp.errors import ExpError, nearest
 
 # What a task's answers are: a class a row, a number a row, any number of labels a row, a tag for each word, the
 # likelihood of a row's tokens, one after the other or where they were masked, a text, a part of a text, one of the
-# row's own choices, how alike a row's two texts are, the rank at which a row's own text is found, and that with how much
-# nearer it is than the row's negative.
+# row's own choices, how alike a row's two texts are, the rank at which a row's own text is found, and that with by how
+# much it is nearer than the row's negative.
 KINDS = (
     *("single_label", "regression", "multi_label", "tags", "next_tokens", "masked_tokens"),
     *("text", "spans", "choices", "similarity", "ranks", "triplets"),

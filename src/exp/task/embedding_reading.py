@@ -51,7 +51,9 @@ class SimilarityReading(Untuned):
     def score(self, table: pa.Table) -> dict[str, float]:
         from exp import metrics
 
-        return metrics.compute(self.metrics, "similarity", *(table[name].to_numpy() for name in ("prediction", "label")))
+        return metrics.compute(
+            self.metrics, "similarity", *(table[name].to_numpy() for name in ("prediction", "label"))
+        )
 
     def item_scores(self, table: pa.Table) -> np.ndarray:
         """The negative squared error of the cosine."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +21,7 @@ from exp.data.rows import Rows
 from exp.errors import ExpError
 from exp.metrics import names as metric_names
 from exp.task import labels, tokens
-from exp.task.assemble import assemble, ids_of
+from exp.task.assemble import assemble, read_splits
 from exp.task.base import Answers, EvaluatedBatch, Head, Reading
 from exp.task.embedding_reading import RankReading, SimilarityReading
 
@@ -98,17 +99,9 @@ class SentenceEmbedding:
             "usage": _USAGE,
         }
 
-        def split(rows: Rows, labelled: bool) -> Examples:
-            found = self.examples(rows, facts, labelled=labelled)
-            return Examples(ids_of(rows, raw.id_column), found.inputs, found.targets)
-
         return assemble(
             raw,
-            train=split(raw.train, True),
-            evals={suffix: split(rows, True) for suffix, rows in raw.evals.items()},
-            tests={suffix: split(rows, False) for suffix, rows in raw.tests.items()},
-            strata=None,
-            labels=None,
+            read_splits(raw, partial(self.examples, facts=facts)),
             metrics=self.check_metrics(raw.roles),
             max_length=self.max_length or raw.roles.get("max_length") or MAX_LENGTH,
             facts=facts,
@@ -200,9 +193,10 @@ class SentenceEmbedding:
                 f"take data=paraphrases, stsb or sick, or name task.text_columns"
             )
         if score is None and not self.text_columns and roles.get("label_names"):
+            names = ", ".join(map(str, roles["label_names"]))
             raise ExpError(
-                f"task=sentence_embedding: the pairs of this data have classes ({', '.join(map(str, roles['label_names']))}"
-                f"), so not all of them are alike; take data=paraphrases, stsb or sick, or task=text_classification"
+                f"task=sentence_embedding: the pairs of this data have classes ({names}): not all are alike; "
+                f"take data=paraphrases, stsb or sick, or task=text_classification"
             )
         return texts, score
 
@@ -215,7 +209,9 @@ class SentenceEmbedding:
         for row, score in enumerate(found if self.score_range else ()):
             low, high = self.score_range or (0.0, 0.0)
             if not low <= score <= high:
-                raise ExpError(f"{rows.where(row)}: the score {score:g} is outside of task.score_range=[{low:g}, {high:g}]")
+                raise ExpError(
+                    f"{rows.where(row)}: the score {score:g} is outside of task.score_range=[{low:g}, {high:g}]"
+                )
         return found
 
     def _range(self, raw: RawData, column: str) -> list[float]:
