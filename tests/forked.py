@@ -22,7 +22,12 @@ from pathlib import Path
 
 # Libraries only: a command imports exp for itself.
 HEAVY = (
-    *("torch", "transformers.trainer", "transformers.models.bert.modeling_bert", "transformers.models.auto.modeling_auto"),
+    *(
+        "torch",
+        "transformers.trainer",
+        "transformers.models.bert.modeling_bert",
+        "transformers.models.auto.modeling_auto",
+    ),
     *("transformers.tokenization_utils_tokenizers", "datasets", "accelerate", "peft", "optuna", "wandb", "pandas"),
     *("pyarrow.parquet", "sklearn.metrics", "scipy.stats", "matplotlib.pyplot", "hydra", "rich.table"),
 )
