@@ -169,7 +169,7 @@ def summarize(run: Run, result: Result) -> None:
         objective["name"],
         objective["value"],
         objective["step"],
-        counted(cost["steps"], "step"),
+        counted(int(cost["steps"]), "step"),
         cost["train_seconds"],
         f", {speed:.1f} examples/s" if speed == speed else "",  # NaN: all steps were warm-up
     )

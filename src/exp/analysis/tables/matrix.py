@@ -31,5 +31,5 @@ def _cell(plan: TablePlan, row: str, column: str) -> str:
 
 def commands(plan: TablePlan, chosen: Sequence[PlannedRun]) -> list[str]:
     """One line a run, its command as it can be typed; where it waits for other weights, their path is still missing."""
-    flags = [] if plan.table.config_dir is None else ["--config-dir", plan.table.config_dir]
+    flags = [] if plan.table.config_dir is None else ["--config-dir", str(plan.table.config_dir)]
     return [f"{job.state:<8} {job.cell}: {command('train', *flags, *job.words)}" for job in chosen]

@@ -79,7 +79,8 @@ def wide(table: PaperTable, found: Sequence[CellResult], bold: bool = False) -> 
     by = {(result.row, result.column): result for result in found}
     names = list(dict.fromkeys(result.column for result in found))
     best = best_rows(table, found) if bold else set()
-    rows, strong = [], set()
+    rows: list[tuple[str, ...]] = []
+    strong: set[tuple[int, int]] = set()
     for row in dict.fromkeys(result.row for result in found):
         strong |= {(len(rows), at) for at, name in enumerate(names, 1) if (row, name) in best}
         rows.append((row, *(_brief(table, by.get((row, name))) for name in names)))
