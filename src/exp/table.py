@@ -46,6 +46,7 @@ GRAMMAR = arguments.Grammar(
         "overrides": Option("for all cells: '[k=v]'", arguments.listed, []),
         "overrides.": Option("overrides.NAME='[k=v]': for the row or column NAME", arguments.listed, []),
         "retry_failed": Option("true: run failed runs again", arguments.switch, False),
+        "bold": Option("true: the best of each column in bold, in table.md and table.tex", arguments.switch, False),
         "view": Option("also stability, seeds (a grid of two seeds) or budget (expected best)"),
         "config_dir": Option(
             "a folder of options and tables of your own, as --config-dir of exp train", arguments.folder
@@ -94,7 +95,7 @@ def make(given: arguments.Given, added: dict[str, list[str]]) -> int:
     stopped = not given["render_only"] and _run(made, folder.absolute(), given)
     if given["dry_run"]:
         return 0
-    produce.write(made, folder, extra)
+    produce.write(made, folder, extra, given["bold"])
     if stopped:
         print("stopped; the same command goes on")
     return INTERRUPTED if stopped else 0
@@ -113,7 +114,7 @@ def _run(made: plan.TablePlan, folder: Path, given: arguments.Given) -> bool:
             if not given["dry_run"]:
                 return runs.run_missing(made, chosen, folder, given["retry_failed"], jobs)
     if given["dry_run"]:
-        produce.print_plan(chosen)
+        produce.print_plan(made, chosen)
     return False
 
 

@@ -38,7 +38,7 @@ def train(cfg: DictConfig, trial: Trial) -> float:
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
     with opened(folder, config, trial.study) as run:
         tracker = build_tracker(config)
-        with recorded(run, tracker, trial.study) as ending:
+        with recorded(run, tracker) as ending:
             parts, result = fit(config, run, tracker, trial)
             if result.status == "interrupted":
                 raise Interrupted(result.reason)

@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from exp.config.grammar import literal, quoted
 from exp.errors import ExpError
 from exp.run.environment import gpus
+from exp.run.said import counted
 from exp.run.secrets import redacted
 from exp.study import frozen_config, identity
 from exp.study.check_configs import check_configs, group_names
@@ -246,7 +247,7 @@ def _folder(config: DictConfig, name: str) -> Path:
 
 
 def _print_header(settings: StudySettings, plan: StudyPlan) -> None:
-    print(f"study {plan.study_name}: {plan.n_trials} trials in {plan.folder}")
+    print(f"study {plan.study_name}: {counted(plan.n_trials, 'trial')} in {plan.folder}")
     shown = redacted(plan.storage) or f"journal://{plan.folder / 'journal.log'}"
     dashboard = redacted(plan.storage) or plan.folder / "journal.log"
     print(f"  storage {shown}; look at it with: optuna-dashboard {shlex.quote(str(dashboard))}", flush=True)

@@ -100,7 +100,7 @@ def opened(folder: Path, config: Mapping[str, Any], study: str | None = None) ->
 
 
 @contextmanager
-def recorded(run: Run, tracker: Tracker, study: str | None = None) -> Iterator[Ending]:
+def recorded(run: Run, tracker: Tracker) -> Iterator[Ending]:
     """Starts the tracker; at the end writes the status and finishes the tracker, whatever happened.
 
     SIGTERM, SIGUSR1, SIGUSR2 and SIGINT end the body by an exception, once; while a loop runs, its session takes them
@@ -117,7 +117,7 @@ def recorded(run: Run, tracker: Tracker, study: str | None = None) -> Iterator[E
             if ending.settled:
                 _told_of_late(error)
                 return
-            told = _note(ending, error, run, alone=study is None)
+            told = _note(ending, error, run)
             if told is not None and told is not error:
                 raise told from error
             raise
@@ -152,11 +152,11 @@ def afterwards(run: Run, what: str) -> Iterator[None]:
             run.update(warnings=[*read_record(run.folder).get("warnings", []), text])
 
 
-def _note(ending: Ending, error: BaseException, run: Run, alone: bool) -> ExpError | None:
+def _note(ending: Ending, error: BaseException, run: Run) -> ExpError | None:
     """Writes down why the body ended; the message for bad input and full disks, None for every other error."""
     if isinstance(error, Interrupted | KeyboardInterrupt):
         ending.status, ending.reason = "interrupted", getattr(error, "reason", "SIGINT")
-        if run.kept and alone:  # a study's trial goes on with its study
+        if run.kept and not in_study():  # a study's trial goes on with its study
             log.info("%s", _told_of_interruption(run, ending.reason))
         return None
     told = error if isinstance(error, ExpError) else _disk_error(error, run)

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from exp.analysis.table import Table
-from exp.analysis.tables import footer, html, picture, render
+from exp.analysis.tables import footer, html, matrix, picture, render, tex
 from exp.analysis.tables.plan import PlannedRun, TablePlan, seconds_left
 from exp.analysis.tables.results import CellResult, results
 from exp.errors import ExpError
 from exp.run.files import write_atomic
+from exp.run.said import counted
 
 FORMS = ("md", "tex", "csv", "html")
 
@@ -23,22 +24,32 @@ def plan_summary(plan: TablePlan) -> str:
         for state in ("found", "running", "missing", "waiting", "failed")
         if plan.count(state)
     )
-    text = f"table {plan.table.name}: {len(plan.cells)} cells, {len(plan.jobs)} runs: {told or 'none'}"
+    size = f"{counted(len(plan.cells), 'cell')}, {counted(len(plan.jobs), 'run')}"
+    text = f"table {plan.table.name}: {size}: {told or 'none'}"
     if plan.count("missing") + plan.count("waiting"):
         text += f"; {picture.told(seconds_left(plan))}"
     return text
 
 
-def print_plan(chosen: Sequence[PlannedRun]) -> None:
-    """The command of each run."""
-    for job in chosen:
-        print(f"  {job.state:<8} {job.cell}: python -m exp.train {' '.join(job.words)}")
+def print_plan(plan: TablePlan, chosen: Sequence[PlannedRun]) -> None:
+    """How far each cell is, and the command of each run."""
+    print("\n".join([matrix.matrix(plan), "", *matrix.commands(plan, chosen)]))
 
 
 def write(
-    plan: TablePlan, folder: Path, extra: Callable[[TablePlan, Sequence[CellResult]], list[Table]] | None
+    plan: TablePlan,
+    folder: Path,
+    extra: Callable[[TablePlan, Sequence[CellResult]], list[Table]] | None,
+    bold: bool = False,
 ) -> None:
-    """table.md, .tex, .csv and .html in `folder`, and the table on the terminal."""
+    """table.md, .tex, .csv and .html in `folder`, and the table on the terminal.
+
+    Args:
+        plan: with the runs that were found.
+        folder: where the files go.
+        extra: more tables to show below it.
+        bold: the best of each column is set in bold, in Markdown and LaTeX.
+    """
     from rich.console import Console
 
     table, found = plan.table, results(plan)
@@ -46,8 +57,8 @@ def write(
     looks = extra(plan, found) if extra else []
     render.show(table, found, notes, looks, Console(width=None if sys.stdout.isatty() else 10_000))
     texts = {
-        "md": render.markdown(table, found, notes, looks),
-        "tex": render.latex(table, found, notes),
+        "md": render.markdown(table, found, notes, looks, bold),
+        "tex": tex.latex(table, found, notes, bold),
         "csv": render.csv_text(table, found),
         "html": html.write(table, found, notes, looks),
     }
