@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from exp.config.compose import composed_from, composed_of
+from exp.config.compose import composed_from, composed_of, in_study
 from exp.config.grammar import word
 from exp.distributed.shared_failure import failures_shared, log_name
 from exp.errors import ExpError
