@@ -121,11 +121,11 @@ def _text(failure: Any) -> str:
 
 
 def _cause(error: Any, said: list[str]) -> BaseException:
-    _, first = error.get_first_failure()
+    rank, first = error.get_first_failure()
     if first.exitcode == INTERRUPTED:
         return SystemExit(INTERRUPTED)
     if first.exitcode < 0:
-        return RankDied(f"process {first.global_rank} of the trial died ({signal.Signals(-first.exitcode).name})")
+        return RankDied(f"process {rank} of the trial died ({signal.Signals(-first.exitcode).name})")
     return ExpError(said[0]) if said else RuntimeError(_text(first))
 
 
