@@ -107,11 +107,6 @@ def test_tables_and_their_workers_see_the_folder(options: Path, tmp_path: Path) 
         CellComposer(words, [], tmp_path / "cache")
     with table_jobs([], tmp_path / "table", options, lambda cfg, trial: None) as jobs:
         assert jobs.compose(words, "cell", 0).max_steps == 7
-    with (
-        table_jobs([], tmp_path / "table", None, lambda cfg, trial: None) as jobs,
-        pytest.raises(ExpError, match="experiment=mine: no such option"),
-    ):
-        jobs.compose(words, "cell", 0)
     assert "mine" in load.names(options) and "mine" not in load.names()
     table = load.load("mine", config_dir=options)
     assert table.config_dir == options
