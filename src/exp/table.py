@@ -55,6 +55,9 @@ GRAMMAR = arguments.Grammar(
         "sources": Option(
             "where finished runs are looked for: '[outputs,multirun]'", arguments.listed, ["outputs", "multirun"]
         ),
+        "detach": Option(
+            "true: leave it to the background once the jobs are with the launcher", arguments.switch, False
+        ),
         "hydra/launcher": Option("slurm_gpu, slurm_cpu, ray_cluster, joblib: where the workers run (here)"),
         "hydra.launcher.": Option("hydra.launcher.partition=gpu: what that launcher takes"),
         "hydra.sweeper.": Option("hydra.sweeper.storage=postgresql://...: how the work is kept, as of a sweep"),
@@ -109,6 +112,7 @@ def _run(made: plan.TablePlan, folder: Path, given: arguments.Given) -> bool:
         runs = importlib.import_module("exp.training.table_runs")
         task = importlib.import_module("exp.train").train
         words = [*_hydra_words(given), f"hydra.sweeper.n_jobs={given['jobs']}"]
+        words.append(f"hydra.sweeper.detach={str(given['detach']).lower()}")
         with runs.table_jobs(words, folder, given["config_dir"], task) as jobs:
             runs.check_configs(made, jobs)
             if not given["dry_run"]:
@@ -120,7 +124,7 @@ def _run(made: plan.TablePlan, folder: Path, given: arguments.Given) -> bool:
 
 def _hydra_words(given: arguments.Given) -> list[str]:
     """Raises ExpError for a key of the sweeper that says nothing about how a table's runs are worked on."""
-    known = [field.name for field in dataclasses.fields(WorkSettings) if field.name != "n_jobs"]
+    known = [field.name for field in dataclasses.fields(WorkSettings) if field.name not in ("n_jobs", "detach")]
     for key in given:
         name = key.removeprefix("hydra.sweeper.")
         if name != key and name not in known:

@@ -28,6 +28,7 @@ class StudySettings:
     n_trials: int | None
     n_jobs: int
     processes_per_trial: int
+    detach: bool
     max_failure_rate: float
     params: Mapping[str, Any] | None
     custom_search_space: str | None

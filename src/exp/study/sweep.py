@@ -35,6 +35,7 @@ from exp.study.samplers import make_pruner, make_sampler
 from exp.study.settings import StudySettings, read_settings
 from exp.study.space import Space, read_space
 from exp.work.coordinator import Coordinator
+from exp.work.detached import leave_to_background
 from exp.work.folder import make_folder
 from exp.work.hydra_jobs import HydraJobs
 from exp.work.launcher_workers import by_launcher, runs_here
@@ -68,6 +69,9 @@ def run(
         _print_header(settings, plan)
         recipe = StudyRecipe(plan)
         queue, worker = open_queue(plan, recipe.pruner()), Worker(plan, jobs, recipe)
+        if settings.detach:
+            leave_to_background(queue, folder)
+            return
         fixed = [f"{key}={value}" for key, value in space.fixed.items()]
         progress = make_progress(plan)
         launched = by_launcher(worker, settings.work, fixed)
@@ -113,7 +117,7 @@ class StudyPreparation:
         if len(guesses) > self.total:
             raise ExpError(f"enqueue holds {len(guesses)} guesses, and n_trials={self.total} runs fewer")
         check_storage(self.settings.storage, self.folder)
-        make_folder(self.folder, self.name, "search")
+        make_folder(self.folder, self.name, self.settings.storage, "search")
         study = self._study(guesses)
         files = frozen_config.restore(study)
         assert files is not None

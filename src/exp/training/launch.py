@@ -152,7 +152,7 @@ def _launch(task: Task, argv: list[str]) -> None:
         with made.explaining(command.words):
             check_hydra(cfg)
             if command.multirun:
-                _prepare_sweep(cfg, made)
+                _prepare_sweep(cfg, made, command.detach)
             else:
                 _prepare_run(cfg, command)
         if command.multirun:
@@ -177,14 +177,19 @@ def _run(job: Job, cfg: DictConfig) -> None:
         job(own(cfg))
 
 
-def _prepare_sweep(cfg: DictConfig, made: Composer) -> None:
+def _prepare_sweep(cfg: DictConfig, made: Composer, detach: bool) -> None:
     if ranks.current.get().place.size > 1:
         raise ExpError(
             "--multirun starts processes of its own, and torchrun or accelerate launch has started several: "
             "train one run with them, or leave the launcher out"
         )
     check_launcher(cfg)
-    if cfg.hydra.runtime.choices.get("hydra/sweeper") == "study":
+    study = cfg.hydra.runtime.choices.get("hydra/sweeper") == "study"
+    if detach and not study:
+        raise ExpError("--detach: only a study goes on without this command; add hydra/sweeper=study, or sweep=...")
+    if study:
+        with read_write(cfg.hydra), open_dict(cfg.hydra):
+            cfg.hydra.sweeper.detach = detach or cfg.hydra.sweeper.detach
         return  # it checks its trials and names its folder itself, and goes on in it with any number of workers
     from exp.study.direction import check_plain_sweeper
 

@@ -32,6 +32,7 @@ from exp.options import trust
 from exp.run.environment import gpus
 from exp.training.launch import Job, Task, no_hydra_files
 from exp.work.coordinator import Coordinator
+from exp.work.detached import leave_to_background
 from exp.work.folder import make_folder
 from exp.work.hydra_jobs import HydraJobs
 from exp.work.launcher_workers import by_launcher, runs_here
@@ -108,7 +109,7 @@ class TableRuns:
         """
         name = self.settings.study_name or f"table-{self.made.table.name}"
         check_storage(self.settings.storage, self.folder)
-        make_folder(self.folder, name, "table", KNOWN)
+        make_folder(self.folder, name, self.settings.storage, "table", KNOWN)
         self._make_study(name)
         whole = WorkPlan(
             study_name=name,
@@ -125,6 +126,9 @@ class TableRuns:
             since = len(queue.trials())
             wanted = [*self._wanted()]
             queue.enqueue([self._described(job, wanted) for job in wanted], self._begins_again)
+            if self.settings.detach:
+                leave_to_background(queue, self.folder)
+                return False
             held = latest_by_tag(queue.trials())
             ours = {job.tag for job in self.chosen if job.state not in ("found", "failed") and job.tag in held}
             if ours and self._work(replace(whole, only=frozenset(ours)), since):

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,9 +15,17 @@ from optuna.trial import FrozenTrial, TrialState
 
 from exp.errors import ExpError
 from exp.run.environment import gpus
+from exp.work.detached import (
+    COORDINATOR,
+    ask_to_stop,
+    is_asked_to_stop,
+    is_detached,
+    living_coordinator,
+    living_workers,
+)
 from exp.work.local_workers import LocalWorkers, cpu_count, pack_worker
 from exp.work.settings import WorkSettings
-from exp.work.trial_queue import TrialQueue
+from exp.work.trial_queue import Heartbeat, TrialQueue
 from exp.work.worker import Worker
 
 POLL = 0.2  # seconds
@@ -88,6 +96,9 @@ class Coordinator:
     def run(self) -> tuple[StopRequest, ExpError | None]:
         """Until all is done, a signal stops it, or the recipe finds a problem."""
         request = StopRequest()
+        ask_to_stop(self.queue, False)
+        if not is_detached() and living_coordinator(self.queue) is not None and self._watch(request):
+            return request, None
         with _signals(request, self.progress):
             if self.settings.n_jobs == 0:
                 self.progress.update(self.queue.trials(), 1)
@@ -106,42 +117,67 @@ class Coordinator:
         logs = self.worker.plan.folder / "workers"
         return LocalWorkers(pack_worker(self.worker), logs, size, threads, gpus(), self.progress.say, each)
 
-    def _keep_going(self, workers: Workers, request: StopRequest) -> ExpError | None:
-        queue, recipe = self.queue, self.worker.recipe
-        problem: ExpError | None = None
-        done_before, released, looked = 0, False, time.monotonic()
+    def _watch(self, request: StopRequest) -> bool:
+        """Shows what a detached coordinator does. False where that has died, so that this one takes over."""
+        name = self.worker.plan.study_name
+        self.progress.say(f"it runs in the background; Ctrl-C leaves it there, exp runs stop {name} ends it")
         try:
-            while True:
-                trials = queue.trials()
-                done = sum(trial.state.is_finished() for trial in trials)
-                self.progress.update(trials, workers.busy)
-                died = workers.reap(done, done_before)
-                idle = not workers.busy and not queue.free_slots(trials)  # what waits for a failed job is given up
-                if died or idle or time.monotonic() - looked > self.settings.beat_every:
-                    looked = time.monotonic()
-                    for number in queue.recover():
-                        self.progress.say(f"trial {number} lost its worker; it runs again under another number")
-                    trials = queue.trials()
-                done_before = done
-                problem = problem or recipe.problem(trials)
-                if request.stop or queue.is_complete(trials):
+            while living_coordinator(self.queue) is not None:
+                trials = self.queue.trials()
+                self.progress.update(trials, len(living_workers(self.queue)))
+                if self.queue.is_complete(trials):
                     break
-                if request.finish or problem is not None:
-                    if not released:
-                        workers.release()
-                        released = True
-                    if not workers.busy:
-                        break
-                elif free := queue.free_slots(trials):
-                    workers.fill(free + sum(trial.state == TrialState.RUNNING for trial in trials))
                 time.sleep(POLL)
+        except KeyboardInterrupt:
+            request.finish = True
+            return True
+        return self.queue.is_complete(self.queue.trials())
+
+    def _keep_going(self, workers: Workers, request: StopRequest) -> ExpError | None:
+        queue = self.queue
+        try:
+            with ExitStack() as presence:
+                return self._until_done(workers, request, presence)
         finally:
             if request.stop or not queue.is_complete(queue.trials()):
                 workers.stop(GRACE)
                 queue.recover()
             workers.leave()
             self.progress.update(queue.trials(), 0)
-        return problem
+
+    def _until_done(self, workers: Workers, request: StopRequest, presence: ExitStack) -> ExpError | None:
+        queue, recipe, plan = self.queue, self.worker.recipe, self.worker.plan
+        problem: ExpError | None = None
+        done_before, released, announced, looked = 0, False, False, time.monotonic()
+        while True:
+            trials = queue.trials()
+            done = sum(trial.state.is_finished() for trial in trials)
+            self.progress.update(trials, workers.busy)
+            died = workers.reap(done, done_before)
+            idle = not workers.busy and not queue.free_slots(trials)  # what waits for a failed job is given up
+            if died or idle or time.monotonic() - looked > plan.beat_every:
+                looked = time.monotonic()
+                for number in queue.recover():
+                    self.progress.say(f"trial {number} lost its worker; it runs again under another number")
+                trials = queue.trials()
+                request.stop = request.stop or is_asked_to_stop(queue)
+            done_before = done
+            problem = problem or recipe.problem(trials)
+            if request.stop or queue.is_complete(trials):
+                return problem
+            if request.finish or problem is not None:
+                if not released:
+                    workers.release()
+                    released = True
+                if not workers.busy:
+                    return problem
+            elif free := queue.free_slots(trials):
+                workers.fill(free + sum(trial.state == TrialState.RUNNING for trial in trials))
+            if is_detached() and not announced:  # its workers are with the launcher now
+                beat = Heartbeat(plan.storage, plan.folder, plan.study_name, COORDINATOR, plan.beat_every)
+                presence.enter_context(beat)
+                announced = True
+            time.sleep(POLL)
 
 
 @contextmanager

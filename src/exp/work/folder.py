@@ -7,14 +7,16 @@ from pathlib import Path
 
 from exp.errors import ExpError
 from exp.run.files import create_once
+from exp.run.secrets import redacted
 
 MARK = "study.json"
 
 
-def make_folder(folder: Path, name: str, kind: str, known: frozenset[str] = frozenset()) -> None:
+def make_folder(folder: Path, name: str, storage: str | None, kind: str, known: frozenset[str] = frozenset()) -> None:
     """Makes the folder and its mark.
 
     Args:
+        storage: Where the study is kept; the mark says it without its password.
         kind: What the command is, in its user's words: search or table.
         known: What may lie in a folder that holds no mark yet.
 
@@ -34,7 +36,7 @@ def make_folder(folder: Path, name: str, kind: str, known: frozenset[str] = froz
                     f"{folder} exists and is no study's folder (it holds {strange[0]} and no {MARK}); choose "
                     f"another with {_mend(kind)}"
                 )
-            create_once(mark, json.dumps({"study_name": name}) + "\n")
+            create_once(mark, json.dumps({"study_name": name, "storage": redacted(storage)}) + "\n")
         held = json.loads(mark.read_text(encoding="utf-8")).get("study_name")
         if held != name:
             raise ExpError(

@@ -20,6 +20,7 @@ class WorkSettings:
     study_name: str | None
     n_jobs: int
     processes_per_trial: int
+    detach: bool
     threads: int | None
     retries: int
     beat_every: float  # seconds
@@ -40,6 +41,8 @@ class WorkSettings:
             "stale_after": 0.5,
         }.items():
             check_least(key, getattr(self, key), low)
+        if self.detach and self.n_jobs == 0:
+            raise ExpError("--detach leaves workers behind, and n_jobs=0 has none: take n_jobs=1")
         if self.stale_after < 3 * self.beat_every:
             raise ExpError(
                 f"hydra.sweeper.stale_after={self.stale_after} s must be at least three times "

@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from exp.compat.optuna import trial_id
 from exp.run.files import NoRoom, no_room
+from exp.work.detached import STOP
 from exp.work.settings import gpus_of
 from exp.work.storage import quiet_optuna
 from exp.work.trial_queue import Heartbeat, TrialQueue, code_commit, open_queue, stop_key
@@ -92,10 +93,10 @@ class Worker:
 
     def _should_stop(self, queue: TrialQueue) -> bool:
         """A local coordinator holds the other end of our standard input. It closes it to stop us, or when it dies."""
-        if self.coordinator is not None and stop_key(self.coordinator) in queue.retrying(
-            lambda: queue.study.user_attrs
-        ):
-            return True
+        if self.coordinator is not None:  # it was launched, and may have outlived who launched it
+            attrs = queue.retrying(lambda: queue.study.user_attrs)
+            if stop_key(self.coordinator) in attrs or attrs.get(STOP):
+                return True
         if os.environ.get("EXP_STUDY_COORDINATOR") != "stdin":
             return False
         ready, _, _ = select.select([sys.stdin], [], [], 0)
