@@ -109,7 +109,7 @@ def _launch(task: Task, argv: list[str]) -> None:
         if command.shows:
             with made.explaining(command.words):
                 made.check_options(command.words)
-                command.shows.overrides = list(command.words)
+                command.shows.overrides = made.with_defaults(command.words)
                 show(made.name, command.shows)
             return
         cfg = made.compose(command.words, command.multirun)
