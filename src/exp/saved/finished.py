@@ -102,7 +102,7 @@ class Model:
         return replace(self, evaluator=self.evaluator.with_reading(reading))
 
 
-def _labels_of(run: Finished) -> TaskData:
+def labels_of(run: Finished) -> TaskData:
     """What a task's head needs to know of the run's data."""
     from exp.data.examples import Examples
 
@@ -132,7 +132,7 @@ def load_model(run: Finished) -> Model:
         torch.set_num_threads(threads)  # sums are split among them, which changes their last bits
     place = run.folder / "model"
     task = task_of(run)
-    head = task.head(_labels_of(run))
+    head = task.head(labels_of(run))
     hf_logging.disable_progress_bar()
     try:
         module = _module(run, place, head)
