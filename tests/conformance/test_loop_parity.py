@@ -8,7 +8,6 @@ from exp.testing.promises import same_events as same
 from tests.conformance.runs import plain_loop, run_loop
 
 LOOPS = ("trainer", "accelerate")
-EXACT = {"train/lr"}
 
 RECIPES = {
     "plain": ["max_grad_norm=0"],

@@ -39,14 +39,15 @@ def _recorded(package: Package) -> dict[str, Any]:
     return {
         "name": package.name,
         "origin": package.origin,
-        "version": _version(package.name),
+        "version": version(package.name),
         "commit": state.get("commit"),
         "dirty": changed_files(package.home, tracked) if state else None,
         "content": _content(package),
     }
 
 
-def _version(name: str) -> str | None:
+def version(name: str) -> str | None:
+    """Of the distribution that brings the package; None where none is installed."""
     top = name.partition(".")[0]
     for distribution in metadata.packages_distributions().get(top, [top]):
         try:

@@ -126,7 +126,9 @@ def plain_evaluation(parts: Parts) -> dict[str, float]:
                 losses.append(output.loss.item() * units if units else 0.0)
                 counts.append(units)
                 one = EvaluatedBatch(parts.model, batch, output, features, [row], parts.processor)
-                answers.append(parts.task.answer(one))
+                answered = parts.task.answer(one)
+                assert answered is not None  # an evaluation at the end
+                answers.append(answered)
         together = {name: [one[name][0] for one in answers] for name in answers[0]}
         table = parts.reading.decode(together, features, examples)
         if reading is None:

@@ -101,9 +101,7 @@ def the_saved_model_gives_the_recorded_numbers(folder: Path, words: Sequence[str
         for key, value in evaluation.metrics.items():
             recorded = run.last[f"{name}/{key}"]
             assert value == recorded or (value != value and recorded != recorded), f"{name}/{key}: {recorded}, {value}"
-        assert evaluation.table.equals(_read(run.folder / "predictions" / f"{name}.parquet")), (
-            f"{name} is answered anew"
-        )
+        assert evaluation.table.equals(_read(run.folder / "predictions" / f"{name}.parquet")), f"{name} differs"
 
 
 def _read(path: Path) -> Any:
