@@ -15,7 +15,7 @@ from tests.finished_runs import copy_of, reviews_run
 
 SMALL = (
     *("data.train_size=32", "data.eval_size=20", "data.test_size=20", "max_steps=2", "tracker=none"),
-    *("model.num_hidden_layers=1", "model.hidden_size=16", "model.intermediate_size=16", "eval_strategy=no"),
+    *("model.num_hidden_layers=1", "model.hidden_size=16", "model.intermediate_size=16", "logging_steps=1"),
 )
 
 

@@ -14,6 +14,7 @@ from exp.curves.curve import Facts, build
 from exp.curves.rules import verdict
 from exp.curves.verdict import Thresholds
 from exp.errors import ExpError
+from exp.options import outside
 from exp.options import project as own_project
 from exp.run.events import Event
 from exp.study.samplers import make_pruner
@@ -32,7 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def judged() -> tuple[str, tuple[str, ...]]:
-    events = [Event(step, step / 10, 0.0, {"train/loss": 0.5, "eval/loss": 0.5}) for step in (10, 20, 30, 40)]
+    events = [Event(step, step / 10, 0.0, {"train/loss": 10 / step, "eval/loss": 0.5}) for step in (10, 20, 30, 40)]
     found = verdict(build(events), Facts(), Thresholds())
     return found.title, found.remedies
 
@@ -40,9 +41,6 @@ def judged() -> tuple[str, tuple[str, ...]]:
 def test_a_verdict_rule(folder: Path) -> None:
     before = judged()
     option(folder, "verdict/slow_start.yaml", "_target_: acme.rules.SlowStart\nfirst_step: 10\n", "acme/conf")
-    own_project._packages.cache_clear()
-    from exp.options import outside
-
     outside._parts.cache_clear()
     assert judged() == ("slow start", ("warm up for fewer steps",)) != before
 
@@ -51,8 +49,6 @@ def test_a_rule_that_raises_is_named_and_left_out(folder: Path, caplog: pytest.L
     before = judged()
     option(folder, "verdict/odd.yaml", "_target_: acme.rules.never\n")
     option(folder, "verdict/broken.yaml", "_target_: acme.rules.Broken\n")
-    from exp.options import outside
-
     outside._parts.cache_clear()
     assert judged() == before
     assert "the verdict rule broken fails and is left out" in caplog.text
@@ -65,9 +61,9 @@ def test_a_view(folder: Path) -> None:
 
 
 def test_a_rule_of_nobody_that_is_trusted(folder: Path) -> None:
-    option(folder, "view/evil.yaml", "_target_: os.system\n")
-    from exp.options import outside
-
+    """The YAMLs of a trusted package are trusted as its code is; those of a folder of options are not."""
+    option(folder, "view/evil.yaml", "_target_: os.system\n", "conf")
+    (folder / "pyproject.toml").write_text("[tool.exp]\ntrust = ['acme']\nconf = 'conf'\n")
     outside._parts.cache_clear()
     with pytest.raises(ExpError, match=r"view\._target_=os\.system is not trusted"):
         view("evil")
@@ -98,7 +94,6 @@ def test_exps_own_option_keeps_its_name(folder: Path, caplog: pytest.LogCaptureF
 def test_defaults_of_a_project(folder: Path) -> None:
     text = "[tool.exp]\ntrust = ['acme']\ntracker = ['lines']\noutputs = 'results'\nmultirun = 'many'\n"
     (folder / "pyproject.toml").write_text(text)
-    own_project._project.cache_clear() if hasattr(own_project._project, "cache_clear") else None
     cfg = compose([])
     assert list(cfg.tracker) == ["lines"]
     assert str(cfg.hydra.run.dir).startswith(f"{folder}/results/20")
@@ -138,7 +133,7 @@ def test_an_entry_point_that_is_broken_is_named_and_the_others_go_on(
     site = folder / "site"
     (site / "space" / "parts" / "conf" / "optimizer").mkdir(parents=True)
     (site / "space" / "parts" / "__init__.py").write_text("raise SystemExit('imported')\n")
-    (site / "space" / "parts" / "conf" / "optimizer" / "mine.yaml").write_text("_target_: space.parts.Mine\nlr: 1\n")
+    (site / "space" / "parts" / "conf" / "optimizer" / "mine.yaml").write_text("_target_: space.parts.Mine\nown: 1\n")
     announce(site, "gone", "gone_pkg")
     announce(site, "space", "space.parts")
     monkeypatch.syspath_prepend(str(site))
@@ -147,7 +142,7 @@ def test_an_entry_point_that_is_broken_is_named_and_the_others_go_on(
         names = [package.name for package in own_project.packages()]
         assert names == ["space.parts", "acme"]
         assert "entry point gone of gone names gone_pkg, and there is no such package" in caplog.text
-        assert compose(["optimizer=mine"]).optimizer.lr == 1
+        assert compose(["optimizer=mine"]).optimizer.own == 1
         assert "space" not in sys.modules
     finally:
         own_project._packages.cache_clear()
