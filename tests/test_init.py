@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import exp
 from exp import init, parts
 from exp.errors import ExpError
 from exp.options import project
@@ -36,27 +37,34 @@ def test_its_files(made: Path) -> None:
     assert not (made / "outputs").exists()
 
 
-def test_its_parts_are_listed_and_checked(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def standing(made: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """In the project, whose modules are forgotten afterwards."""
     path = list(sys.path)
     monkeypatch.chdir(made)
-    try:
-        said = list(parts.told(check=True))
-    finally:
-        sys.path[:] = path
-        for name in [name for name in sys.modules if name.partition(".")[0] == "mine_too"]:
-            del sys.modules[name]
+    yield
+    sys.path[:] = path
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mine_too"]:
+        del sys.modules[name]
+
+
+def test_its_parts_are_listed_and_checked(made: Path, standing: None) -> None:
+    said = list(parts.told(check=True))
     assert said[0].startswith("mine_too (not installed): [tool.exp] trust in ")
     assert "  optimizer: lion" in said and "  experiment: baseline" in said
     assert not [line for line in said if line.startswith("    ")]  # no complaint
 
 
-@pytest.mark.slow
-def test_make_train_works_from_nothing(made: Path) -> None:
-    env = {key: value for key, value in os.environ.items() if not key.startswith("EXP_TRUST")}
-    words = ["make", "train", "ARGS=max_steps=3 data.train_size=64 data.eval_size=30"]
-    done = subprocess.run(words, cwd=made, env=env, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    [record] = [json.loads(path.read_text()) for path in made.glob("outputs/*/*/run.json")]
+def test_make_train_starts_this_python(made: Path) -> None:
+    words = ["make", "--dry-run", "train", "ARGS=seed=1"]
+    done = subprocess.run(words, cwd=made, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{sys.executable} -m exp.train experiment=baseline seed=1\n"
+
+
+def test_the_baseline_trains(made: Path, standing: None) -> None:
+    run = exp.train(["experiment=baseline", "max_steps=3", "data.train_size=64", "data.eval_size=30"])
+    record = json.loads((run.folder / "run.json").read_text())
+    assert run.folder.is_relative_to(made / "outputs") and {"eval/accuracy", "eval/cost"} <= set(run.best)
     assert record["status"] == "completed" and record["config"]["tracker"] == {}
     assert [package["name"] for package in record["trusted"]] == ["mine_too"]
 

@@ -67,8 +67,9 @@ def _surroundings(one: Mapping[str, Any], two: Mapping[str, Any]) -> list[str]:
     lines = [
         line.replace(" then, ", " -> ").removesuffix(" now") for line in differences(one, two) if " then, " in line
     ]
-    for label, record in zip("AB", (one, two), strict=True):
-        if (record.get("git") or {}).get("dirty"):
+    diffs = [(record.get("git") or {}).get("diff") for record in (one, two)]
+    for label, diff in zip("AB", diffs, strict=True):
+        if diff and diffs[0] != diffs[1]:
             lines.append(f"code: {label} started from changes that were not committed (git.diff in its run.json)")
     contents = [{package["name"]: package for package in record.get("trusted", [])} for record in (one, two)]
     for name in dict.fromkeys([*contents[0], *contents[1]]):
