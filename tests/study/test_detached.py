@@ -63,7 +63,9 @@ def test_a_detached_study_is_listed_and_stopped(
         runs.main(["stop", "s"])
     assert "nothing of the study s runs" in capsys.readouterr().err
     total = len(load(folder).trials)
-    sweep(*WORDS, f"hydra.sweeper.n_trials={total}", "hydra.sweeper.n_jobs=0")  # the same command goes on
+    sweep(
+        *WORDS, f"hydra.sweeper.n_trials={total}", "seconds=0.2", "hydra.sweeper.n_jobs=0"
+    )  # the same command goes on
     assert {trial.state for trial in load(folder).trials} <= {TrialState.COMPLETE, TrialState.FAIL}
 
 

@@ -35,11 +35,11 @@ def leave_to_background(queue: TrialQueue, folder: Path) -> None:
     """
     if living_coordinator(queue) is not None:
         raise ExpError(f"study {queue.study.study_name} has been left to the background before, and still runs there")
-    words = [word for word in sys.orig_argv[1:] if word not in FLAGS]
+    words = [word for word in sys.argv[1:] if word not in FLAGS]
     log = folder / LOG
     with log.open("ab") as file:
         process = subprocess.Popen(
-            [sys.executable, *words],
+            [sys.executable, *_program(), *words],
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
@@ -56,6 +56,15 @@ def leave_to_background(queue: TrialQueue, folder: Path) -> None:
         time.sleep(0.2)
     print(f"left to the background (process {process.pid}, {near(log)}); the same command without --detach shows it")
     print(f"  exp runs studies lists it, exp runs stop {queue.study.study_name} ends it", flush=True)
+
+
+def _program() -> list[str]:
+    """What Python has to run for this command; a notebook or the script `exp` says it in sys.argv."""
+    start, _, name = sys.argv[0].partition(" ")
+    if start == "exp" and name:
+        return ["-m", f"exp.{name.replace('sweep', 'train')}"]
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return ["-m", spec.name.removesuffix(".__main__")] if spec is not None and spec.name else [sys.argv[0]]
 
 
 def living_coordinator(queue: TrialQueue) -> dict[str, Any] | None:
