@@ -144,8 +144,11 @@ class _Client:
         place = Path(self.options.uri().removeprefix("sqlite:///")).parent / "mlartifacts" if local else None
         try:
             return self.client.create_experiment(name, artifact_location=place.as_uri() if place else None)
-        except MlflowException:  # another run was quicker
-            return self.client.get_experiment_by_name(name).experiment_id
+        except MlflowException:
+            quicker = self.client.get_experiment_by_name(name)  # another run's
+            if quicker is None:
+                raise
+            return quicker.experiment_id
 
     def _log_params(self) -> None:
         from mlflow.entities import Param
