@@ -47,6 +47,12 @@ def test_blocks_hold_every_word_once(tmp_path):
     assert flat == expected
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_texts_without_a_token_are_refused(together):
+    with pytest.raises(ExpError, match="none of 2 texts has a token for this tokenizer"):
+        encoded_texts(tiny_tokenizer("bert"), [" ", "  "], 16, together)
+
+
 def test_a_tokenizer_without_a_mask_token_is_refused(tmp_path):
     from exp.model.trained_tokenizer import trained_tokenizer
 
