@@ -9,6 +9,7 @@ from pathlib import Path
 from exp.analysis import formats, latex, table
 from exp.analysis.collect import collect
 from exp.analysis.comparison import Comparison
+from exp.analysis.evidence import tables as evidence_tables
 from exp.analysis.grouping import compare
 from exp.errors import ExpError
 from exp.run.files import write_atomic, write_json
@@ -34,8 +35,16 @@ def main(arguments: list[str] | None = None) -> int:
             reverse=options.reverse,
             use=options.use,
         )
+        if options.cluster and not options.items:
+            raise ExpError(f"--cluster {options.cluster} belongs to --items, which is not given")
+        if options.overlap and not options.items:
+            raise ExpError("--overlap belongs to --items, which is not given")
+        if options.items:
+            from exp.analysis.evidence.items import with_items
+
+            comparison = with_items(comparison, cluster=options.cluster, overlap=options.overlap)
         columns = options.columns.split(",") if options.columns else None
-        tables = [table.make(task, options.precision, columns) for task in comparison.tasks]
+        tables = _tables(comparison, options.precision, columns)
         _print(tables, comparison, options.width)
         written = _write(options, tables, comparison)
     except ExpError as error:
@@ -44,6 +53,16 @@ def main(arguments: list[str] | None = None) -> int:
     for path in written:
         print(f"wrote {path}")
     return 0
+
+
+def _tables(comparison: Comparison, precision: int, columns: list[str] | None) -> list[table.Table]:
+    """Of each task the table over seeds, and after it what was asked over examples."""
+    tables = []
+    for task in comparison.tasks:
+        tables.append(table.make(task, precision, columns))
+        over_items = evidence_tables.make(task, precision)
+        tables += [] if over_items is None else [over_items]
+    return tables
 
 
 def _print(tables: list[table.Table], comparison: Comparison, width: int | None) -> None:
@@ -98,6 +117,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--metric", help="the metric that ranks and is tested (default: the runs' objective)")
     parser.add_argument("--use", choices=("best", "last"), default="best", help="values that differences are taken of")
     parser.add_argument("--baseline", metavar="CONDITION", help="a filter ('optimizer.lr=5e-5') or the start of a hash")
+    parser.add_argument("--items", action="store_true", help="tests over the examples of the evaluation set too")
+    parser.add_argument("--cluster", metavar="COLUMN", help="with --items: its equal values are not independent")
+    parser.add_argument("--overlap", action="store_true", help="with --items: pair the rows that all runs have")
     parser.add_argument("--sort", metavar="COLUMN", help="a metric (best first) or a config key")
     parser.add_argument("--reverse", action="store_true", help="turn the order round")
     parser.add_argument("--columns", metavar="A,B", help="only these columns, in this order")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from exp.data.examples import Examples, TaskData
     from exp.data.features import Encoded, FeatureSet
     from exp.data.rows import Rows
+    from exp.metrics.additive import Additive
     from exp.task.pictures import Picture
 
 
@@ -148,6 +149,13 @@ class Reading(Protocol):
         """One score an example, higher is better, for tests over examples."""
         ...
 
+    def additive(self, table: pa.Table, metric: str) -> Additive | None:
+        """One of the numbers that `score` returns, as a function of sums over examples; None: it is no such function.
+
+        `table` has labels.
+        """
+        ...
+
     def tuned(self, table: pa.Table) -> tuple[Reading, Mapping[str, float]]:
         """What is fitted on the first evaluation set, such as a threshold: the reading with it, and its values.
 
@@ -177,13 +185,16 @@ class Reading(Protocol):
 
 
 class Untuned:
-    """For readings that fit nothing."""
+    """For readings that fit nothing, and whose metrics are no functions of sums unless they say so."""
 
     def tuned(self, table: pa.Table) -> tuple[Any, Mapping[str, float]]:
         return self, {}
 
     def applied(self, table: pa.Table) -> pa.Table:
         return table
+
+    def additive(self, table: pa.Table, metric: str) -> Additive | None:
+        return None
 
 
 def named_inputs(inputs: Mapping[str, list[Any]], reserved: Sequence[str]) -> dict[str, list[Any]]:
