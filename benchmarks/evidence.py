@@ -160,8 +160,8 @@ def write_runs(root: Path, count: int, examples: int) -> None:
 def measure(root: Path) -> tuple[float, float, float]:
     """Wall and processor seconds of `exp.compare --items` in a process of its own, and its peak memory in MB."""
     begun = time.perf_counter()
-    words = [sys.executable, "-m", "exp.compare", str(root), "--items", "--baseline", "000000000000"]
-    process = subprocess.Popen([*words, "--index", str(root.parent / "index.sqlite")], stdout=subprocess.DEVNULL)
+    words = [sys.executable, "-m", "exp.compare", str(root), "items=true", "baseline=000000000000"]
+    process = subprocess.Popen([*words, f"index={root.parent}/index.sqlite"], stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0

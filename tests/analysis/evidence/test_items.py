@@ -129,17 +129,23 @@ def test_runs_on_other_rows_are_not_paired(tmp_path):
     assert "tested on the 40 rows that all runs have (evaluation sets of 40, 60 rows)" in task.items.notes
 
 
+def refused(capsys, *words):
+    """The one line on stderr."""
+    with pytest.raises(SystemExit) as ended:
+        command.main(list(words))
+    assert ended.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
+    return line
+
+
 def test_what_cannot_be_tested_is_said(tmp_path, capsys):
     write(tmp_path / "runs" / "a", seed=1)
     write(tmp_path / "old" / "a", seed=1, first_version=True)
-    assert command.main([str(tmp_path / "runs"), "--items"]) == 2
-    assert "left no predictions/eval.parquet" in capsys.readouterr().err
+    assert "left no predictions/eval.parquet" in refused(capsys, str(tmp_path / "runs"), "items=true")
     run = write(tmp_path / "one" / "a", seed=1)
     predict(run, ["yes"], ["yes"])
-    assert command.main([str(tmp_path / "one"), "--items"]) == 2
-    assert "has one example" in capsys.readouterr().err
-    assert command.main([str(tmp_path / "runs"), "--cluster", "document"]) == 2
-    assert capsys.readouterr().err.startswith("error: --cluster document belongs to --items")
+    assert "has one example" in refused(capsys, str(tmp_path / "one"), "items=true")
+    assert "cluster=document belongs to items=true" in refused(capsys, str(tmp_path / "runs"), "cluster=document")
 
 
 def test_ties_and_many_conditions_are_said(tmp_path):

@@ -148,7 +148,7 @@ def _same_rows(runs: list[_Run], base: str | None, overlap: bool, notes: list[st
             shared = len(set(keys[mark]) & set(keys[usual]))
             notes.append(
                 f"{name} was evaluated on other rows ({count}, where {len(keys[usual])} are usual; {shared} in "
-                f"common): not paired. --overlap compares the common ones"
+                f"common): not paired. overlap=true compares the common ones"
             )
     return [run for run in runs if run.found.fingerprint == usual]
 

@@ -11,6 +11,12 @@ from exp.analysis.grouping import independent_keys
 from exp.analysis.table import NOTHING, SHORT_HASH, Column, Table, key_title, name_of
 
 
+def tables(task: TaskComparison, precision: int) -> list[Table]:
+    """All that was asked of a task's examples."""
+    found = [make(task, precision)]
+    return [table for table in found if table is not None]
+
+
 def make(task: TaskComparison, precision: int) -> Table | None:
     """None where nothing was tested, or nobody asked."""
     found = task.items
@@ -62,7 +68,7 @@ def _notes(task: TaskComparison, found: ItemEvidence, several: bool) -> list[str
         )
         notes.append("shows from: the smallest difference that 80% of such sets would show at 0.05, for these seeds")
     elif len(found.scores) > 1 and found.baseline is None:
-        notes.append("more than two conditions and no baseline: nothing was compared; --baseline names one")
+        notes.append("more than two conditions and no baseline: nothing was compared; baseline=... names one")
     if several:
         notes.append(
             "both: seeds and examples as crossed random effects; its error has parts (whose squares add up): "

@@ -102,7 +102,6 @@ def _task(task: TaskComparison, limits: Thresholds) -> dict[str, Any]:
 
 def _evidence(task: TaskComparison) -> list[dict[str, Any]]:
     """Tables over examples, as rows of text."""
-    found = [evidence.make(task, PRECISION)]
     return [
         {
             "title": shown.title,
@@ -110,8 +109,7 @@ def _evidence(task: TaskComparison) -> list[dict[str, Any]]:
             "rows": shown.rows,
             "notes": shown.notes,
         }
-        for shown in found
-        if shown is not None
+        for shown in evidence.tables(task, PRECISION)
     ]
 
 
