@@ -22,7 +22,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 from exp.analysis.evidence import resample
-from exp.analysis.evidence.resample import Parts
+from exp.analysis.evidence.resample import ItemParts
 from exp.metrics.additive import additive
 from exp.run.folder import create
 from exp.run.result import Result
@@ -49,18 +49,18 @@ def true_difference(gap: float, of_seeds: float) -> float:
     return float(expit(at + gap / 2).mean() - expit(at - gap / 2).mean())
 
 
-def accuracy(ones: np.ndarray) -> Parts:
-    return Parts(np.stack([ones, np.ones_like(ones)], axis=-1), lambda sums: sums[..., 0] / sums[..., 1])
+def accuracy(ones: np.ndarray) -> ItemParts:
+    return ItemParts(np.stack([ones, np.ones_like(ones)], axis=-1), lambda sums: sums[..., 0] / sums[..., 1])
 
 
-def f1(ones: np.ndarray, gold: np.ndarray) -> Parts:
+def f1(ones: np.ndarray, gold: np.ndarray) -> ItemParts:
     made = [
         additive("f1", "single_label", np.where(column == 1, gold, 1 - gold).astype(int), gold) for column in ones.T
     ]
-    return Parts(np.stack([one.parts for one in made if one is not None], axis=1), made[0].score)  # type: ignore[union-attr]
+    return ItemParts(np.stack([one.parts for one in made if one is not None], axis=1), made[0].score)  # type: ignore[union-attr]
 
 
-def bca(parts: Parts) -> tuple[float, float]:
+def bca(parts: ItemParts) -> tuple[float, float]:
     value = DIFFERENCE @ parts.scores()
     low, high = resample.bca(resample.bootstrap(parts, DIFFERENCE), value, parts.without_each() @ DIFFERENCE.T)
     return float(low[0]), float(high[0])

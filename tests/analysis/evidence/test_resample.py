@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from exp.analysis.evidence import resample
-from exp.analysis.evidence.resample import Parts
+from exp.analysis.evidence.resample import ItemParts
 
 
 def ratio(sums):
@@ -19,7 +19,7 @@ def ratio(sums):
 def parts_of(values):
     """Means of [n, runs] numbers."""
     values = np.asarray(values, dtype=float)
-    return Parts(np.stack([values, np.ones_like(values)], axis=-1), ratio)
+    return ItemParts(np.stack([values, np.ones_like(values)], axis=-1), ratio)
 
 
 DIFFERENCE = np.array([[1.0, -1.0]])

@@ -11,7 +11,7 @@ import numpy as np
 from exp.analysis.comparison import Comparison, Condition, TaskComparison
 from exp.analysis.evidence import columns, resample
 from exp.analysis.evidence.predictions import Predictions, read
-from exp.analysis.evidence.resample import Crossed, Parts
+from exp.analysis.evidence.resample import Crossed, ItemParts
 from exp.analysis.evidence.results import ItemDifference, ItemEvidence, ItemScore
 from exp.analysis.stats import holm
 from exp.analysis.table import name_of
@@ -63,7 +63,7 @@ def evidence(task: TaskComparison, cluster: str | None = None, overlap: bool = F
     if n < 2:
         notes.append(f"{key.split} has one example: nothing can be said of others")
         return ItemEvidence(task.metric, key.split, n, None, 0, base, {}, {}, tuple(dict.fromkeys(notes)))
-    parts = Parts(np.stack([run.additive.parts for run in runs], axis=1), runs[0].additive.score)
+    parts = ItemParts(np.stack([run.additive.parts for run in runs], axis=1), runs[0].additive.score)
     ones = _right_or_wrong(parts)
     groups = None
     if cluster is not None:
@@ -164,7 +164,7 @@ def _additive(found: Predictions, key: Key, notes: list[str]) -> Additive:
     return made
 
 
-def _right_or_wrong(parts: Parts) -> np.ndarray | None:
+def _right_or_wrong(parts: ItemParts) -> np.ndarray | None:
     """[n, runs] of 0 and 1, where the score is their mean."""
     if parts.values.shape[2] != 2:
         return None
@@ -179,7 +179,7 @@ def _numbered(values: Sequence[object]) -> np.ndarray:
 
 
 def _test(
-    parts: Parts, ones: np.ndarray | None, runs: list[_Run], base: str | None, notes: list[str]
+    parts: ItemParts, ones: np.ndarray | None, runs: list[_Run], base: str | None, notes: list[str]
 ) -> tuple[Mapping[str, ItemScore], Mapping[str, ItemDifference]]:
     members: dict[str, dict[int | None, int]] = {}
     for at, run in enumerate(runs):

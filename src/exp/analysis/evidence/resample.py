@@ -27,7 +27,7 @@ _CELLS = 4_000_000  # numbers that a block of resamples may hold: 32 MB
 
 
 @dataclass(frozen=True)
-class Parts:
+class ItemParts:
     """`values` is [n, runs, k]: what each example, or cluster of examples, adds to each run's sums."""
 
     values: Array
@@ -52,11 +52,11 @@ class Parts:
         blocks = (self.values[start : start + size] for start in range(0, self.n, size))
         return np.concatenate([self.score(self.totals - block) for block in blocks])
 
-    def clustered(self, clusters: NDArray[np.int64]) -> Parts:
+    def clustered(self, clusters: NDArray[np.int64]) -> ItemParts:
         """With the examples of one cluster added up; `clusters` [n] are numbers from 0."""
         found = np.zeros((int(clusters.max()) + 1, *self.values.shape[1:]))
         np.add.at(found, clusters, self.values)
-        return Parts(found, self.score)
+        return ItemParts(found, self.score)
 
 
 def resamples(n: int) -> int:
@@ -69,7 +69,7 @@ def _blocks(count: int, n: int, width: int) -> Iterator[int]:
         yield min(size, count - start)
 
 
-def bootstrap(parts: Parts, contrast: Array, seed: int = 0) -> Array:
+def bootstrap(parts: ItemParts, contrast: Array, seed: int = 0) -> Array:
     """[resamples, contrasts]: examples drawn with replacement, the same ones for all runs (a paired bootstrap).
 
     Args:
@@ -112,7 +112,7 @@ def bca(drawn: Array, value: Array, jackknife: Array) -> tuple[Array, Array]:
     return np.where(still, value, ends[0]), np.where(still, value, ends[1])
 
 
-def randomisation(parts: Parts, pairs: Sequence[Sequence[tuple[int, int]]], seed: int = 1) -> Array:
+def randomisation(parts: ItemParts, pairs: Sequence[Sequence[tuple[int, int]]], seed: int = 1) -> Array:
     """Approximate randomisation (Noreen 1989; Yeh 2000): two-sided p, one for each comparison.
 
     Under the null the two systems' answers to an example can be exchanged. All seeds of an example, or of a cluster,
@@ -153,7 +153,7 @@ def mcnemar(first: Array, second: Array) -> tuple[float, int, int]:
     return p, only_first, only_second
 
 
-def pseudo_values(parts: Parts) -> Array:
+def pseudo_values(parts: ItemParts) -> Array:
     """[n, runs] whose mean is nearly the score, and whose spread is its variance (Tukey 1958). Exact for means."""
     n = parts.n
     return n * parts.scores() - (n - 1) * parts.without_each()
