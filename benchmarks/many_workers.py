@@ -21,9 +21,10 @@ from optuna.trial import TrialState
 from tests.postgres import server
 
 from exp.compat.optuna import trial_id
+from exp.work.heartbeat import Heartbeat
 from exp.work.settings import WorkPlan
 from exp.work.storage import open_storage
-from exp.work.trial_queue import Heartbeat, open_queue, slot_holders
+from exp.work.trial_queue import open_queue, slot_holders
 
 PORT = 13_579
 
