@@ -11,9 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from exp.config.targets import make
 from exp.distributed.joined_ranks import JoinedRanks
+from exp.errors import ExpError
 from exp.loop.base import Loop, Parts
 from exp.loop.curve_alerts import CurveAlerts
 from exp.loop.plan import plan
+from exp.loss.base import LossFacts, TrainingLoss
+from exp.loss.function import build_function
+from exp.loss.own import model_loss
+from exp.optim.averaging import NoAveraging
+from exp.optim.freeze import NoFreeze
 from exp.options.settings import TrainingSettings
 from exp.run import ranks
 from exp.run.files import user_path
@@ -21,7 +27,7 @@ from exp.tracker.base import Fanout, NullTracker, Tracker
 from exp.tracker.jsonl import JsonlTracker
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, TrainerCallback
 
     from exp.data.base import RawData
     from exp.data.examples import TaskData
@@ -67,6 +73,33 @@ def build_world(config: Mapping[str, Any]) -> World:
 
 def build_task(config: Mapping[str, Any]) -> Task:
     return make(config["task"], "task")
+
+
+def build_loss(config: Mapping[str, Any], facts: LossFacts) -> TrainingLoss:
+    """Raises ExpError where the loss makes no sense for the task."""
+    if "loss" not in config:  # a run that is older than the group
+        return model_loss
+    made = make(config["loss"], "loss")
+    return made.build(facts) if hasattr(made, "build") else build_function(made, facts)
+
+
+def build_callbacks(config: Mapping[str, Any]) -> dict[str, TrainerCallback]:
+    """Raises ExpError for a part that is no callback of transformers."""
+    nodes = config.get("callbacks") or {}
+    if not nodes:
+        return {}
+    from transformers import TrainerCallback
+
+    found = {}
+    for name, node in nodes.items():
+        made = make(node, f"callbacks.{name}")
+        made = made.make() if hasattr(made, "make") else made
+        if not isinstance(made, TrainerCallback):
+            raise ExpError(
+                f"callbacks.{name} makes a {type(made).__name__}; it has to be a transformers.TrainerCallback"
+            )
+        found[name] = made
+    return found
 
 
 def build_raw(config: Mapping[str, Any]) -> RawData:
@@ -151,10 +184,15 @@ def build(config: Mapping[str, Any]) -> Parts:
     model = source.model(head, processor, **adapter.load_kwargs())
     head.prepare(model, processor)
     model = adapter.apply(model, steps.total_steps, head.peft_task)
+    # A run that is older than one of these groups has none of it.
+    freeze = make(config["freeze"], "freeze") if "freeze" in config else NoFreeze()
+    averaging = make(config["averaging"], "averaging") if "averaging" in config else NoAveraging()
+    freeze.apply(model)
     if settings.gradient_checkpointing:
         model.activation_checkpointing_enable()
     speed = make(config["speed"], "speed")
     speed.apply(model, _device(), precision, settings.dropout_seed)
+    loss = build_loss(config, LossFacts(head, encoded.train, processor))
     return Parts(
         task=task,
         reading=reading,
@@ -163,13 +201,17 @@ def build(config: Mapping[str, Any]) -> Parts:
         model=model,
         processor=processor,
         collator=task.collate(processor, speed.pads_to(_device()), data.labels),
+        loss=loss,
         optimizer=make(config["optimizer"], "optimizer"),
         scheduler=scheduler,
         adapter=adapter,
+        freeze=freeze,
+        averaging=averaging,
         mixed_precision=precision,
         settings=settings,
         plan=steps,
         world=world,
+        callbacks=build_callbacks(config),
     )
 
 
