@@ -145,6 +145,17 @@ def composed_from() -> list[str]:
     return [os.path.relpath(folder) if Path(folder).is_relative_to(here) else folder for folder in folders]
 
 
+def composed_of() -> dict[str, Any]:
+    """The current job's options by group, and the words of its command line, a sweep's choice included."""
+    if not HydraConfig.initialized():
+        return {}
+    node = HydraConfig.get()
+    chosen = {
+        group: str(name) for group, name in node.runtime.choices.items() if name and not group.startswith("hydra")
+    }
+    return {"options": chosen, "words": list(node.overrides.task)}
+
+
 def own(cfg: DictConfig) -> DictConfig:
     """Without Hydra's node."""
     return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from annotated_types import Gt
 
 from exp.errors import ExpError
 from exp.run.folder import read_record
+from exp.run.said import near
 from exp.run.secrets import redacted
 from exp.tracker.guard import Guard
 from exp.tracker.media import best_values, costs, pictures
@@ -65,6 +67,7 @@ class Wandb:
         self.guard = Guard("W&B")
         self.alerted: set[str] = set()
         self.last_step = 0
+        self.where: str | None = None  # said with the first numbers; a run begins with what it trains
 
     def start(self, run: Run) -> None:
         self.run = run
@@ -80,15 +83,16 @@ class Wandb:
                 _restart_service()
                 self.remote = self._init(mode)
             if mode == "offline":
-                log.info("W&B: offline, %s; upload later with: wandb sync %s", why, self._folder())
+                self.where = f"W&B: offline, {why}; upload later with: {shlex.join(['wandb', 'sync', self._folder()])}"
             elif mode == "online":
-                log.info("W&B: %s", self.remote.url)
+                self.where = f"W&B: {self.remote.url}"
             self.remote.define_metric("step", hidden=True)
             for keys in ("epoch", "train/*", "eval*", "test*"):  # a star is allowed at the end only
                 self.remote.define_metric(keys, step_metric="step")
 
     def log(self, metrics: Mapping[str, float], *, step: int, epoch: float) -> None:
         self.last_step = step
+        self._say_where()
         # Test sets are measured once, at the end, and their step is that of the saved weights.
         again = self.logged_until is not None and step <= self.logged_until
         if self.remote is None or (again and not all(key.startswith("test") for key in metrics)):
@@ -105,6 +109,7 @@ class Wandb:
             self.remote.alert(title=title, text=text, level="WARN")
 
     def finish(self, status: str) -> None:
+        self._say_where()
         if self.remote is None:
             return
         with self.guard("writing the summary"):
@@ -121,9 +126,9 @@ class Wandb:
                 self.remote.finish(exit_code=EXIT_CODES[status])
             except TimeoutError:
                 log.warning(
-                    "W&B did not take everything within %g s; upload the rest with: wandb sync --include-online %s",
+                    "W&B did not take everything within %g s; upload the rest with: %s",
                     self.finish_timeout,
-                    self._folder(),
+                    shlex.join(["wandb", "sync", "--include-online", self._folder()]),
                 )
         self.remote = None
         if self.guard.said:
@@ -190,7 +195,12 @@ class Wandb:
 
     def _folder(self) -> str:
         assert self.remote is not None
-        return self.remote.dir.removesuffix("/files")
+        return near(self.remote.dir.removesuffix("/files"))
+
+    def _say_where(self) -> None:
+        if self.where is not None:
+            log.info("%s", self.where)
+            self.where = None
 
     def _draw(self) -> None:
         import wandb
