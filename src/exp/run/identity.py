@@ -48,6 +48,7 @@ ADDED: dict[str, Any] = {
     "averaging._target_": "exp.optim.averaging.NoAveraging",
     "distributed._target_": "exp.distributed.options.Ddp",
     "distributed.processes": 1,
+    "folds": None,
     "freeze._target_": "exp.optim.freeze.NoFreeze",
     "init_checkpoint": None,
     "loss._target_": "exp.loss.own.OwnLoss",

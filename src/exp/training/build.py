@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exp.config.targets import make
+from exp.data.base import Fold
 from exp.distributed.joined_ranks import JoinedRanks
 from exp.errors import ExpError
 from exp.loop.base import Loop, Parts
@@ -109,19 +110,26 @@ def build_raw(config: Mapping[str, Any]) -> RawData:
 
 def build_data(config: Mapping[str, Any]) -> TaskData:
     """Read once a process: a sweep's worker asks for the same data at every trial."""
-    return _data(json.dumps([config["data"], config["task"]]), _stamps(config["data"]))
+    return _data(json.dumps([config["data"], config["task"], fold_of(config)]), _stamps(config["data"]))
 
 
 @lru_cache(maxsize=2)
 def _data(nodes: str, stamps: Stamps) -> TaskData:
-    data, task = json.loads(nodes)
-    return build_task({"task": task}).read(build_raw({"data": data}))
+    data, task, fold = json.loads(nodes)
+    raw = build_raw({"data": data})
+    return build_task({"task": task}).read(raw if fold is None else replace(raw, fold=Fold(*fold)))
+
+
+def fold_of(config: Mapping[str, Any]) -> tuple[int, int, int] | None:
+    """Number, count and repetition: seeds 0 to K - 1 are the folds of one cut, the next K those of another."""
+    count = config.get("folds")  # a run that is older than the key has none
+    return None if count is None else (config["seed"] % count, count, config["seed"] // count)
 
 
 def build_features(config: Mapping[str, Any]) -> tuple[Any, Encoded]:
     """As build_data: the processor of the config's model, and all splits through it."""
     stamps = _stamps(config["data"]) + _stamps(config["model"])
-    nodes = json.dumps({name: config[name] for name in ("data", "task", "model")})
+    nodes = json.dumps({name: config.get(name) for name in ("data", "task", "model", "folds", "seed")})
     return _features(nodes, config["cache_dir"], stamps)
 
 
