@@ -57,7 +57,7 @@ def test_help_lists_the_tables(capsys, monkeypatch):
 def test_a_dry_run_runs_nothing(entry, tmp_path):
     done = entry("table", "table=offline_demo", "dry_run=true", "cells=[AdamW/*]")
     assert done.returncode == 0, done.stderr
-    assert "table offline_demo: 1 cells, 3 runs: 3 missing; 3 runs of unknown cost" in done.stdout
+    assert "table offline_demo: 1 cell, 3 runs: 3 missing; 3 runs of unknown cost" in done.stdout
     assert done.stdout.count("python -m exp.train data=reviews") == 3
     assert not list(tmp_path.rglob("run.json"))
 

@@ -28,6 +28,7 @@ from exp.run.events import Event, read_events
 from exp.run.exits import plain_exits
 from exp.run.folder import read_config, read_record
 from exp.run.result import read_result
+from exp.run.said import counted
 
 DIFFERENT = 1
 GRAMMAR = arguments.Grammar(
@@ -65,7 +66,7 @@ def reproduce(source: Path, into: Path | None) -> int:
     found = first_difference(source, folder)
     if found is None:
         count = len(read_events(source / "metrics.jsonl"))
-        print(f"equal: all {count} events, the result and the weights came out the same, to the last bit")
+        print(f"equal: {counted(count, 'event')}, the result and the weights came out the same, to the last bit")
         return 0
     print(f"different: {found}")
     if again["condition"] != record["condition"]:

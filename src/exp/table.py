@@ -43,6 +43,7 @@ GRAMMAR = arguments.Grammar(
         "overrides": Option("for all cells: '[k=v]'", arguments.listed, []),
         "overrides.": Option("overrides.NAME='[k=v]': for the row or column NAME", arguments.listed, []),
         "retry_failed": Option("true: run failed runs again", arguments.switch, False),
+        "bold": Option("true: the best of each column in bold, in table.md and table.tex", arguments.switch, False),
         "view": Option("also stability, seeds (a grid of two seeds) or budget (expected best)"),
         "config_dir": Option(
             "a folder of options and tables of your own, as --config-dir of exp train", arguments.folder
@@ -88,7 +89,7 @@ def make(given: arguments.Given, added: dict[str, list[str]]) -> int:
         stopped = produce.run_missing(made, folder, given)
     if given["dry_run"]:
         return 0
-    produce.write(made, folder, extra)
+    produce.write(made, folder, extra, given["bold"])
     if stopped:
         print("stopped; the same command goes on")
     return INTERRUPTED if stopped else 0

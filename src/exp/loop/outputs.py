@@ -12,7 +12,7 @@ from exp.loop.evaluation import Evaluation
 from exp.metrics.key import Key
 from exp.run.folder import read_record
 from exp.run.result import Result
-from exp.run.said import near
+from exp.run.said import counted, near
 from exp.task.base import Floors
 from exp.task.mistakes import mistakes
 
@@ -33,19 +33,25 @@ def describe(parts: Parts, run: Run) -> None:
     model, plan, settings = parts.model, parts.plan, parts.settings
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     total = sum(p.numel() for p in model.parameters())
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
+    device = (
+        torch.cuda.get_device_name()
+        if torch.cuda.is_available()
+        else f"CPU, {counted(torch.get_num_threads(), 'thread')}"
+    )
     precision = {"no": "fp32"}.get(parts.mixed_precision, parts.mixed_precision)
     batch = plan.batch_size * settings.gradient_accumulation_steps
+    epochs = plan.total_steps / plan.steps_per_epoch
     processes = f"{parts.world.size} processes, each " if parts.world.size > 1 else ""
     log.info(
-        "%s on %s: %s of %s parameters trained, %d steps of %d examples (%s epochs of %d), %s on %s",
+        "%s on %s: %s of %s parameters trained, %s of %s (%s %s of %d), %s on %s",
         model.config.model_type,
         parts.data.name,
         _short(trained),
         _short(total),
-        plan.total_steps,
-        batch,
-        f"{plan.total_steps / plan.steps_per_epoch:g}",
+        counted(plan.total_steps, "step"),
+        counted(batch, "example"),
+        f"{epochs:g}",
+        "epoch" if epochs == 1 else "epochs",
         len(parts.encoded.train),
         precision,
         f"{processes}{device}",
@@ -158,12 +164,12 @@ def summarize(run: Run, result: Result) -> None:
     objective, cost = result.objective, result.cost
     speed = cost["samples_per_second"]
     log.info(
-        "%s: best %s %.4f at step %d; %d steps in %.1f s%s",
+        "%s: best %s %.4f at step %d; %s in %.1f s%s",
         result.status,
         objective["name"],
         objective["value"],
         objective["step"],
-        cost["steps"],
+        counted(int(cost["steps"]), "step"),
         cost["train_seconds"],
         f", {speed:.1f} examples/s" if speed == speed else "",  # NaN: all steps were warm-up
     )

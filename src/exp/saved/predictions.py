@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from exp.errors import ExpError, nearest
 from exp.run.links import check_inside
+from exp.run.said import counted
 from exp.saved import finished
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def write(found: Evaluation, model: Model, places: list[Path]) -> None:
 
 
 def tell(found: Evaluation, model: Model, places: list[Path]) -> None:
-    print(f"{len(found.table)} examples: {model.evaluator.reading.summary(found.table)}")
+    print(f"{counted(len(found.table), 'example')}: {model.evaluator.reading.summary(found.table)}")
     if found.metrics:
         print(", ".join(f"{name} {value:.4f}" for name, value in found.metrics.items()))
     for target in places:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import re
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Gt
 
@@ -19,6 +20,7 @@ from exp.run.said import near
 from exp.run.secrets import redacted
 from exp.tracker.guard import Guard
 from exp.tracker.media import best_values, costs, pictures
+from exp.tracker.name import facts_of, run_name
 
 if TYPE_CHECKING:
     import wandb
@@ -30,6 +32,8 @@ log = logging.getLogger(__name__)
 Mode = Literal["online", "offline", "disabled"]
 # finish() takes one; W&B shows 0 as finished and the rest as failed. 130 as shells count Ctrl-C.
 EXIT_CODES = {"completed": 0, "pruned": 0, "failed": 1, "interrupted": 130}
+# Key -> W&B's own variable, and what holds without it.
+VARIABLES = {"project": ("WANDB_PROJECT", "exp"), "name": ("WANDB_NAME", "")}
 LONGEST_TAG = 64  # W&B refuses the run beyond it
 
 
@@ -42,7 +46,7 @@ class Wandb:
     Raises ExpError for a project or a tag that W&B would refuse.
     """
 
-    project: str
+    project: str | None
     entity: str | None
     group: str | None
     job_type: str | None
@@ -55,14 +59,16 @@ class Wandb:
     finish_timeout: Annotated[float, Gt(0)]  # seconds
 
     def __post_init__(self) -> None:
-        if re.search(r"[/\\#?%:]", self.project) or not 1 <= len(self.project) <= 128:
+        where, project = said_by("project", self.project)
+        if re.search(r"[/\\#?%:]", project) or not 1 <= len(project) <= 128:
             raise ExpError(
-                f"tracker.wandb.project={self.project!r}: W&B takes 1 to 128 characters, none of / \\ # ? % :"
+                f"{where}={project!r}: W&B takes 1 to 128 characters, none of / \\ # ? % :"
                 " (the entity has a key of its own, tracker.wandb.entity)"
             )
-        for tag in self.tags:
-            if not 1 <= len(tag) <= LONGEST_TAG:
-                raise ExpError(f"tracker.wandb.tags: {tag!r} has {len(tag)} characters; W&B takes 1 to {LONGEST_TAG}")
+        for where, tags in (("tracker.wandb.tags", self.tags), ("WANDB_TAGS", tags_of_environment())):
+            for tag in tags:
+                if not 1 <= len(tag) <= LONGEST_TAG:
+                    raise ExpError(f"{where}: {tag!r} has {len(tag)} characters; W&B takes 1 to {LONGEST_TAG}")
         self.remote: wandb.Run | None = None
         self.guard = Guard("W&B")
         self.alerted: set[str] = set()
@@ -114,6 +120,7 @@ class Wandb:
             return
         with self.guard("writing the summary"):
             self.remote.summary.update({"status": status, **best_values(self.run), **costs(self.run)})
+            self.remote.config.update(redacted(facts_of(read_record(self.run.folder))), allow_val_change=True)
         with self.guard("drawing the predictions"):
             self._draw()
         with self.guard("storing artifacts"):
@@ -141,6 +148,10 @@ class Wandb:
         from exp.compat.wandb import has_key
 
         settings = _quiet_setup()
+        if os.environ.get("WANDB_DISABLED", "").lower() in ("true", "1", "yes", "on"):
+            if self.mode in (None, "disabled"):
+                return "disabled", ""
+            log.warning("tracker.wandb.mode=%s goes before WANDB_DISABLED=%s", self.mode, os.environ["WANDB_DISABLED"])
         asked = self.mode or settings.mode  # that is WANDB_MODE, or what `wandb offline` left, or online
         if asked == "online":
             try:
@@ -164,17 +175,23 @@ class Wandb:
         commit = (record.get("git") or {}).get("commit")
         with hidden_arguments():
             return wandb.init(
-                project=self.project,
+                project=said_by("project", self.project)[1],
                 entity=self.entity,
-                group=redacted(self.group) or record["group"],
+                group=redacted(self._group(record)),
                 job_type=self.job_type,
-                tags=redacted([*self.tags, run.condition]),
+                tags=redacted(list(dict.fromkeys([*self.tags, *tags_of_environment(), run.condition]))),
                 notes=redacted(self.notes),
-                name=redacted(self.name or "/".join(run.folder.parts[-2:])),
+                name=redacted(said_by("name", self.name)[1] or run_name(record, run.folder)),
                 id=run.id,
                 dir=run.folder,
                 config=redacted(
-                    {**run.config, "condition": run.condition, "folder": str(run.folder), "commit": commit}
+                    {
+                        **run.config,
+                        **facts_of(record),
+                        "condition": run.condition,
+                        "folder": str(run.folder),
+                        "commit": commit,
+                    }
                 ),
                 mode=mode,
                 # Offline too: `wandb sync` then appends a resumed run's second folder; else it overwrites the first.
@@ -192,6 +209,11 @@ class Wandb:
                     finish_timeout_raises=True,
                 ),
             )
+
+    def _group(self, record: Mapping[str, Any]) -> str:
+        """A study's name goes before WANDB_RUN_GROUP, so that its trials lie together."""
+        asked = self.group or (os.environ.get("WANDB_RUN_GROUP") if record["group"] == record["condition"] else None)
+        return asked or record["group"]
 
     def _folder(self) -> str:
         assert self.remote is not None
@@ -224,6 +246,18 @@ class Wandb:
                 artifact = wandb.Artifact(f"{kind}-{self.run.condition}", kind, metadata=facts)
                 artifact.add_dir(str(folder))
                 self.remote.log_artifact(artifact, aliases=["latest", f"seed-{self.run.seed}"])
+
+
+def said_by(key: str, value: str | None) -> tuple[str, str]:
+    """Who says it, and what: the config, else W&B's own variable, else exp."""
+    if value is not None:
+        return f"tracker.wandb.{key}", value
+    variable, default = VARIABLES[key]
+    return variable, os.environ.get(variable) or default
+
+
+def tags_of_environment() -> list[str]:
+    return [tag.strip() for tag in os.environ.get("WANDB_TAGS", "").split(",") if tag.strip()]
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from exp.config.compose import composed_from, composed_of
+from exp.config.compose import composed_from, composed_of, in_study
 from exp.config.grammar import word
 from exp.distributed.shared_failure import failures_shared, log_name
 from exp.errors import ExpError
@@ -155,7 +155,7 @@ def _note(ending: Ending, error: BaseException, run: Run) -> ExpError | None:
     """Writes down why the body ended; the message for bad input and full disks, None for every other error."""
     if isinstance(error, Interrupted | KeyboardInterrupt):
         ending.status, ending.reason = "interrupted", getattr(error, "reason", "SIGINT")
-        if run.kept and isinstance(trial.current.get(), trial.NoTrial):  # a study's trial goes on with its study
+        if run.kept and not in_study():  # a study's trial goes on with its study
             log.info("%s", _told_of_interruption(run, ending.reason))
         return None
     told = error if isinstance(error, ExpError) else _disk_error(error, run)
