@@ -81,7 +81,8 @@ def _joined(condition: str, repetition: int, held: Mapping[int, RunData]) -> Out
             f"condition {condition}: fold {', '.join(missing)} of {count} is not complete; give the same sweep again "
             f"to go on with it"
         )
-    tables, folds = [], {}
+    tables: list[pa.Table] = []
+    folds: dict[str, list[float]] = {}
     for number in range(count):
         run = held[number]
         table = _predictions(run)
