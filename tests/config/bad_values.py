@@ -37,6 +37,7 @@ FILES = {
     "choices.jsonl": '{"context": "a", "choices": ["b", "c"], "label": 0}\n',
     "short.jsonl": '{"paper_id": "1", "source": ["a", "b"], "target": ["c"]}\n',
     "config.json": "{}",
+    "my_parts.py": "",
     "chats.jsonl": '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n',
 }
 SIDES, SPLITS = ("source", "target"), ("train", "validation", "test")
@@ -77,6 +78,8 @@ GIVEN = {
     "freeze=pattern": ["freeze.frozen=[embeddings]"],
     "freeze=layers": ["freeze.count=1"],
     "loss=distillation": ["loss.teacher_path=."],
+    "model=own": ["model.path=owner/name", "model.make=my_parts.Head"],
+    "model=own_tiny": ["model.make=my_parts.Head"],
     **{
         f"{group}=by_name": [f"{group}.name={name}"]
         for group, name in zip(("optimizer", "scheduler"), EXAMPLES.values(), strict=True)
