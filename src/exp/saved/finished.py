@@ -118,7 +118,7 @@ def task_of(run: Finished) -> Task:
 
 def head_of(run: Finished) -> Head:
     """What the run's task asks of a model."""
-    return task_of(run).head(_labels_of(run))
+    return task_of(run).head(labels_of(run))
 
 
 def load_model(run: Finished) -> Model:
