@@ -3,7 +3,8 @@
 What a finished run's model says of the run's own splits, of a file, or of what you type:
 
   python -m exp.predict run=RUN data.split=test            train, eval or test; MNLI also has eval_mm and test_mm
-  python -m exp.predict run=RUN file=new.csv               .csv, .tsv, .jsonl or .parquet with the run's text columns
+  python -m exp.predict run=RUN file=new.csv               .csv, .tsv, .jsonl or .parquet with the run's input columns
+  python -m exp.predict run=RUN file=photos                a folder of images or recordings, or one of them
   python -m exp.predict run=RUN                            asks for one text after another (on a terminal)
   python -m exp.predict run=A,B,... glue_zip=glue.zip      a submission to GLUE's test server
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 KEYS = {
     "run": "the run folder; several with commas between them for glue_zip",
     "data.split": "train, eval or test, with a suffix where a data set has several (test_mm)",
-    "file": "a file to predict; a column with labels is used to measure",
+    "file": "a file to predict; a column with labels is used to measure. Of images and sound also a folder",
     "labels": "ignore: the file's label column is left aside, where it holds something else",
     "out": "where to write, instead of predictions/ in the run folder: NAME.parquet, NAME.csv, or NAME for both",
     "glue_zip": "write a whole submission to GLUE's test server into this zip",
@@ -101,7 +102,7 @@ def predict_split(run: Finished, given: Mapping[str, str]) -> None:
 
 def predict_file(run: Finished, given: Mapping[str, str]) -> None:
     path = Path(given["file"]).expanduser()
-    rows = _rows(run, path)
+    rows = _opened(run, path) or _rows(run, path)
     wanted = run.facts["inputs"]
     missing = [column for column in wanted if column not in rows]
     if missing:
@@ -118,6 +119,12 @@ def predict_file(run: Finished, given: Mapping[str, str]) -> None:
     found = predictions.of_rows(run, model, rows, labelled=labels == "read")
     predictions.write(found, model, targets)
     predictions.tell(found, model, targets)
+
+
+def _opened(run: Finished, path: Path) -> Rows | None:
+    """A folder of files, or one, where the run's task reads those."""
+    opened = getattr(finished.task_of(run), "opened", None)
+    return opened(path, run.facts["inputs"]) if opened is not None and path.exists() else None
 
 
 def _rows(run: Finished, path: Path) -> Rows:

@@ -103,24 +103,30 @@ def _labels_of(run: Finished) -> TaskData:
     return as_data(run, Examples([], {}, None), run.facts["name"])
 
 
+def task_of(run: Finished) -> Task:
+    from exp.training.build import build_task
+
+    with whitelisted():
+        return build_task(run.config)
+
+
 def load_model(run: Finished) -> Model:
     """From run/model alone. Raises ExpError where its files are damaged."""
     import torch
     import transformers
     from accelerate import Accelerator
     from safetensors import SafetensorError
-    from transformers import AutoTokenizer
     from transformers.utils import logging as hf_logging
 
     from exp.compat.accelerate import forget_last_run
     from exp.loop.evaluation import Evaluator
-    from exp.training.build import as_trained, build_task, mixed_precision
+    from exp.model.processors import load_processor
+    from exp.training.build import as_trained, mixed_precision
 
     if threads := run.record["hardware"].get("threads"):
         torch.set_num_threads(threads)  # sums are split among them, which changes their last bits
     place = run.folder / "model"
-    with whitelisted():
-        task = build_task(run.config)
+    task = task_of(run)
     head = task.head(_labels_of(run))
     auto_class = getattr(transformers, head.auto_class)
     # Two kernels for the same attention differ in their last bits, and config.json does not name the one used.
@@ -136,7 +142,7 @@ def load_model(run: Finished) -> Model:
             output_loading_info=True,
             **({"attn_implementation": attention} if attention else {}),
         )
-        processor = AutoTokenizer.from_pretrained(place, use_fast=True, trust_remote_code=False, local_files_only=True)
+        processor = load_processor(head, str(place), trust_remote_code=False, local_files_only=True)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ExpError(f"{place} cannot be loaded: {str(error).strip().splitlines()[0]}") from error
     if absent := sorted(info["missing_keys"]):
