@@ -9,7 +9,7 @@ import pytest
 from exp.data.base import HoldOut
 from exp.data.examples import Examples
 from exp.errors import ExpError
-from exp.task.assemble import assemble, carve, fingerprint, ids_of, sample
+from exp.task.assemble import Splits, assemble, carve, fingerprint, ids_of, sample
 from tests.reading import raw, rows
 
 
@@ -43,9 +43,7 @@ def test_samples_are_nested_in_order_and_of_every_class() -> None:
 
 def test_a_held_out_share_is_of_the_train_rows() -> None:
     source = replace(raw(rows(x=[1])), hold_out=HoldOut(0.2, 13), max_train_samples=5, max_eval_samples=1)
-    data = assemble(
-        source, train=examples(), evals={}, tests={}, strata=None, labels=["a", "b"], metrics=["accuracy"], max_length=9
-    )
+    data = assemble(source, Splits(examples(), {}, {}), labels=["a", "b"], metrics=["accuracy"], max_length=9)
     assert (len(data.train), len(data.evals[""])) == (5, 1)
     assert not set(data.train.ids) & set(data.evals[""].ids)
     assert (data.name, data.labels, data.metrics, data.max_length) == ("toy", ("a", "b"), ("accuracy",), 9)
@@ -54,16 +52,7 @@ def test_a_held_out_share_is_of_the_train_rows() -> None:
 def test_an_empty_split_is_named() -> None:
     empty = Examples([], {"text": []}, [])
     with pytest.raises(ExpError, match="the test_mm split has no rows"):
-        assemble(
-            raw(rows(x=[1])),
-            train=examples(),
-            evals={"": examples()},
-            tests={"mm": empty},
-            strata=None,
-            labels=None,
-            metrics=[],
-            max_length=9,
-        )
+        assemble(raw(rows(x=[1])), Splits(examples(), {"": examples()}, {"mm": empty}), metrics=[], max_length=9)
 
 
 def test_the_fingerprint_is_of_contents() -> None:

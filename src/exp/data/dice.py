@@ -6,8 +6,6 @@ import random
 from collections.abc import Sequence
 from typing import TypeVar
 
-from exp.errors import ExpError
-
 T = TypeVar("T")
 
 
@@ -26,9 +24,3 @@ class Dice:
     def shuffled(self, count: int) -> list[int]:
         ranks = [self._next() for _ in range(count)]
         return sorted(range(count), key=ranks.__getitem__)
-
-
-def check_sizes(train_size: int, eval_size: int, test_size: int, *, most: int) -> None:
-    """Raises ExpError where the three splits together hold more than `most` rows."""
-    if train_size + eval_size + test_size > most:
-        raise ExpError(f"data.train_size={train_size}: the three sizes together can be at most {most:,}")

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
-from annotated_types import Ge
-
-from exp.data.base import RawData, Sampled
-from exp.data.dice import Dice, check_sizes
+from exp.data.dice import Dice
+from exp.data.generated import Generated
 from exp.data.rows import Rows
 
 SUCCESSORS = 4
@@ -25,46 +23,32 @@ WORDS = (
     *("old", "green", "silent", "golden", "narrow", "bright", "under", "beyond", "without", "toward", "after", "near"),
 )
 _ENDING = 8  # words that may be followed by a full stop: a sentence has some seventeen words
-_MOST = 200_000  # sentences in all: the last ones would be read by nobody
 
 
 @dataclass(frozen=True)
-class MarkovText(Sampled):
+class MarkovText(Generated):
     """The same sentences on every machine, one a row."""
 
-    train_size: Annotated[int, Ge(1)]
-    eval_size: Annotated[int, Ge(1)]
-    test_size: Annotated[int, Ge(1)]
-    generator_seed: Annotated[int, Ge(0)]
+    name = "markov_text"
 
-    def __post_init__(self) -> None:
-        check_sizes(self.train_size, self.eval_size, self.test_size, most=_MOST)
+    @property
+    def roles(self) -> dict[str, Any]:
+        return {
+            "text_column": "text",
+            "between_rows": "line_break",  # certain after a full stop: it costs nothing
+            "block_size": 128,
+            # A word's perplexity does not depend on the tokenizer, and its floor is known.
+            "metrics": ["perplexity_word", "perplexity", "bits_per_byte", "token_accuracy"],
+        }
 
     def columns(self) -> list[str]:
         return ["text"]
 
-    def read(self) -> RawData:
+    def draw(self) -> tuple[Rows, Rows, Rows]:
         dice = Dice(self.generator_seed)
         follows = successors(dice)
-        train, evaluation, test = (
-            _rows([_sentence(dice, follows) for _ in range(size)])
-            for size in (self.train_size, self.eval_size, self.test_size)
-        )
-        return RawData(
-            name="markov_text",
-            train=train,
-            evals={"": evaluation},
-            tests={"": test},
-            roles={
-                "text_column": "text",
-                "between_rows": "line_break",  # certain after a full stop: it costs nothing
-                "block_size": 128,
-                # A word's perplexity does not depend on the tokenizer, and its floor is known.
-                "metrics": ["perplexity_word", "perplexity", "bits_per_byte", "token_accuracy"],
-            },
-            max_train_samples=self.max_train_samples,
-            max_eval_samples=self.max_eval_samples,
-        )
+        train, evaluation, test = (_rows([_sentence(dice, follows) for _ in range(size)]) for size in self.sizes)
+        return train, evaluation, test
 
 
 def successors(dice: Dice) -> dict[str, list[str]]:

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
-from annotated_types import Ge
-
-from exp.data.base import RawData, Sampled
-from exp.data.dice import Dice, check_sizes
+from exp.data.dice import Dice
+from exp.data.generated import Generated
 from exp.data.rows import Rows
 
 _THINGS = (
@@ -34,46 +32,35 @@ _FIRST = {
 _NEXT = {"colour": "And its colour?", "size": "And its size?", "place": "And where is it?"}
 _ANSWER = {"colour": "The {thing} is {value}.", "size": "The {thing} is {value}.", "place": "It is in the {value}."}
 _SYSTEM = "You know the things of this house."
-_MOST = 2000  # chats in all: there are some 4,500 different ones
 _TURNS = (0.35, 0.75)  # chance of one turn, of two or fewer; else three
 
 
 @dataclass(frozen=True)
-class Quiz(Sampled):
+class Quiz(Generated):
     """The same chats on every machine; none occurs twice, within or across splits."""
 
-    train_size: Annotated[int, Ge(1)]
-    eval_size: Annotated[int, Ge(1)]
-    test_size: Annotated[int, Ge(1)]
-    generator_seed: Annotated[int, Ge(0)]
+    name = "quiz"
+    most = 2000  # chats in all: there are some 4,500 different ones
 
-    def __post_init__(self) -> None:
-        check_sizes(self.train_size, self.eval_size, self.test_size, most=_MOST)
+    @property
+    def roles(self) -> dict[str, Any]:
+        return {"messages_column": "messages", "block_size": 128}
 
     def columns(self) -> list[str]:
         return ["messages"]
 
-    def read(self) -> RawData:
+    def draw(self) -> tuple[Rows, Rows, Rows]:
         dice = Dice(self.generator_seed)
         table = {(thing, kind): dice.pick(values) for thing in _THINGS for kind, values in _VALUES.items()}
-        sizes = (self.train_size, self.eval_size, self.test_size)
         seen: dict[str, list[dict[str, str]]] = {}
-        while len(seen) < sum(sizes):
+        while len(seen) < sum(self.sizes):
             chat = _chat(dice, table)
             seen.setdefault(str(chat), chat)
         # Short chats run out and come less often later on; every split is drawn from the same mixture.
         chats = list(seen.values())
         chats = [chats[row] for row in dice.shuffled(len(chats))]
-        train, evaluation, test = (_rows([chats.pop() for _ in range(size)]) for size in sizes)
-        return RawData(
-            name="quiz",
-            train=train,
-            evals={"": evaluation},
-            tests={"": test},
-            roles={"messages_column": "messages", "block_size": 128},
-            max_train_samples=self.max_train_samples,
-            max_eval_samples=self.max_eval_samples,
-        )
+        train, evaluation, test = (_rows([chats.pop() for _ in range(size)]) for size in self.sizes)
+        return train, evaluation, test
 
 
 def _chat(dice: Dice, table: dict[tuple[str, str], str]) -> list[dict[str, str]]:

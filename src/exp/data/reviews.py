@@ -17,8 +17,8 @@ from typing import Annotated, Any
 
 from annotated_types import Ge, Lt
 
-from exp.data.base import RawData, Sampled
-from exp.data.dice import Dice, check_sizes
+from exp.data.dice import Dice
+from exp.data.generated import Generated
 from exp.data.rows import Rows
 
 LABEL_NAMES = ("negative", "positive")
@@ -35,24 +35,18 @@ _ADJECTIVES = (  # by what they say
 _CONTRASTS = ("although {minor}, {main}", "{main}, although {minor}", "{minor}, but {main}")
 _SINGLE = 0.4  # share of reviews with one clause; from these alone the negations can be learned
 _NEGATED = 0.3  # share of clauses; 0.5 would hide even more from a count of words, and learning takes longer
-_MOST = 200_000  # rows in all, well below the number of different reviews
 
 
 @dataclass(frozen=True)
-class Reviews(Sampled):
+class Reviews(Generated):
     """The same sentences and labels on every machine; no sentence occurs twice, within or across splits.
 
     Exactly round(size * label_noise) labels of each split are flipped.
     """
 
-    train_size: Annotated[int, Ge(1)]
-    eval_size: Annotated[int, Ge(1)]
-    test_size: Annotated[int, Ge(1)]
-    label_noise: Annotated[float, Ge(0), Lt(0.5)]
-    generator_seed: Annotated[int, Ge(0)]
+    name = "reviews"
 
-    def __post_init__(self) -> None:
-        check_sizes(self.train_size, self.eval_size, self.test_size, most=_MOST)
+    label_noise: Annotated[float, Ge(0), Lt(0.5)]
 
     def columns(self) -> list[str]:
         return ["sentence", "label"]
@@ -67,20 +61,13 @@ class Reviews(Sampled):
             "max_length": 32,  # tokens; the longest review has 14 with the special ones
         }
 
-    def read(self) -> RawData:
-        sizes = (self.train_size, self.eval_size, self.test_size)
+    def draw(self) -> tuple[Rows, Rows, Rows]:
         dice = Dice(self.generator_seed)
-        rows = iter(_rows(dice, sum(sizes)))
-        train, evaluation, test = (_split(dice, [next(rows) for _ in range(size)], self.label_noise) for size in sizes)
-        return RawData(
-            name="reviews",
-            train=train,
-            evals={"": evaluation},
-            tests={"": test},
-            roles=self.roles,
-            max_train_samples=self.max_train_samples,
-            max_eval_samples=self.max_eval_samples,
+        rows = iter(_rows(dice, sum(self.sizes)))
+        train, evaluation, test = (
+            _split(dice, [next(rows) for _ in range(size)], self.label_noise) for size in self.sizes
         )
+        return train, evaluation, test
 
 
 def _rows(dice: Dice, count: int) -> list[tuple[str, int]]:

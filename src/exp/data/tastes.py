@@ -16,8 +16,8 @@ from typing import Annotated, Any
 
 from annotated_types import Ge, Lt
 
-from exp.data.base import RawData, Sampled
 from exp.data.dice import Dice
+from exp.data.generated import Generated
 from exp.data.rows import Rows
 
 _PEOPLE = ("anna", "dora", "fay", "hana", "jane", "lena", "mary", "nora")
@@ -32,14 +32,12 @@ _FEWEST, _MOST = 2, 4  # choices
 
 
 @dataclass(frozen=True)
-class Tastes(Sampled):
+class Tastes(Generated):
     """The same rows on every machine. Exactly round(size * label_noise) labels of each split are wrong."""
 
-    train_size: Annotated[int, Ge(1)]
-    eval_size: Annotated[int, Ge(1)]
-    test_size: Annotated[int, Ge(1)]
+    name = "tastes"
+
     label_noise: Annotated[float, Ge(0), Lt(0.5)]
-    generator_seed: Annotated[int, Ge(0)]
 
     def columns(self) -> list[str]:
         return ["context", "question", "choices", "label"]
@@ -51,20 +49,10 @@ class Tastes(Sampled):
             "max_length": 24,  # tokens; the longest wish and choice have 15 with the special ones
         }
 
-    def read(self) -> RawData:
+    def draw(self) -> tuple[Rows, Rows, Rows]:
         dice = Dice(self.generator_seed)
-        train, evaluation, test = (
-            _split(dice, size, self.label_noise) for size in (self.train_size, self.eval_size, self.test_size)
-        )
-        return RawData(
-            name="tastes",
-            train=train,
-            evals={"": evaluation},
-            tests={"": test},
-            roles=self.roles,
-            max_train_samples=self.max_train_samples,
-            max_eval_samples=self.max_eval_samples,
-        )
+        train, evaluation, test = (_split(dice, size, self.label_noise) for size in self.sizes)
+        return train, evaluation, test
 
 
 def _split(dice: Dice, size: int, label_noise: float) -> Rows:

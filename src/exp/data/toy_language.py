@@ -10,12 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
-from annotated_types import Ge
-
-from exp.data.base import RawData, Sampled
-from exp.data.dice import Dice, check_sizes
+from exp.data.dice import Dice
+from exp.data.generated import Generated
 from exp.data.rows import Rows
 
 # English noun -> stem, gender
@@ -31,23 +29,17 @@ _GENDERS = ("u", "a", "e")  # endings of adjectives
 _VERBS = {"sees": "vidas", "likes": "amas", "follows": "sekas", "finds": "trovas", "paints": "pintas", "hears": "audas"}
 _PLACES = {"near": "apud", "behind": "post", "under": "sub"}
 _ADJECTIVE, _PLACE = 0.5, 0.4  # shares of nouns with one, of sentences with one
-_MOST = 100_000  # rows in all, well below the number of different sentences
 
 
 @dataclass(frozen=True)
-class ToyLanguage(Sampled):
+class ToyLanguage(Generated):
     """The same pairs on every machine; no sentence occurs twice, within or across splits."""
 
-    train_size: Annotated[int, Ge(1)]
-    eval_size: Annotated[int, Ge(2)]
-    test_size: Annotated[int, Ge(2)]
-    generator_seed: Annotated[int, Ge(0)]
-
-    def __post_init__(self) -> None:
-        check_sizes(self.train_size, self.eval_size, self.test_size, most=_MOST)
+    name = "toy_language"
+    most = 100_000  # rows in all, well below the number of different sentences
 
     @property
-    def roles(self) -> dict[str, object]:
+    def roles(self) -> dict[str, Any]:
         # The longest sentence has 13 tokens, its end included.
         return {
             "source_column": "english",
@@ -59,29 +51,21 @@ class ToyLanguage(Sampled):
     def columns(self) -> list[str]:
         return ["english", "toy"]
 
-    def read(self) -> RawData:
+    def draw(self) -> tuple[Rows, Rows, Rows]:
         dice = Dice(self.generator_seed)
         pairs: dict[str, str] = {}
-        while len(pairs) < self.train_size + self.eval_size + self.test_size:
+        while len(pairs) < sum(self.sizes):
             english, toy = _sentence(dice)
             pairs.setdefault(english, toy)
         # Short sentences run out and so come less often later on; all splits are drawn from the same mixture.
         rows = list(pairs.items())
         mixed = iter([rows[place] for place in dice.shuffled(len(rows))])
-        splits = [[next(mixed) for _ in range(size)] for size in (self.train_size, self.eval_size, self.test_size)]
+        splits = [[next(mixed) for _ in range(size)] for size in self.sizes]
         train, evaluation, test = (
             Rows(Path("toy_language"), {"english": [a for a, _ in one], "toy": [b for _, b in one]}, _lines(one))
             for one in splits
         )
-        return RawData(
-            name="toy_language",
-            train=train,
-            evals={"": evaluation},
-            tests={"": test},
-            roles=self.roles,
-            max_train_samples=self.max_train_samples,
-            max_eval_samples=self.max_eval_samples,
-        )
+        return train, evaluation, test
 
 
 def _lines(rows: list[tuple[str, str]]) -> list[int]:

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
-from annotated_types import Ge
-
-from exp.data.base import RawData, Sampled
-from exp.data.dice import Dice, check_sizes
+from exp.data.dice import Dice
+from exp.data.generated import Generated
 from exp.data.rows import Rows
 
 _PEOPLE = ("anna", "tom", "mary", "paul", "lena", "omar", "ines", "karl", "rosa", "ivan", "nora", "hugo")
@@ -23,23 +21,17 @@ _THINGS = ("boat", "house", "lamp", "horse", "clock", "chair", "book", "coat", "
 _ADJECTIVES = ("old", "red", "small", "heavy", "quiet", "new")
 _MARKS = ("above all", "most of all")
 _SENTENCES, _ADJECTIVE = (2, 3, 4), 0.5  # of a note; share of things with one
-_MOST = 100_000  # rows in all, far below the number of different notes
 
 
 @dataclass(frozen=True)
-class ToyNotes(Sampled):
+class ToyNotes(Generated):
     """The same notes on every machine; none occurs twice, within or across splits."""
 
-    train_size: Annotated[int, Ge(1)]
-    eval_size: Annotated[int, Ge(2)]
-    test_size: Annotated[int, Ge(2)]
-    generator_seed: Annotated[int, Ge(0)]
-
-    def __post_init__(self) -> None:
-        check_sizes(self.train_size, self.eval_size, self.test_size, most=_MOST)
+    name = "toy_notes"
+    most = 100_000  # rows in all, far below the number of different notes
 
     @property
-    def roles(self) -> dict[str, object]:
+    def roles(self) -> dict[str, Any]:
         # The longest note has 31 tokens, its end included.
         return {
             "source_column": "note",
@@ -52,24 +44,15 @@ class ToyNotes(Sampled):
     def columns(self) -> list[str]:
         return ["note", "summary"]
 
-    def read(self) -> RawData:
+    def draw(self) -> tuple[Rows, Rows, Rows]:
         dice = Dice(self.generator_seed)
-        sizes = (self.train_size, self.eval_size, self.test_size)
         notes: dict[str, str] = {}
-        while len(notes) < sum(sizes):
+        while len(notes) < sum(self.sizes):
             note, summary = _note(dice)
             notes.setdefault(note, summary)
         rows = iter(notes.items())
-        train, evaluation, test = (_rows([next(rows) for _ in range(size)]) for size in sizes)
-        return RawData(
-            name="toy_notes",
-            train=train,
-            evals={"": evaluation},
-            tests={"": test},
-            roles=self.roles,
-            max_train_samples=self.max_train_samples,
-            max_eval_samples=self.max_eval_samples,
-        )
+        train, evaluation, test = (_rows([next(rows) for _ in range(size)]) for size in self.sizes)
+        return train, evaluation, test
 
 
 def _rows(pairs: list[tuple[str, str]]) -> Rows:

@@ -16,8 +16,8 @@ from typing import Annotated, Any
 
 from annotated_types import Ge, Lt
 
-from exp.data.base import RawData, Sampled
-from exp.data.dice import Dice, check_sizes
+from exp.data.dice import Dice
+from exp.data.generated import Generated
 from exp.data.rows import Rows
 
 _PEOPLE = ("anna", "bob", "carl", "dora", "emil", "fay", "gus", "hana", "ivan", "jane", "kurt", "lena")
@@ -33,24 +33,18 @@ _QUESTIONS = {
 }
 _TOLD = 0.8  # probability of a phrase; a fifth of the questions has no answer
 _DENIED = 0.2  # share of phrases that say first what is wrong
-_MOST = 200_000  # rows in all, well below the number of different sentences
 
 
 @dataclass(frozen=True)
-class Trips(Sampled):
+class Trips(Generated):
     """The same rows on every machine; no sentence occurs twice, within or across splits.
 
     Exactly round(size * label_noise) answers of each split are wrong.
     """
 
-    train_size: Annotated[int, Ge(1)]
-    eval_size: Annotated[int, Ge(1)]
-    test_size: Annotated[int, Ge(1)]
-    label_noise: Annotated[float, Ge(0), Lt(0.5)]
-    generator_seed: Annotated[int, Ge(0)]
+    name = "trips"
 
-    def __post_init__(self) -> None:
-        check_sizes(self.train_size, self.eval_size, self.test_size, most=_MOST)
+    label_noise: Annotated[float, Ge(0), Lt(0.5)]
 
     def columns(self) -> list[str]:
         return ["question", "context", "answers"]
@@ -60,21 +54,11 @@ class Trips(Sampled):
         # tokens; the longest question and sentence have 38 with the special ones
         return {"metrics": ["f1", "exact_match", "HasAns_f1", "HasAns_exact", "NoAns_f1"], "max_length": 48}
 
-    def read(self) -> RawData:
+    def draw(self) -> tuple[Rows, Rows, Rows]:
         dice = Dice(self.generator_seed)
         seen: set[str] = set()
-        train, evaluation, test = (
-            _split(dice, seen, size, self.label_noise) for size in (self.train_size, self.eval_size, self.test_size)
-        )
-        return RawData(
-            name="trips",
-            train=train,
-            evals={"": evaluation},
-            tests={"": test},
-            roles=self.roles,
-            max_train_samples=self.max_train_samples,
-            max_eval_samples=self.max_eval_samples,
-        )
+        train, evaluation, test = (_split(dice, seen, size, self.label_noise) for size in self.sizes)
+        return train, evaluation, test
 
 
 def _split(dice: Dice, seen: set[str], size: int, label_noise: float) -> Rows:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from exp.data.examples import Examples, TaskData
@@ -14,34 +15,64 @@ if TYPE_CHECKING:
     from exp.data.rows import Rows
 
 
+@dataclass(frozen=True)
+class Splits:
+    """The examples of a source's splits; evaluation and test splits by suffix."""
+
+    train: Examples
+    evals: Mapping[str, Examples]
+    tests: Mapping[str, Examples]
+
+
+def read_splits(
+    raw: RawData,
+    examples: Callable[..., Examples],
+    kept: Callable[[Rows, bool], tuple[Rows, bool]] = lambda rows, labelled: (rows, labelled),
+) -> Splits:
+    """Args:
+    raw: the source's splits. Train and evaluation rows have labels, test rows may.
+    examples: called as `examples(rows, labelled=...)`.
+    kept: leaves out rows, and says of those that stay whether they have labels.
+    """
+
+    def split(rows: Rows, labelled: bool) -> Examples:
+        rows, labelled = kept(rows, labelled)
+        return replace(examples(rows, labelled=labelled), ids=ids_of(rows, raw.id_column))
+
+    return Splits(
+        train=split(raw.train, True),
+        evals={suffix: split(rows, True) for suffix, rows in raw.evals.items()},
+        tests={suffix: split(rows, False) for suffix, rows in raw.tests.items()},
+    )
+
+
 def assemble(
     raw: RawData,
+    splits: Splits,
     *,
-    train: Examples,
-    evals: Mapping[str, Examples],
-    tests: Mapping[str, Examples],
-    strata: Sequence[Any] | None,
-    labels: Sequence[str] | None,
     metrics: Sequence[str],
     max_length: int,
-    facts: Mapping[str, Any] | None = None,
+    labels: Sequence[str] | None = None,
+    strata: Sequence[Any] | None = None,
     groups: Sequence[Any] | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> TaskData:
     """Holds out a validation share where the source has none, then takes the samples that the data option asks for.
 
     Args:
         raw: the rows that the examples were read from.
-        train, evals, tests: all of them, by suffix.
-        strata: one value a train row; a held-out share is the same of each. None: rows are alike.
-        labels: names by index, or None.
+        splits: all of their examples.
         metrics: names, the first is the primary one.
         max_length: tokens of the longest input.
-        facts: what else readers of the run need.
+        labels: names by index, or None.
+        strata: one value a train row; a held-out share is the same of each. None: rows are alike.
         groups: one value a train row; rows with the same one are held out together. None: rows stand alone.
+        facts: what else readers of the run need.
 
     Raises:
         ExpError: a split is left without rows.
     """
+    train, evals, tests = splits.train, splits.evals, splits.tests
     if raw.hold_out is not None:
         share, seed = raw.hold_out.share, raw.hold_out.seed
         if groups is None:
@@ -70,8 +101,6 @@ def assemble(
 
 
 def with_fingerprint(data: TaskData) -> TaskData:
-    from dataclasses import replace
-
     return replace(data, fingerprint=fingerprint(data.splits(), data.labels))
 
 

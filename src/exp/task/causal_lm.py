@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,7 +16,7 @@ from exp.data.rows import Rows
 from exp.errors import ExpError
 from exp.metrics import names as metric_names
 from exp.task import chat_template, documents, tokens
-from exp.task.assemble import assemble, ids_of
+from exp.task.assemble import assemble, read_splits
 from exp.task.base import Answers, EvaluatedBatch, Generation, Head
 from exp.task.chats import answers, chats_of, paired
 from exp.task.likelihood import LikelihoodReading, token_sums
@@ -87,16 +88,9 @@ class CausalLm:
         inputs = [columns.get("messages") or columns["prompt"]]
         facts = {"columns": columns, "inputs": inputs, "label_column": columns.get("completion"), "label_names": None}
 
-        def split(rows: Rows, labelled: bool) -> Examples:
-            return replace(self.examples(rows, facts, labelled=labelled), ids=ids_of(rows, raw.id_column))
-
         return assemble(
             raw,
-            train=split(raw.train, True),
-            evals={suffix: split(rows, True) for suffix, rows in raw.evals.items()},
-            tests={suffix: split(rows, False) for suffix, rows in raw.tests.items()},
-            strata=None,
-            labels=None,
+            read_splits(raw, partial(self.examples, facts=facts)),
             metrics=metrics,
             max_length=block_size,
             facts=facts,

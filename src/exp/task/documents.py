@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from exp.data.examples import Examples, TaskData
 from exp.errors import ExpError
-from exp.task.assemble import assemble, ids_of
+from exp.task.assemble import assemble, read_splits
 
 if TYPE_CHECKING:
     from exp.data.base import RawData
@@ -31,19 +31,15 @@ def read_documents(
     """Raises ExpError, with file and row, for a cell that is no text, and where a split has no text at all."""
     raw = _hold_out_end(raw) if between != "end_token" else raw
 
-    def split(rows: Rows) -> Examples:
+    def examples(rows: Rows, labelled: bool) -> Examples:
         found = text_examples(rows, column)
         if not any(found.inputs[column]):
             raise ExpError(f"{rows.path}: every row of column {column!r} is empty; there is nothing to learn")
-        return Examples(ids_of(rows, raw.id_column), found.inputs, found.targets)
+        return found
 
     return assemble(
         raw,
-        train=split(raw.train),
-        evals={suffix: split(rows) for suffix, rows in raw.evals.items()},
-        tests={suffix: split(rows) for suffix, rows in raw.tests.items()},
-        strata=None,
-        labels=None,
+        read_splits(raw, examples),
         metrics=metrics,
         max_length=max_length,
         facts={"inputs": [column], "label_column": None, "label_names": None, **facts},

@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -17,7 +18,7 @@ from exp.data.rows import Rows
 from exp.errors import ExpError
 from exp.metrics import names as metric_names
 from exp.task import text_pairs, tokens
-from exp.task.assemble import assemble, ids_of
+from exp.task.assemble import assemble, read_splits
 from exp.task.base import Answers, EvaluatedBatch, Generation, Head
 from exp.task.generated import GeneratedReading, signatures
 from exp.task.languages import set_languages
@@ -102,20 +103,15 @@ class TextToText:
             "max_target_length": target_length,
         }
 
-        def split(rows: Rows, labelled: bool) -> Examples:
+        def kept(rows: Rows, labelled: bool) -> tuple[Rows, bool]:
             if self.drop_empty:
                 has_targets = labelled or text_pairs.are_there(rows, target)
                 rows = text_pairs.without_empty(rows, [source, target] if has_targets else [source])
-            read = self.examples(rows, facts, labelled=labelled)
-            return Examples(ids_of(rows, raw.id_column), read.inputs, read.targets)
+            return rows, labelled
 
         data = assemble(
             raw,
-            train=split(raw.train, True),
-            evals={suffix: split(rows, True) for suffix, rows in raw.evals.items()},
-            tests={suffix: split(rows, False) for suffix, rows in raw.tests.items()},
-            strata=None,
-            labels=None,
+            read_splits(raw, partial(self.examples, facts=facts), kept),
             metrics=metrics,
             max_length=length,
             facts=facts,

@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Gt, Len, Lt
@@ -16,7 +17,7 @@ from exp.data.rows import Rows, shortened
 from exp.errors import ExpError, nearest
 from exp.metrics import names as metric_names
 from exp.task import labels, pictures
-from exp.task.assemble import assemble, ids_of
+from exp.task.assemble import assemble, read_splits
 from exp.task.base import Answers, Floors, Head, named_inputs
 from exp.task.text_classification import MAX_LENGTH, RESERVED, TEXT_COLUMNS, TextClassification
 
@@ -77,16 +78,9 @@ class MultiLabel:
             "separator": separator,
         }
 
-        def split(rows: Rows, labelled: bool) -> Examples:
-            found = self.examples(rows, facts, labelled=labelled)
-            return Examples(ids_of(rows, raw.id_column), found.inputs, found.targets)
-
         return assemble(
             raw,
-            train=split(raw.train, True),
-            evals={suffix: split(rows, True) for suffix, rows in raw.evals.items()},
-            tests={suffix: split(rows, False) for suffix, rows in raw.tests.items()},
-            strata=None,
+            read_splits(raw, partial(self.examples, facts=facts)),
             labels=names,
             metrics=self.check_metrics(raw.roles),
             max_length=self.max_length or raw.roles.get("max_length") or MAX_LENGTH,

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +17,7 @@ from exp.data.rows import Rows
 from exp.errors import ExpError
 from exp.metrics import names as metric_names
 from exp.task import labels, pictures, tokens
-from exp.task.assemble import assemble, ids_of
+from exp.task.assemble import assemble, read_splits
 from exp.task.base import Answers, EvaluatedBatch, Floors, Head, Untuned, named_inputs
 from exp.task.choices import choices_of, right_ones, without_padded_choices
 from exp.task.forward import correct_outputs
@@ -81,17 +82,9 @@ class MultipleChoice:
     def read(self, raw: RawData) -> TaskData:
         facts = {**self._columns(raw.roles), "predicts": "the right one of several choices", "usage": _USAGE}
 
-        def split(rows: Rows, labelled: bool) -> Examples:
-            found = self.examples(rows, facts, labelled=labelled)
-            return Examples(ids_of(rows, raw.id_column), found.inputs, found.targets)
-
         return assemble(
             raw,
-            train=split(raw.train, True),
-            evals={suffix: split(rows, True) for suffix, rows in raw.evals.items()},
-            tests={suffix: split(rows, False) for suffix, rows in raw.tests.items()},
-            strata=None,
-            labels=None,
+            read_splits(raw, partial(self.examples, facts=facts)),
             metrics=self.check_metrics(raw.roles),
             max_length=self.max_length or raw.roles.get("max_length") or MAX_LENGTH,
             facts=facts,

@@ -16,7 +16,7 @@ from exp.errors import ExpError
 from exp.metrics import names as metric_names
 from exp.task import gold, tokens
 from exp.task.answer_reading import AnswerReading
-from exp.task.assemble import assemble, ids_of
+from exp.task.assemble import Splits, assemble, ids_of
 from exp.task.base import Answers, EvaluatedBatch, Head
 from exp.task.forward import correct_outputs
 
@@ -113,12 +113,8 @@ class QuestionAnswering:
         metric_names.check(metrics, "spans")
         return assemble(
             raw,
-            train=train,
-            evals=evals,
-            tests=tests,
-            strata=None,
+            Splits(train, evals, tests),
             groups=_articles(rows, train.inputs[context]),
-            labels=None,
             metrics=metrics,
             max_length=self.max_length or raw.roles.get("max_length") or MAX_LENGTH,
             facts=facts,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,7 +18,7 @@ from exp.data.rows import Rows
 from exp.errors import ExpError
 from exp.metrics import names as metric_names
 from exp.task import labels, pictures, tokens
-from exp.task.assemble import assemble, ids_of
+from exp.task.assemble import assemble, read_splits, with_fingerprint
 from exp.task.base import Answers, EvaluatedBatch, Floors, Head, Untuned, named_inputs
 
 if TYPE_CHECKING:
@@ -90,21 +91,17 @@ class TextClassification:
             "problem_type": problem,
         }
 
-        def split(rows: Rows, labelled: bool) -> Examples:
+        def kept(rows: Rows, labelled: bool) -> tuple[Rows, bool]:
             labelled = labelled or labels.is_labelled(rows, label, names, self.no_label)
-            kept = labels.without_unlabelled(rows, label, self.no_label) if labelled else rows
-            found = self.examples(kept, facts, labelled=labelled)
-            return Examples(ids_of(kept, raw.id_column), found.inputs, found.targets)
+            return labels.without_unlabelled(rows, label, self.no_label) if labelled else rows, labelled
 
-        read = split(train, True)
+        splits = read_splits(replace(raw, train=train), partial(self.examples, facts=facts), kept)
         if self.both_orders and len(texts) == 1:
             raise ExpError("task.both_orders=true: these are single texts, only pairs have two orders")
         data = assemble(
             raw,
-            train=read,
-            evals={suffix: split(rows, True) for suffix, rows in raw.evals.items()},
-            tests={suffix: split(rows, False) for suffix, rows in raw.tests.items()},
-            strata=read.targets if names is not None else None,
+            splits,
+            strata=splits.train.targets if names is not None else None,
             labels=names,
             metrics=self._fitting(raw.roles, names),
             max_length=self.max_length or raw.roles.get("max_length") or MAX_LENGTH,
@@ -190,8 +187,6 @@ class TextClassification:
 def _both_orders(data: TaskData) -> TaskData:
     """Train holds every pair twice: all rows as they are, then all with their texts exchanged. Same ids."""
     from dataclasses import replace
-
-    from exp.task.assemble import with_fingerprint
 
     train = data.train
     (one, first), (two, second) = train.inputs.items()

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,7 +18,7 @@ from exp.data.rows import Rows
 from exp.errors import ExpError, nearest
 from exp.metrics import names as metric_names
 from exp.task import labels, pictures, tokens
-from exp.task.assemble import assemble, ids_of
+from exp.task.assemble import assemble, read_splits
 from exp.task.base import Answers, EvaluatedBatch, Floors, Head, Untuned, named_inputs
 from exp.task.tag_windows import windows
 from exp.task.tags import OUTSIDE, check_iob2, continuations, scheme_of, tag_names, tags_of, words_of
@@ -87,18 +88,11 @@ class TokenClassification:
             "scheme": scheme,
         }
 
-        def split(rows: Rows, labelled: bool) -> Examples:
-            read = self.examples(rows, facts, labelled=labelled)
-            return Examples(ids_of(rows, raw.id_column), read.inputs, read.targets)
-
         metrics = self.metrics or raw.roles.get("metrics") or METRICS[scheme]
         metric_names.check(metrics, "tags")
         return assemble(
             raw,
-            train=split(raw.train, True),
-            evals={suffix: split(rows, True) for suffix, rows in raw.evals.items()},
-            tests={suffix: split(rows, False) for suffix, rows in raw.tests.items()},
-            strata=None,
+            read_splits(raw, partial(self.examples, facts=facts)),
             labels=names,
             metrics=metrics,
             max_length=self.max_length or raw.roles.get("max_length") or MAX_LENGTH,
