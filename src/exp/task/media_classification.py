@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -15,7 +16,7 @@ from exp.data.rows import Rows
 from exp.errors import ExpError
 from exp.metrics import names as metric_names
 from exp.task import labels
-from exp.task.assemble import assemble, ids_of
+from exp.task.assemble import assemble, read_splits
 from exp.task.base import Answers, EvaluatedBatch, Head
 from exp.task.media_transforms import Transform, cells_of, transforms_of, written
 from exp.task.text_classification import TextReading
@@ -84,21 +85,17 @@ class MediaClassification:
             **({} if self.usage is None else {"usage": self.usage}),
         }
 
-        def split(rows: Rows, labelled: bool) -> Examples:
+        def kept(rows: Rows, labelled: bool) -> tuple[Rows, bool]:
             labelled = labelled or labels.is_labelled(rows, label, names, self.no_label)
-            kept = labels.without_unlabelled(rows, label, self.no_label) if labelled else rows
-            found = self.examples(kept, facts, labelled=labelled)
-            return Examples(ids_of(kept, raw.id_column), found.inputs, found.targets)
+            return labels.without_unlabelled(rows, label, self.no_label) if labelled else rows, labelled
 
         metrics = self.check_metrics(raw.roles)
         metric_names.check(metrics, "single_label", len(names))
-        read = split(train, True)
+        splits = read_splits(dataclasses.replace(raw, train=train), partial(self.examples, facts=facts), kept)
         return assemble(
             raw,
-            train=read,
-            evals={suffix: split(rows, True) for suffix, rows in raw.evals.items()},
-            tests={suffix: split(rows, False) for suffix, rows in raw.tests.items()},
-            strata=read.targets,
+            splits,
+            strata=splits.train.targets,
             labels=names,
             metrics=metrics,
             max_length=1,  # nothing here is counted in tokens
