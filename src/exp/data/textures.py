@@ -1,7 +1,7 @@
-"""Embedded data of images: generated pictures of one shape each, of any colour, size and place.
+"""Embedded data of images: generated textures, which tell their class by the direction in which they repeat.
 
-A circle, a cross, a diamond, a ring, a square or a triangle on a plain ground. Colours are drawn, so that no share of
-colours tells the class: a model has to see edges and how they stand to each other.
+Bars, checks, columns, dots, falling or rising stripes of two colours. Colours, widths and places are drawn, so that no
+share of colours and no single pixel tells the class: a model has to see edges and how they stand to each other.
 
 A fixed number of labels in every split is another class. Nobody can be right about those, so the best accuracy is
 1 - `label_noise`, and a good run ends there. Images are uncompressed (PPM): the same bytes on every machine.
@@ -20,17 +20,17 @@ from exp.data.generated import Generated
 from exp.data.noise import with_wrong_labels
 from exp.data.rows import Rows
 
-NAMES = ("circle", "cross", "diamond", "ring", "square", "triangle")
+NAMES = ("bars", "checks", "columns", "dots", "falling", "rising")
 EDGE = 32  # pixels
-_RADII = (7, 8, 9, 10, 11)  # of the circle that the shape fills
-_CONTRAST = 90  # least distance of two colours in one of their three parts, of 255
+_WIDTHS = (2, 3, 4, 5)  # pixels of one stripe
+_CONTRAST = 90  # least distance of the two colours in one of their three parts, of 255
 
 
 @dataclass(frozen=True)
-class Shapes(Generated):
+class Textures(Generated):
     """The classes come in turns. Exactly round(size * label_noise) labels of each split are wrong."""
 
-    name = "shapes"
+    name = "textures"
 
     label_noise: Annotated[float, Ge(0), Lt(0.5)]
 
@@ -44,7 +44,8 @@ class Shapes(Generated):
             "label_column": "label",
             "label_names": NAMES,
             "metrics": ["accuracy", "top_5_accuracy"],  # the classes are balanced
-            "train_transforms": ["RandomHorizontalFlip"],  # every shape is its own mirror image
+            # A flip would make a rising stripe a falling one.
+            "train_transforms": [{"RandomResizedCrop": {"scale": [0.5, 1.0], "ratio": [0.8, 1.25]}}],
         }
 
     def draw(self) -> tuple[Rows, Rows, Rows]:
@@ -56,29 +57,28 @@ class Shapes(Generated):
         classes = [row % len(NAMES) for row in range(size)]
         images = [picture(dice, kind) for kind in classes]
         labels = [NAMES[kind] for kind in with_wrong_labels(dice, classes, len(NAMES), self.label_noise)]
-        return Rows(Path("shapes"), {"image": images, "label": labels}, list(range(1, size + 1)))
+        return Rows(Path("textures"), {"image": images, "label": labels}, list(range(1, size + 1)))
 
 
 def picture(dice: Dice, kind: int) -> bytes:
     """One image as the bytes of a PPM file."""
     import numpy as np
 
-    radius = dice.pick(_RADII)
-    places = range(radius, EDGE - radius)
-    x, y = np.arange(EDGE) - dice.pick(places), (np.arange(EDGE) - dice.pick(places))[:, None]
-    inside = (
-        lambda: x * x + y * y <= radius * radius,
-        lambda: (abs(x) + 0 * y <= radius) & (abs(y) + 0 * x <= radius) & ((3 * abs(x) <= radius) | (3 * abs(y) <= radius)),
-        lambda: abs(x) + abs(y) <= radius,
-        lambda: (x * x + y * y <= radius * radius) & (4 * (x * x + y * y) >= radius * radius),
-        lambda: (5 * abs(x) <= 4 * radius) & (5 * abs(y) <= 4 * radius),
-        lambda: (y <= radius) & (2 * abs(x) <= y + radius),
-    )[kind]()
-    ground = _colour(dice)
-    colour = _colour(dice)
-    while max(abs(a - b) for a, b in zip(ground, colour, strict=True)) < _CONTRAST:
-        colour = _colour(dice)
-    pixels = np.where(inside[..., None], np.array(colour, np.uint8), np.array(ground, np.uint8))
+    width = dice.pick(_WIDTHS)
+    x, y = np.arange(EDGE) + dice.pick(range(2 * width)), (np.arange(EDGE) + dice.pick(range(2 * width)))[:, None]
+    across, down = x // width % 2 + 0 * y, y // width % 2 + 0 * x  # 0 and 1 by turns
+    shown = (
+        down,
+        across ^ down,
+        across,
+        across & down,
+        (x - y) // width % 2,
+        (x + y) // width % 2,
+    )[kind]
+    one, other = _colour(dice), _colour(dice)
+    while max(abs(a - b) for a, b in zip(one, other, strict=True)) < _CONTRAST:
+        other = _colour(dice)
+    pixels = np.array((one, other), np.uint8)[shown]  # [rows, columns, colours]
     return f"P6 {EDGE} {EDGE} 255\n".encode() + pixels.tobytes()
 
 
