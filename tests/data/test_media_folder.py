@@ -9,18 +9,18 @@ import pytest
 from exp.data.media_folder import MediaFolder
 from exp.errors import ExpError
 
-KEYS = dict(
-    kind="image",
-    name=None,
-    train_folder=None,
-    validation_folder=None,
-    test_folder=None,
-    label_pattern=None,
-    validation_share=0.1,
-    split_seed=13,
-    max_train_samples=None,
-    max_eval_samples=None,
-)
+KEYS = {
+    "kind": "image",
+    "name": None,
+    "train_folder": None,
+    "validation_folder": None,
+    "test_folder": None,
+    "label_pattern": None,
+    "validation_share": 0.1,
+    "split_seed": 13,
+    "max_train_samples": None,
+    "max_eval_samples": None,
+}
 
 
 def folder_of(path, **keys) -> MediaFolder:
@@ -66,17 +66,17 @@ def test_what_cannot_be_read_is_one_line(tmp_path):
     root = write(tmp_path / "set", "train/cat/a.png", "train/dog/b.txt", "flat/a.png", "only/test/cat/a.png")
     (tmp_path / "nothing").mkdir()
     for keys, said in (
-        (dict(path=tmp_path / "sett"), "there is no such folder; did you mean 'set'"),
-        (dict(path=root), "train/dog is a class folder without any image file"),
-        (dict(path=root / "flat"), "flat/a.png stands in no class folder"),
-        (dict(path=root / "only"), "has a test folder and none for training"),
-        (dict(path=tmp_path / "nothing"), r"nothing holds no image file \(.jpg"),
-        (dict(path=root, train_folder="trian"), "data.train_folder=trian: there is no folder .*; did you mean 'train'"),
-        (dict(path=root, label_pattern="("), "is no regular expression"),
-        (dict(path=root, label_pattern="a"), "has 0 groups; one pair of parentheses"),
+        ({"path": tmp_path / "sett"}, "there is no such folder; did you mean 'set'"),
+        ({"path": root}, "train/dog is a class folder without any image file"),
+        ({"path": root / "flat"}, "flat/a.png stands in no class folder"),
+        ({"path": root / "only"}, "has a test folder and none for training"),
+        ({"path": tmp_path / "nothing"}, r"nothing holds no image file \(.jpg"),
+        ({"path": root, "train_folder": "trian"}, "train_folder=trian: there is no folder .*; did you mean 'train'"),
+        ({"path": root, "label_pattern": "("}, "is no regular expression"),
+        ({"path": root, "label_pattern": "a"}, "has 0 groups; one pair of parentheses"),
     ):
         with pytest.raises(ExpError, match=said) as error:
             folder_of(**keys).read()
         assert "\n" not in str(error.value)
-    with pytest.raises(ExpError, match="data=audio_folder needs data.path"):
+    with pytest.raises(ExpError, match=r"data=audio_folder needs data.path"):
         MediaFolder(**{**KEYS, "kind": "audio", "path": None})

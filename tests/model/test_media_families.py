@@ -12,20 +12,20 @@ from tests.conformance.runs import config_of, parts_of, run_loop
 from tests.conformance.task_data import TASKS
 from tests.conformance.test_loop_parity import same
 
-SOUND = dict(
-    hidden_size=32,
-    num_hidden_layers=2,
-    num_attention_heads=2,
-    intermediate_size=64,
-    conv_dim=(8, 8),
-    conv_stride=(20, 8),
-    conv_kernel=(40, 16),
-    num_feat_extract_layers=2,
-    num_conv_pos_embeddings=16,
-    num_conv_pos_embedding_groups=2,
-    classifier_proj_size=16,
-    mask_time_length=2,
-)
+SOUND = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "conv_dim": (8, 8),
+    "conv_stride": (20, 8),
+    "conv_kernel": (40, 16),
+    "num_feat_extract_layers": 2,
+    "num_conv_pos_embeddings": 16,
+    "num_conv_pos_embedding_groups": 2,
+    "classifier_proj_size": 16,
+    "mask_time_length": 2,
+}
 CONFIGS = {
     "vit": transformers.ViTConfig(
         image_size=32, patch_size=16, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64
@@ -109,7 +109,9 @@ def test_a_family_of_another_kind_is_refused_with_those_that_fit(words):
     other = [word for word in words["vit"] if word.startswith("model")]
     with pytest.raises(ExpError, match=r"is a vit, which has no head for audio-classification; .*wav2vec2, hubert"):
         parts_of(config_of(*words["wav2vec2"], *other))
-    with pytest.raises(ExpError, match=r"model=bert_tiny is a bert, which has no head for image-classification; .* vit"):
+    with pytest.raises(
+        ExpError, match=r"model=bert_tiny is a bert, which has no head for image-classification; .* vit"
+    ):
         parts_of(config_of(*[word for word in words["vit"] if not word.startswith("model")], "model=bert_tiny"))
 
 

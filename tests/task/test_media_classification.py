@@ -18,11 +18,12 @@ from exp.errors import ExpError
 from exp.loop.outputs import save_model
 from exp.task import sounds
 from exp.task.audio_classification import AudioClassification
-from exp.task.image_classification import ImageClassification, open_image
+from exp.task.image_classification import ImageClassification
+from exp.task.images import open_image
 from tests.conformance.runs import config_of, parts_of, run_loop
 from tests.conformance.task_data import TASKS
 
-KEYS = dict(label_column=None, label_names=None, no_label=None, train_transforms=None, metrics=None)
+KEYS = {"label_column": None, "label_names": None, "no_label": None, "train_transforms": None, "metrics": None}
 
 
 def image_task(**keys) -> ImageClassification:
@@ -101,9 +102,9 @@ def test_channels_are_averaged_and_the_rate_is_the_models():
 
 
 def test_sound_that_cannot_be_heard_is_named():
-    with pytest.raises(ExpError, match="heard.wav has no samples"):
+    with pytest.raises(ExpError, match=r"heard.wav has no samples"):
         sounds.length_of(wav([]))
-    with pytest.raises(ExpError, match="given is no recording that libsndfile can read"):
+    with pytest.raises(ExpError, match=r"given is no recording that libsndfile can read"):
         sounds.length_of(media(b"no sound"))
 
 
@@ -146,7 +147,7 @@ def test_transforms_are_checked_with_the_config():
     ):
         with pytest.raises(ExpError, match=said):
             image_task(train_transforms=[given])
-    with pytest.raises(ExpError, match="min_gain_db=3.0 is above max_gain_db=1.0"):
+    with pytest.raises(ExpError, match=r"min_gain_db=3.0 is above max_gain_db=1.0"):
         audio_task(train_transforms=[{"Gain": {"min_gain_db": 3.0, "max_gain_db": 1.0}}])
 
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # Query and value projections, as in the LoRA paper; ModernBERT has one matrix for query, key and value, ConvNeXt and
-# ResNet have no attention: theirs are the layers that mix channels. Those of decoders (GPT-2, Llama, Qwen) are in peft's own table.
+# ResNet have no attention: theirs are the layers that mix channels. Those of decoders (GPT-2, Llama, Qwen) are in
+# peft's own table.
 TARGETS = {
     "albert": ("query", "value"),
     "audio-spectrogram-transformer": ("q_proj", "v_proj"),
@@ -238,7 +239,9 @@ def targets(model: PreTrainedModel, named: Sequence[str] | None) -> list[str]:
         return list(TARGETS.get(family) or KNOWN_TO_PEFT[family])
     for name in named:
         if name.rsplit(".", 1)[-1] not in linear:
-            raise ExpError(f"adapter.target_modules: the model has no linear layer or convolution {name!r}{nearest(name, linear)}")
+            raise ExpError(
+                f"adapter.target_modules: the model has no linear layer or convolution {name!r}{nearest(name, linear)}"
+            )
     return list(named)
 
 

@@ -30,7 +30,7 @@ def load_processor(head: Head, path: str, **where: Any) -> Any:
     lacking = {"image_processor": "size", "feature_extractor": "sampling_rate"}.get(head.processor)
     if lacking is not None and getattr(found, lacking, None) is None:
         raise ExpError(
-            f"the {head.processor.replace('_', ' ')} of {path} is a {type(found).__name__}, without {lacking}: no model "
-            f"of {head.pipeline}"
+            f"the {head.processor.replace('_', ' ')} of {path} is a {type(found).__name__}, without {lacking}: no "
+            f"model of {head.pipeline}"
         )
     return found

@@ -38,7 +38,10 @@ class VitTiny:
                 )
 
     def processor(self, data: TaskData, head: Head) -> Any:
-        """Images of image_size x image_size, values from -1 to 1. Raises ExpError for a task that ViT has no head for."""
+        """Images of image_size x image_size, values from -1 to 1.
+
+        Raises ExpError for a task that ViT has no head for.
+        """
         import transformers
 
         check_family(transformers.ViTConfig(), head, "model=vit_tiny")

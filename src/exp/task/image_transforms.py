@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
 from annotated_types import Ge, Gt, Le
 
 from exp.errors import ExpError
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    import numpy as np
+    from PIL.Image import Image, Resampling
 
 Size = Annotated[int, Ge(1)] | tuple[Annotated[int, Ge(1)], Annotated[int, Ge(1)]]  # both edges, or height and width
 Share = Annotated[float, Ge(0), Le(1)]
@@ -146,7 +146,7 @@ class RandomRotation:
     interpolation: Interpolation = "nearest"
 
     def __call__(self, image: Image, dice: np.random.Generator) -> Image:
-        return image.rotate(dice.uniform(-self.degrees, self.degrees), _filter(self.interpolation))
+        return image.rotate(dice.uniform(-self.degrees, self.degrees), _filter(self.interpolation))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ KNOWN: Mapping[str, type] = {
 }
 
 
-def _filter(name: Interpolation) -> int:
+def _filter(name: Interpolation) -> Resampling:
     from PIL import Image as images
 
     return images.Resampling[name.upper()]
@@ -213,6 +213,7 @@ def _padded_to(image: Image, height: int, width: int) -> Image:
 
 
 def _hue_moved(image: Image, share: float) -> Image:
+    import numpy as np
     from PIL import Image as images
 
     hue, saturation, value = image.convert("HSV").split()

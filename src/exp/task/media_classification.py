@@ -18,7 +18,7 @@ from exp.metrics import names as metric_names
 from exp.task import labels
 from exp.task.assemble import assemble, read_splits
 from exp.task.base import Answers, EvaluatedBatch, Head
-from exp.task.media_transforms import Transform, cells_of, transforms_of, written
+from exp.task.media_transforms import Transform, transforms_of, written
 from exp.task.text_classification import TextReading
 
 if TYPE_CHECKING:
@@ -132,6 +132,7 @@ class MediaClassification:
         Raises ExpError, with the file's name, for one that cannot be decoded.
         """
         from exp.data.features import encode_splits
+        from exp.task.media_features import cells_of
 
         key = {"task": f"{self.kind}_classification"}
 
@@ -151,7 +152,7 @@ class MediaClassification:
         )
 
     def measured(self, cells: Sequence[Media]) -> EncodedRows:
-        """The field `length`, one value a row; what else a row's decoding needs is kept."""
+        """What a row's decoding needs, kept for the cache. Raises ExpError for a file that cannot be decoded."""
         raise NotImplementedError
 
     def features(

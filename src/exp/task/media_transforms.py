@@ -1,18 +1,16 @@
-"""What is drawn anew of an image or a recording each time that training sees it: named in the config, with arguments."""
+"""What is drawn anew of an image or a recording each time that training sees it, named in the config."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
-from exp.data.examples import Examples
-from exp.data.features import FeatureSet
-from exp.data.media import Media
 from exp.errors import ExpError, nearest
 from exp.options.option import construct
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Given = Sequence[str | Mapping[str, Any]]
 
@@ -44,41 +42,3 @@ def transforms_of(given: Given, known: Mapping[str, type]) -> list[Transform]:
 def written(transforms: Sequence[Transform]) -> list[dict[str, Any]]:
     """As a config would name them, with every argument."""
     return [{type(one).__name__: dataclasses.asdict(one)} for one in transforms]  # type: ignore[call-overload]
-
-
-class MediaFeatures(FeatureSet):
-    """Rows that are decoded when they are asked for.
-
-    What is drawn for a row depends on the seed, the epoch and the row alone: a run that goes on draws the same. Before
-    the first epoch, and so in every evaluation, nothing is drawn.
-    """
-
-    def __init__(self, plain: FeatureSet, cells: Sequence[Media], transforms: Sequence[Transform]) -> None:
-        super().__init__(plain.fields, plain.targets, plain.kept, plain.example)
-        self.cells, self.transforms = cells, transforms
-        self.seed: tuple[int, int] | None = None
-
-    def begin_epoch(self, epoch: int, seed: int) -> None:
-        self.seed = (seed, epoch)
-
-    def __getitem__(self, row: int) -> dict[str, Any]:
-        """`media`, decoded, and `labels`."""
-        if row < 0:
-            row += len(self)
-        if not 0 <= row < len(self):
-            raise IndexError(row)
-        dice = None if self.seed is None else np.random.default_rng((*self.seed, row))
-        item = self.decoded(row, dice)
-        if self.targets is not None:
-            item["labels"] = self.targets[row]
-        return item
-
-    def decoded(self, row: int, dice: np.random.Generator | None) -> dict[str, Any]:
-        """`dice` None: nothing is drawn."""
-        raise NotImplementedError
-
-
-def cells_of(split: Examples) -> Sequence[Media]:
-    """The only column of a split."""
-    (cells,) = split.inputs.values()
-    return cells

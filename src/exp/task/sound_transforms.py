@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 from annotated_types import Ge, Le
-from numpy.typing import NDArray
 
 from exp.errors import ExpError
 
-Sound = NDArray[np.float32]
+if TYPE_CHECKING:
+    import numpy as np
+
+    from exp.task.sounds import Sound
+
 Share = Annotated[float, Ge(0), Le(1)]
 
 
 def _check_order(what: Any, low: str, high: str) -> None:
     if getattr(what, low) > getattr(what, high):
         name = type(what).__name__
-        raise ExpError(f"task.train_transforms.{name}: {low}={getattr(what, low)} is above {high}={getattr(what, high)}")
+        raise ExpError(
+            f"task.train_transforms.{name}: {low}={getattr(what, low)} is above {high}={getattr(what, high)}"
+        )
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class Gain:
         _check_order(self, "min_gain_db", "max_gain_db")
 
     def __call__(self, sound: Sound, dice: np.random.Generator) -> Sound:
+        import numpy as np
+
         if dice.random() >= self.p:
             return sound
         return sound * np.float32(10 ** (dice.uniform(self.min_gain_db, self.max_gain_db) / 20))
@@ -51,6 +57,8 @@ class AddGaussianSNR:
         _check_order(self, "min_snr_db", "max_snr_db")
 
     def __call__(self, sound: Sound, dice: np.random.Generator) -> Sound:
+        import numpy as np
+
         if dice.random() >= self.p:
             return sound
         level = float(np.sqrt(np.mean(np.square(sound)))) * 10 ** (-dice.uniform(self.min_snr_db, self.max_snr_db) / 20)
@@ -70,6 +78,8 @@ class Shift:
         _check_order(self, "min_shift", "max_shift")
 
     def __call__(self, sound: Sound, dice: np.random.Generator) -> Sound:
+        import numpy as np
+
         if dice.random() >= self.p:
             return sound
         places = round(dice.uniform(self.min_shift, self.max_shift) * len(sound))
