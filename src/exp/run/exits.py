@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from exp.run.secrets import redacted
 
 BAD_INPUT = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
+PIPE_CLOSED = 141  # 128 + SIGPIPE
 
 
 @contextmanager
@@ -19,15 +21,16 @@ def plain_exits() -> Iterator[None]:
     """Around an entry's whole work."""
     try:
         yield
+        sys.stdout.flush()  # where a reader has gone, it is noticed here and not at the end of the process
     except ExpError as error:
         complain(error)
         raise SystemExit(BAD_INPUT) from None
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None
-    except BrokenPipeError:  # `exp runs | head`; Python would complain once more while flushing at exit
-        sys.stderr.close()
-        raise SystemExit(INTERRUPTED) from None
+    except BrokenPipeError:  # `exp runs list | head`; Python would flush once more at exit, and complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(PIPE_CLOSED) from None
 
 
 def complain(error: ExpError) -> None:
