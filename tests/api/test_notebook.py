@@ -9,7 +9,8 @@ import pytest
 
 CELLS = (
     "import exp",
-    'run = exp.train(["data.train_size=32", "data.eval_size=20", "max_steps=2", "tracker=none", "logging_steps=1"])\nrun',
+    'run = exp.train(["data.train_size=32", "data.eval_size=20", "max_steps=2", "tracker=none", '
+    '"logging_steps=1"])\nrun',
     "run.metrics",
     'exp.train(["optimizer.lr=-1"])',
     "exp.runs()",
