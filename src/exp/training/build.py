@@ -197,6 +197,11 @@ def build(config: Mapping[str, Any]) -> Parts:
     averaging = make(config["averaging"], "averaging") if "averaging" in config else NoAveraging()
     freeze.apply(model)
     if settings.gradient_checkpointing:
+        if not model.supports_gradient_checkpointing:
+            raise ExpError(
+                f"gradient_checkpointing=true: transformers' {type(model).__name__} cannot recompute its activations; "
+                f"set it to false, and take a smaller batch with gradient_accumulation_steps"
+            )
         model.activation_checkpointing_enable()
     speed = make(config["speed"], "speed")
     speed.apply(model, _device(), precision, settings.dropout_seed)
