@@ -11,8 +11,10 @@ from exp.analysis.collect import collect
 from exp.analysis.comparison import Comparison
 from exp.analysis.grouping import compare
 from exp.errors import ExpError
+from exp.run.exits import shortened, words
 from exp.run.files import write_atomic, write_json
 
+FILES = ("md", "csv", "json", "latex", "html")
 SOURCES = """
 sources:
   a run folder, a sweep's or study's folder, any folder above runs, a glob in quotes,
@@ -22,8 +24,9 @@ sources:
 
 def main(arguments: list[str] | None = None) -> int:
     """0, or 2 with one line on stderr for bad input."""
-    options = _parser().parse_args(arguments)
     try:
+        options = _parser().parse_args(words(arguments))
+        _check_targets(options)
         comparison = compare(
             collect(options.sources, options.index),
             sources=options.sources,
@@ -41,9 +44,20 @@ def main(arguments: list[str] | None = None) -> int:
     except ExpError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"error: {shortened(str(error.filename or ''))}: {error.strerror}", file=sys.stderr)
+        return 2
     for path in written:
         print(f"wrote {path}")
     return 0
+
+
+def _check_targets(options: argparse.Namespace) -> None:
+    """Two tables in one file would be one. Raises ExpError."""
+    given = [path.resolve() for name in FILES if (path := getattr(options, name)) is not None]
+    twice = [path for path in given if given.count(path) > 1]
+    if twice:
+        raise ExpError(f"{twice[0]} is named for two formats; give each a file of its own")
 
 
 def _print(tables: list[table.Table], comparison: Comparison, width: int | None) -> None:
@@ -84,6 +98,13 @@ def _write(options: argparse.Namespace, tables: list[table.Table], comparison: C
     return written
 
 
+def columns(text: str) -> int:
+    """A terminal's width, for argparse."""
+    if not text.isdecimal() or not 20 <= int(text) <= 100_000:
+        raise argparse.ArgumentTypeError(f"{text} is no width; it takes 20 or more")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m exp.compare",
@@ -101,8 +122,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sort", metavar="COLUMN", help="a metric (best first) or a config key")
     parser.add_argument("--reverse", action="store_true", help="turn the order round")
     parser.add_argument("--columns", metavar="A,B", help="only these columns, in this order")
-    parser.add_argument("--precision", type=int, default=4, help="digits after the point (default 4)")
-    parser.add_argument("--width", type=int, help="terminal columns (default: as wide as it is)")
+    parser.add_argument(
+        "--precision", type=int, choices=range(18), default=4, metavar="N", help="digits after the point (default 4)"
+    )
+    parser.add_argument("--width", type=columns, help="terminal columns (default: as wide as it is)")
     for name, what in (
         ("md", "Markdown"),
         ("csv", "CSV, one line a condition"),

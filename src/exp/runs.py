@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from exp.analysis.grouping import differing_keys, distinguishing_keys, shown_val
 from exp.analysis.run_data import RunData, read_run
 from exp.analysis.table import SHORT_HASH, short_keys
 from exp.errors import ExpError
+from exp.run.exits import shortened, words
 from exp.run.folder import read_record
 
 MOST_COMPARED = 300  # conditions: finding out what tells them apart takes time in proportion to their square
@@ -25,11 +27,19 @@ HOMES = ("outputs", "multirun")  # where conf/train.yaml puts runs
 
 def main(arguments: list[str] | None = None) -> int:
     """0, or 2 with one line on stderr for bad input."""
-    options = _parser().parse_args(arguments)
     try:
+        options = _parser().parse_args(words(arguments))
+        for home in getattr(options, "home", ()):
+            if not Path(home).is_dir():
+                raise ExpError(f"--in {home}: there is no such folder")
         return options.call(options)
     except ExpError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) or error.filename is None:
+            raise
+        print(f"error: {shortened(str(error.filename))}: {error.strerror}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -216,6 +226,22 @@ def _near(source: str) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else source
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is no number of lines; it takes 0 or more")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0.01 <= value <= 86_400:
+        raise argparse.ArgumentTypeError(f"{text} is no time to wait; it takes seconds from 0.01 to a day")
+    return value
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m exp.runs", description="Looks after run folders.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -237,8 +263,8 @@ def _parser() -> argparse.ArgumentParser:
     home(made)
     made = command("tail", tail, "follow a run's metrics until it ends")
     made.add_argument("run", metavar="RUN")
-    made.add_argument("--lines", type=int, default=10, help="past events shown first (default 10)")
-    made.add_argument("--every", type=float, default=1.0, help="seconds between looks (default 1)")
+    made.add_argument("--lines", type=_count, default=10, help="past events shown first (default 10)")
+    made.add_argument("--every", type=_seconds, default=1.0, help="seconds between looks (default 1)")
     made.add_argument("--once", action="store_true", help="do not wait for more")
     home(made)
     made = command("find", find, "runs by id, condition or part of their path")

@@ -24,8 +24,8 @@ FOLDER = ".vscode/schema"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    given = arguments.parse(sys.argv[1:] if argv is None else argv, KEYS, __doc__ or "")
     with plain_exits():
+        given = arguments.parse(sys.argv[1:] if argv is None else argv, KEYS, __doc__ or "")
         if "print" in given:
             print(text(_named(given["print"])))
             return 0

@@ -5,12 +5,12 @@ Runs what a paper's table misses and sets it beside the published numbers. Every
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 from exp.analysis.tables import load, plan, produce, views
 from exp.errors import ExpError, nearest
+from exp.run import exits
 from exp.run.exits import INTERRUPTED, plain_exits
 
 USAGE = """python -m exp.table table=NAME [word=value ...]
@@ -49,7 +49,7 @@ WORDS: dict[str, tuple[type, Any]] = {
 
 def main() -> int:
     with plain_exits():
-        words = sys.argv[1:]
+        words = exits.words()
         if not words or words[0] in ("-h", "--help"):
             print(USAGE)
             for name in load.names():
@@ -60,17 +60,21 @@ def main() -> int:
 
 def read(words: list[str]) -> tuple[dict[str, Any], dict[str, list[str]]]:
     """Options, and overrides by the name of a row or column ("" for all)."""
-    import yaml
-
     options = {name: default for name, (_, default) in WORDS.items()}
     added: dict[str, list[str]] = {}
+    given: set[str] = set()
     for word in words:
         name, equals, text = word.partition("=")
         if not equals or (name not in WORDS and not name.startswith("overrides.")):
             raise ExpError(f"{word}: no such word{nearest(name, WORDS)}")
         kind = list if name.startswith("overrides") else WORDS[name][0]
         # Overrides hold signs that YAML would read as its own: [a=b,c=[1,2]] is split at its top-level commas.
-        value: Any = _split(text) if kind is list else text if kind is str else yaml.safe_load(text)
+        value: Any = _split(text) if kind is list else text if kind is str else _value(word, text)
+        if not text:
+            raise ExpError(f"{word} is empty; leave it out, or give it a value")
+        if name in given:
+            raise ExpError(f"{name} is given twice; keep one")
+        given.add(name)
         if kind is not object and type(value) is not kind:
             raise ExpError(f"{word}: {name} takes {kind.__name__}, not {text!r}")
         if name.startswith("overrides"):
@@ -84,6 +88,15 @@ def read(words: list[str]) -> tuple[dict[str, Any], dict[str, list[str]]]:
     if options["max_cells"] is not None and options["max_cells"] < 0:
         raise ExpError(f"max_cells={options['max_cells']} must be 0 or more")
     return options, added
+
+
+def _value(word: str, text: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError):
+        raise ExpError(f"{word}: {text!r} cannot be read; quote it for the shell, e.g. seeds='[1,2]'") from None
 
 
 def make(options: dict[str, Any], added: dict[str, list[str]]) -> int:

@@ -11,6 +11,7 @@ from exp.curves.picture import draw
 from exp.curves.summary import read
 from exp.curves.verdict import Thresholds
 from exp.errors import ExpError
+from exp.run.exits import shortened, words
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,11 +21,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write <run id>.png here, not into the runs")
     parser.add_argument("--no-picture", action="store_true", help="only print the verdicts")
     parser.add_argument("--json", action="store_true", help="print one JSON object a run")
-    options = parser.parse_args(arguments)
-    if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
+    try:
+        options = parser.parse_args(words(arguments))
+        if options.out:
+            options.out.mkdir(parents=True, exist_ok=True)
+        folders = _run_folders(options.runs)
+    except (ExpError, OSError) as error:
+        name = shortened(str(getattr(error, "filename", "")))
+        told = f"{name}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        print(f"error: {told}", file=sys.stderr)
+        return 2
     failed = False
-    for folder in _run_folders(options.runs):
+    for folder in folders:
         try:
             summary = read(folder, Thresholds())
             picture = None

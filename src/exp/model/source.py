@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from exp.errors import ExpError, nearest
+from exp.run.files import user_path
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+_LFS = b"version https://git-lfs.github.com/spec/"
 _TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "spm.model", "sentencepiece.bpe.model", "spiece.model")
 
 
@@ -20,7 +22,7 @@ def locate(path: str) -> str:
 
     Raises ExpError for a folder that is missing, or that lacks a config, safetensors weights or a tokenizer.
     """
-    folder = Path(path).expanduser()
+    folder = user_path(path)
     if folder.is_dir():
         check_folder(folder)
         return str(folder)
@@ -37,6 +39,12 @@ def locate(path: str) -> str:
 def check_folder(folder: Path) -> None:
     """Raises ExpError, with the mend, when `from_pretrained` could not load `folder` as we load it."""
     names = {entry.name for entry in folder.iterdir()}
+    for name in sorted(names & {"config.json", *_WEIGHTS, *_TOKENIZERS}):
+        if _is_pointer(folder / name):
+            raise ExpError(
+                f"model.path={folder}: {name} is a Git LFS pointer, not the file itself; fetch it with: "
+                f"git -C {shlex.quote(str(folder))} lfs pull"
+            )
     if "config.json" not in names:
         if "adapter_config.json" in names:
             raise ExpError(
@@ -56,6 +64,15 @@ def check_folder(folder: Path) -> None:
             f"model.path={folder} has no tokenizer ({', '.join(_TOKENIZERS)}); copy the tokenizer files of the model"
             " that it was trained from into it"
         )
+
+
+def _is_pointer(file: Path) -> bool:
+    """Whether Git left a text of three lines in place of a large file."""
+    try:
+        with file.open("rb") as stream:
+            return stream.read(len(_LFS)) == _LFS
+    except OSError:
+        return False
 
 
 def conversion(folder: Path) -> str:
@@ -86,7 +103,7 @@ def hub_errors(path: str, revision: str | None) -> Iterator[None]:
         yield
     except ExpError:
         raise
-    except (OSError, ValueError) as error:
+    except Exception as error:  # tokenizers, safetensors and a foreign config.json raise whatever they like
         causes = list(_chain(error))
         if any(isinstance(c, errors.GatedRepoError) for c in causes):
             text = (
@@ -112,7 +129,8 @@ def hub_errors(path: str, revision: str | None) -> Iterator[None]:
         elif str(error).startswith("Unrecognized configuration class"):
             text = _no_such_head(path, str(error))
         else:
-            text = f"model.path={path} cannot be loaded: {error}"
+            kind = "" if isinstance(error, OSError | ValueError | ImportError) else f"{type(error).__name__}: "
+            text = f"model.path={path} cannot be loaded: {kind}{' '.join(str(error).split())}"
         raise ExpError(text) from error
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from exp.errors import ExpError
@@ -11,6 +13,8 @@ from exp.run import ranks
 from exp.run.secrets import redacted
 
 BAD_INPUT = 2
+# What a path that a user gave can run into, by itself.
+OF_PATHS = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.ENOENT, errno.EROFS)
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
@@ -22,11 +26,21 @@ def plain_exits() -> Iterator[None]:
     except ExpError as error:
         complain(error)
         raise SystemExit(BAD_INPUT) from None
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):  # `exp runs | head`; Python would complain once more at exit
+            sys.stderr.close()
+            raise SystemExit(INTERRUPTED) from None
+        if error.errno not in OF_PATHS or error.filename is None:
+            raise
+        complain(ExpError(f"{shortened(str(error.filename))}: {os.strerror(error.errno)}"))
+        raise SystemExit(BAD_INPUT) from None
+    except RuntimeError as error:
+        if "home directory" not in str(error):  # pathlib's words for ~nosuchuser
+            raise
+        complain(ExpError("a path begins with ~ and the name of no user here; write the whole path"))
+        raise SystemExit(BAD_INPUT) from None
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        raise SystemExit(INTERRUPTED) from None
-    except BrokenPipeError:  # `exp runs | head`; Python would complain once more while flushing at exit
-        sys.stderr.close()
         raise SystemExit(INTERRUPTED) from None
 
 
@@ -34,3 +48,17 @@ def complain(error: ExpError) -> None:
     """Prints an error, once for all processes of a run."""
     if ranks.current.get().tells_user(str(error)):
         print(redacted(f"exp: {error}"), file=sys.stderr, flush=True)
+
+
+def shortened(name: str) -> str:
+    return name if len(name) <= 200 else f"{name[:100]}...{name[-20:]} ({len(name)} characters)"
+
+
+def words(argv: Sequence[str] | None = None) -> list[str]:
+    """The words after the command, or `argv`. Raises ExpError for an empty one: a shell variable had no value."""
+    found = list(sys.argv[1:] if argv is None else argv)
+    for at, word in enumerate(found):
+        if not word.strip():
+            before = f" after {found[at - 1]}" if at else ""
+            raise ExpError(f"a word is empty{before}; did a variable of the shell have no value?")
+    return found

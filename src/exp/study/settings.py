@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from annotated_types import Ge, Le, Lt, MinLen
 from omegaconf import OmegaConf
 
 from exp.errors import ExpError, nearest
+from exp.options.option import construct
 from exp.study.objective import REDUCTIONS
 
 GRID, WILCOXON, NOP = "GridSampler", "WilcoxonPruner", "NopPruner"
@@ -22,27 +23,27 @@ class StudySettings:
 
     sampler: Mapping[str, Any]
     pruner: Mapping[str, Any]
-    direction: Any
+    direction: str | Sequence[str] | None
     storage: str | None
     study_name: str | None
-    n_trials: int | None
-    n_jobs: int
-    max_failure_rate: float
+    n_trials: Annotated[int, Ge(1)] | None
+    n_jobs: Annotated[int, Ge(0)]
+    max_failure_rate: Annotated[float, Ge(0), Le(1)]
     params: Mapping[str, Any] | None
     custom_search_space: str | None
     when: Mapping[str, Any] | None
     link: Sequence[Sequence[str]] | None
     enqueue: Sequence[Mapping[str, Any]] | None
     constraints: Mapping[str, str] | None
-    objective: Any
-    objective_from: str
-    seeds: Sequence[int] | None
+    objective: str | Annotated[Sequence[str], MinLen(1)] | None
+    objective_from: Literal["best", "last"]
+    seeds: Sequence[Annotated[int, Ge(0), Lt(2**32)]] | None
     seeds_reduce: str
-    bound_errors: float
-    retries: int
-    beat_every: float
-    stale_after: float
-    threads: int | None
+    bound_errors: Annotated[float, Ge(0)]
+    retries: Annotated[int, Ge(0)]
+    beat_every: Annotated[float, Ge(0.1)]
+    stale_after: Annotated[float, Ge(0.5)]
+    threads: Annotated[int, Ge(1)] | None
     pictures: bool
 
     @property
@@ -60,14 +61,7 @@ def read_settings(given: Mapping[str, Any]) -> StudySettings:
         key: OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
         for key, value in given.items()
     }
-    known = [field.name for field in dataclasses.fields(StudySettings)]
-    for key in plain:
-        if key not in known:
-            raise ExpError(f"hydra.sweeper.{key}: no such key{nearest(key, known)}")
-    for key in known:
-        if key not in plain:
-            raise ExpError(f"hydra.sweeper.{key} is missing; conf/hydra/sweeper/study.yaml gives its default")
-    settings = StudySettings(**plain)
+    settings: StudySettings = construct(StudySettings, plain, "hydra.sweeper")
     name = settings.study_name
     if name is not None and not (isinstance(name, str) and re.fullmatch(r"[^\s./\\][^/\\\0]{0,199}", name)):
         raise ExpError(
@@ -75,8 +69,12 @@ def read_settings(given: Mapping[str, Any]) -> StudySettings:
             "or space in front"
         )
     _check_numbers(settings)
-    if settings.objective_from not in ("best", "last"):
-        raise ExpError(f"hydra.sweeper.objective_from={settings.objective_from}: best or last")
+    for key in ("sampler", "pruner"):
+        if "_target_" not in getattr(settings, key):
+            raise ExpError(f"hydra.sweeper.{key} holds no option; choose one: hydra/sweeper/{key}=...")
+    seed = settings.sampler.get("seed")
+    if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32):
+        raise ExpError(f"hydra.sweeper.sampler.seed={seed} must be 0 or more and below {2**32}, or null")
     if settings.seeds_reduce not in REDUCTIONS:
         raise ExpError(
             f"hydra.sweeper.seeds_reduce={settings.seeds_reduce}{nearest(settings.seeds_reduce, REDUCTIONS)}"
@@ -96,15 +94,6 @@ def read_settings(given: Mapping[str, Any]) -> StudySettings:
 def _check_numbers(settings: StudySettings) -> None:
     if settings.n_trials is None and not settings.is_grid:
         raise ExpError("hydra.sweeper.n_trials=null means all cells, which only hydra/sweeper/sampler=grid has")
-    least = {"n_trials": 1, "n_jobs": 0, "retries": 0, "beat_every": 0.1, "stale_after": 0.5, "bound_errors": 0}
-    for key, low in least.items():
-        value = getattr(settings, key)
-        if key == "n_trials" and value is None:
-            continue
-        if not isinstance(value, int | float) or isinstance(value, bool) or value < low:
-            raise ExpError(f"hydra.sweeper.{key}={value} must be {low} or more")
-    if not 0 <= settings.max_failure_rate <= 1:
-        raise ExpError(f"hydra.sweeper.max_failure_rate={settings.max_failure_rate} is a share: 0 to 1")
     if settings.stale_after < 3 * settings.beat_every:
         raise ExpError(
             f"hydra.sweeper.stale_after={settings.stale_after} s must be at least three times "
