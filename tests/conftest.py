@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import forked
+
 # Before anything imports torch or huggingface_hub: they read these once.
 os.environ.update(
     HF_HUB_OFFLINE="1",
@@ -66,9 +68,14 @@ def minilm() -> Path:
 
 @pytest.fixture
 def entry(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Calls `python -m exp.<command> words...` in an empty folder, as a user does; `**env` is added."""
+    """Calls `python -m exp.<command> words...` in an empty folder, as a user does.
+
+    With `**env` added to the environment it is a new interpreter, because libraries read theirs when imported.
+    """
 
     def call(command: str, *words: str, timeout: float = 300, **env: str) -> subprocess.CompletedProcess[str]:
+        if not env:
+            return forked.run(f"exp.{command}", *words, cwd=tmp_path, env=os.environ, timeout=timeout)
         return subprocess.run(
             [sys.executable, "-m", f"exp.{command}", *words],
             cwd=tmp_path,

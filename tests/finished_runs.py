@@ -7,9 +7,10 @@ import functools
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
+
+from tests import forked
 
 SECRETS = {"HF_TOKEN": "hf_SeCrEtSeCrEtSeCrEt", "WANDB_API_KEY": "0123456789abcdef0123456789abcdef01234567"}
 REVIEWS = (
@@ -25,14 +26,8 @@ BEST = (
 
 def train(folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
     """`python -m exp.train tracker=none words...` into `folder`."""
-    return subprocess.run(
-        [sys.executable, "-m", "exp.train", "tracker=none", f"hydra.run.dir={folder}", *words],
-        cwd=folder.parent,
-        env={**os.environ, **env},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    words = ("tracker=none", f"hydra.run.dir={folder}", *words)
+    return forked.run("exp.train", *words, cwd=folder.parent, env={**os.environ, **env})
 
 
 @functools.cache

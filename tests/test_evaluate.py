@@ -17,7 +17,7 @@ from tests.finished_runs import contents, copy_of, fast_run, lora_run, reviews_r
 def test_the_saved_model_gives_the_recorded_numbers_exactly(capsys: pytest.CaptureFixture[str]) -> None:
     run = reviews_run()
     before = contents(run)
-    assert entry.evaluate({"run": str(run)}) == 0
+    assert entry.evaluate(str(run), {}) == 0
     text = capsys.readouterr().out
     assert f"exactly (weights of step {saved_step(run)})" in text
     assert all(key in text for key in ("eval/loss", "eval/accuracy", "test/loss", "test/accuracy"))
@@ -25,7 +25,7 @@ def test_the_saved_model_gives_the_recorded_numbers_exactly(capsys: pytest.Captu
 
 
 def test_a_fast_runs_model_computes_with_the_same_kernels(capsys: pytest.CaptureFixture[str]) -> None:
-    assert entry.evaluate({"run": str(fast_run())}) == 0
+    assert entry.evaluate(str(fast_run()), {}) == 0
     assert "every recorded number exactly" in capsys.readouterr().out
 
 
@@ -35,15 +35,27 @@ def test_other_weights_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixt
     weights = load_file(file)
     weights["classifier.bias"][0] += 1e-3  # on both it would cancel in the softmax
     save_file(weights, file, metadata={"format": "pt"})
-    assert entry.evaluate({"run": str(run)}) == 1
+    assert entry.evaluate(str(run), {}) == 1
     text = capsys.readouterr().out
     assert "eval/loss" in text and "differs by" in text
     assert "different: " in text
 
 
+def test_another_file_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its labels are needed, and looked at before the model is loaded."""
+    (tmp_path / "a.csv").write_text("sentence,label\nthe soup was bad,negative\nthe soup was fine,positive\n")
+    (tmp_path / "b.csv").write_text("sentence\nthe soup was bad\n")
+    files = [tmp_path / "a.csv"]
+    assert entry.evaluate(str(reviews_run()), {"file": files}) == 0
+    text = capsys.readouterr().out
+    assert "a.csv: 2 examples" in text and float(text.split("accuracy")[1].split()[0]) in (0.0, 0.5, 1.0)
+    with pytest.raises(ExpError, match=r"b\.csv has no column 'label'"):
+        entry.evaluate(str(reviews_run()), {"file": [*files, tmp_path / "b.csv"]})
+
+
 @pytest.mark.slow
 def test_a_merged_adapter_differs_by_rounding_at_most(capsys: pytest.CaptureFixture[str]) -> None:
-    assert entry.evaluate({"run": str(lora_run())}) == 0
+    assert entry.evaluate(str(lora_run()), {}) == 0
     assert "equal" in capsys.readouterr().out.splitlines()[-1]
 
 
@@ -108,7 +120,7 @@ def test_bad_folders(kind: str, tmp_path: Path) -> None:
     message = broken(kind, folder)
     before = contents(tmp_path)
     with pytest.raises(ExpError) as error:
-        entry.evaluate({"run": str(folder)})
+        entry.evaluate(str(folder), {})
     assert message in str(error.value)
     assert contents(tmp_path) == before
 
@@ -126,6 +138,6 @@ def test_data_that_are_gone_or_were_moved(tmp_path: Path, capsys: pytest.Capture
     moved = tmp_path / "elsewhere.csv"
     data.rename(moved)
     with pytest.raises(ExpError, match=r"cannot be read any more: .*data\.csv"):
-        entry.evaluate({"run": str(tmp_path / "run")})
-    assert entry.evaluate({"run": str(tmp_path / "run"), "data.train_file": str(moved)}) == 0
+        entry.evaluate(str(tmp_path / "run"), {})
+    assert entry.evaluate(str(tmp_path / "run"), {"data.train_file": str(moved)}) == 0
     assert "exactly" in capsys.readouterr().out

@@ -86,10 +86,10 @@ def test_no_part_of_a_run_folder_runs_code(
     evil = run_folder(mark.parent / "evil", config, "completed")
     before = contents(mark.parent)
     for command in (
-        lambda: evaluate.evaluate({"run": str(evil)}),
-        lambda: predict.predict({"run": str(evil), "data.split": "test"}),
-        lambda: predict.predict({"run": str(evil)}),
-        lambda: share.share({"run": str(evil), "repo_id": "me/mine"}),
+        lambda: evaluate.evaluate(str(evil), {}),
+        lambda: predict.predict([str(evil)], {"data.split": "test"}),
+        lambda: predict.predict([str(evil)], {}),
+        lambda: share.share(str(evil), {"repo_id": "me/mine"}),
     ):
         with pytest.raises(ExpError, match=rf"^{place}\b"):
             command()
@@ -165,7 +165,7 @@ def test_links_that_lead_out_are_not_written_through(
         predictions.targets(finished.find(str(evil)), "test", {})
     (evil / "model" / "notes.txt").symlink_to(outside / "secret")
     with pytest.raises(ExpError, match="is a link that leads out"):
-        share.share({"run": str(evil), "repo_id": "me/mine"})
+        share.share(str(evil), {"repo_id": "me/mine"})
     assert list(outside.iterdir()) == []
 
 

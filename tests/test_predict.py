@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import sys
 from pathlib import Path
@@ -10,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from exp import predict as entry
-from exp.config import arguments
 from exp.errors import ExpError
+from exp.options import arguments
 from exp.saved import finished
 from tests.finished_runs import contents, copy_of, reviews_run
 
@@ -31,7 +32,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 def test_a_split_gets_the_predictions_that_the_run_wrote(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     written = pq.read_table(run / "predictions" / "test.parquet")
     (run / "predictions" / "test.parquet").unlink()
-    entry.predict({"run": str(run), "data.split": "test"})
+    entry.predict([str(run)], {"data.split": "test"})
     now = pq.read_table(run / "predictions" / "test.parquet")
     assert now.equals(written)  # scores to the last bit: the evaluation is the training's
     rows = rows_of(run / "predictions" / "test.csv")
@@ -45,7 +46,7 @@ def test_a_split_gets_the_predictions_that_the_run_wrote(run: Path, capsys: pyte
 
 
 def test_any_split_can_be_predicted(run: Path) -> None:
-    entry.predict({"run": str(run), "data.split": "train", "out": str(run.parent / "train.csv")})
+    entry.predict([str(run)], {"data.split": "train", "out": str(run.parent / "train.csv")})
     assert len(rows_of(run.parent / "train.csv")) == 64
     assert not (run.parent / "train.parquet").exists()
 
@@ -57,7 +58,7 @@ def test_file_formats_agree_and_need_no_training_data(run: Path, tmp_path: Path,
     pq.write_table(pa.table({"sentence": TEXTS}), tmp_path / "new.parquet")
     found = []
     for name in ("new.csv", "new.jsonl", "new.parquet"):
-        entry.predict({"run": str(run), "file": str(tmp_path / name), "out": str(tmp_path / f"out-{name}" / "said")})
+        entry.predict([str(run)], {"file": str(tmp_path / name), "out": str(tmp_path / f"out-{name}" / "said")})
         table = pq.read_table(tmp_path / f"out-{name}" / "said.parquet")
         assert (tmp_path / f"out-{name}" / "said.csv").exists()
         found.append(table.drop_columns("label"))
@@ -69,7 +70,7 @@ def test_file_formats_agree_and_need_no_training_data(run: Path, tmp_path: Path,
 
 def test_a_file_with_labels_is_measured(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "new.csv").write_text("sentence,label\nthe soup was bad,negative\nthe soup was fine,positive\n")
-    entry.predict({"run": str(run), "file": str(tmp_path / "new.csv")})
+    entry.predict([str(run)], {"file": str(tmp_path / "new.csv")})
     said = rows_of(run / "predictions" / "file_new.csv")
     right = sum(row["label"] == row["prediction"] for row in said)
     assert f"accuracy {right / 2:.4f}" in capsys.readouterr().out
@@ -79,7 +80,7 @@ def test_typed_text_gets_the_answer_that_the_file_gets(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "new.jsonl").write_text(json.dumps({"sentence": TEXTS[1]}))
-    entry.predict({"run": str(run), "file": str(tmp_path / "new.jsonl"), "out": str(tmp_path / "said.csv")})
+    entry.predict([str(run)], {"file": str(tmp_path / "new.jsonl"), "out": str(tmp_path / "said.csv")})
     (row,) = rows_of(tmp_path / "said.csv")
     capsys.readouterr()
     typed = iter(["", TEXTS[1]])
@@ -118,50 +119,77 @@ def test_bad_files_change_nothing(run: Path, tmp_path: Path, content: str | None
         (tmp_path / name).write_text(content)
     before = contents(tmp_path)
     with pytest.raises(ExpError) as error:
-        entry.predict({"run": str(run), "file": str(tmp_path / name)})
+        entry.predict([str(run)], {"file": str(tmp_path / name)})
     assert message in str(error.value)
     assert contents(tmp_path) == before
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("words", "message"),
     [
-        ({}, "run is not given"),
-        ({"run": "RUN", "data.split": "tset"}, "data.split=tset: no such split; did you mean 'test'"),
-        ({"run": "RUN", "data.split": "test_mm"}, "data.split=test_mm: reviews has no such split"),
-        ({"run": "RUN", "data.split": "test", "file": "x.csv"}, "data.split and file are both given"),
-        ({"run": "RUN", "data.split": "test", "out": "RUN/run.json"}, "no such ending"),
-        ({"run": "RUN", "data.split": "test", "out": "RUN/predictions/test"}, "exists already"),
-        ({"run": "RUN", "data.split": "test", "data.path": "/x"}, "data.path: the data of"),
-        ({"run": "RUN", "fill": "true"}, "belongs to glue_zip"),
-        ({"run": "RUN,RUN", "data.split": "test"}, "several runs make one submission"),
-        ({"run": "RUN", "glue_zip": "glue.zip"}, "is no task of GLUE"),
-        ({"run": "RUN"}, "nothing to predict"),
+        (["RUN", "data.split=tset"], "data.split=tset: no such split; did you mean 'test'"),
+        (["RUN", "data.split=test_mm"], "data.split=test_mm: reviews has no such split"),
+        (["RUN", "data.split=test", "file=x.csv"], "data.split and file are both given"),
+        (["RUN", "data.split=test", "out=RUN/run.json"], "no such ending"),
+        (["RUN", "data.split=test", "out=RUN/predictions/test"], "exists already"),
+        (["RUN", "data.split=test", "data.path=/x"], "data.path: the data of"),
+        (["RUN", "data.split=test", "data.pth=/x"], "data.pth: no such key; did you mean 'path'"),
+        (["RUN", "fill=true"], "belongs to glue_zip"),
+        (["RUN", "RUN", "data.split=test"], "several runs make one submission"),
+        (["RUN", "glue_zip=glue.zip"], "is no task of GLUE"),
+        (["RUN"], "nothing to predict"),
+        (["RUN", "labels=no", "file=x.csv"], "labels=no: it takes one of read, ignore"),
+        ([], "RUN is not given"),
+        (["RUN", "rnu=x"], "rnu: no such key"),
+        (["RUN", "file=a", "file=b"], "file is given twice"),
+        (["RUN", "file="], "file= is empty"),
+        (["x" * 300], "has 255 bytes at most"),
+        (["~nosuchuser/x"], "there is no such user"),
     ],
 )
-def test_bad_words_change_nothing(run: Path, given: dict[str, str], message: str) -> None:
+def test_bad_words_change_nothing(run: Path, words: list[str], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     before = contents(run)
     with pytest.raises(ExpError) as error:
-        entry.predict({key: value.replace("RUN", str(run)) for key, value in given.items()})
+        given = arguments.parse([word.replace("RUN", str(run)) for word in words], entry.GRAMMAR)
+        entry.predict(given.bare, given)
     assert message in str(error.value)
     assert contents(run) == before
 
 
-def test_words_are_checked_by_name(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    for argv, message in (
-        (["rnu=x"], "rnu: no such key; did you mean 'run'"),
-        (["outputs/x"], "'outputs/x' is no key=value"),
-        (["run=a", "run=b"], "run is given twice"),
-        (["run="], "run= is empty"),
-    ):
-        with pytest.raises(ExpError) as error:
-            arguments.parse(argv, entry.KEYS, "")
-        assert message in str(error.value)
+def test_texts_and_lines_get_one_answer_each(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As words, through a pipe and from a .txt file the same three answers."""
+    (tmp_path / "new.txt").write_text("\n".join(TEXTS) + "\n")
+    entry.predict([str(run)], {"file": str(tmp_path / "new.txt"), "out": str(tmp_path / "said.csv")})
+    answers = [row["prediction"] for row in rows_of(tmp_path / "said.csv")]
+    capsys.readouterr()
+    monkeypatch.setattr(sys, "argv", ["exp predict", str(run), *(f"text={text}" for text in TEXTS)])
+    entry.main()
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == answers
+    monkeypatch.setattr(sys, "argv", ["exp predict", f"run={run}"])
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(TEXTS) + "\n\n"))
+    entry.main()
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == answers
+
+
+@pytest.mark.parametrize("second", ["-1", "", "maybe"])
+def test_a_label_column_that_holds_something_else_can_be_left_aside(run: Path, tmp_path: Path, second: str) -> None:
+    file = tmp_path / "new.csv"
+    file.write_text(f"sentence,label\nthe soup was bad,negative\nthe soup was fine,{second}\n")
+    with pytest.raises(ExpError, match=r"line 3: .*labels=ignore leaves the labels aside"):
+        entry.predict([str(run)], {"file": str(file)})
+    entry.predict([str(run)], {"file": str(file), "labels": "ignore", "out": str(tmp_path / "said.csv")})
+    assert [row["label"] for row in rows_of(tmp_path / "said.csv")] == ["", ""]
+
+
+def test_bad_input_ends_with_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["predict.py", "--help"])
     with pytest.raises(SystemExit):
         entry.main()
     assert "file=new.csv" in capsys.readouterr().out
-    monkeypatch.setattr(sys, "argv", ["predict.py", "run=/nowhere/at/all"])
+    monkeypatch.setattr(sys, "argv", ["predict.py", "/nowhere/at/all"])
     with pytest.raises(SystemExit) as ending:
         entry.main()
     assert ending.value.code == 2

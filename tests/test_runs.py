@@ -12,12 +12,20 @@ from pathlib import Path
 
 import pytest
 
+from exp import runs
 from exp.run.events import EventLog
-from exp.runs import main
 
 spec = importlib.util.spec_from_file_location("synthetic", Path(__file__).parent / "analysis" / "synthetic.py")
 synthetic = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(synthetic)
+
+
+def main(words):
+    """The exit code."""
+    try:
+        return runs.main(words)
+    except SystemExit as ending:
+        return ending.code
 
 
 @pytest.fixture
@@ -54,7 +62,7 @@ def test_show_and_find(home, capsys):
     assert main(["find", run_id[:20]]) == 0
     assert run_id in capsys.readouterr().out
     assert main(["show", "nope"]) == 2
-    assert "error: no run folder and no id or condition 'nope'" in capsys.readouterr().err
+    assert "exp: no run folder and no id or condition 'nope'" in capsys.readouterr().err
     condition = synthetic.write(home / "d", seed=4).condition
     assert main(["show", condition]) == 2
     assert "fits 3 runs" in capsys.readouterr().err
@@ -157,5 +165,5 @@ def test_an_archive_cannot_write_outside(tmp_path, capsys):
             item.mtime = int(time.time())
             tar.addfile(item, io.BytesIO(data))
     assert main(["restore", str(evil), "--to", str(tmp_path / "into" / "here")]) == 2
-    assert "error: " in capsys.readouterr().err
+    assert "exp: " in capsys.readouterr().err
     assert not (tmp_path / "into" / "outside").exists()

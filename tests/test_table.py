@@ -33,11 +33,11 @@ def test_words():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["table=hf_glue", "job=2"], "job=2: no such word; did you mean 'jobs'"),
-        (["table=hf_glue", "jobs=two"], "jobs takes int"),
-        (["table=hf_glue", "jobs=0"], "jobs=0 must be 1 or more"),
-        (["table=hf_glue", "dry_run=1"], "dry_run takes bool"),
-        (["jobs=2"], "table=... is missing"),
+        (["table=hf_glue", "job=2"], "job: no such key; did you mean 'jobs'"),
+        (["table=hf_glue", "jobs=two"], "jobs=two: it takes a whole number from 1 to 100000"),
+        (["table=hf_glue", "jobs=0"], "jobs=0: it takes a whole number from 1 to 100000"),
+        (["table=hf_glue", "dry_run=1"], "dry_run=1: it takes true or false"),
+        (["jobs=2"], "TABLE is not given"),
         (["table=hf_gleu"], "there is no such table; did you mean 'hf_glue'"),
     ],
 )
@@ -57,7 +57,7 @@ def test_help_lists_the_tables(capsys, monkeypatch):
 def test_a_dry_run_runs_nothing(entry, tmp_path):
     done = entry("table", "table=offline_demo", "dry_run=true", "cells=[AdamW/*]")
     assert done.returncode == 0, done.stderr
-    assert "table offline_demo: 1 cells, 3 runs: 3 missing; 3 runs of unknown cost" in done.stdout
+    assert "table offline_demo: 1 cell, 3 runs: 3 missing; 3 runs of unknown cost" in done.stdout
     assert done.stdout.count("python -m exp.train data=reviews") == 3
     assert not list(tmp_path.rglob("run.json"))
 

@@ -1,33 +1,40 @@
-"""python -m exp.evaluate run=outputs/2026-11-20/12-00-00: do the saved weights give the recorded numbers?
+"""exp evaluate RUN: do the saved weights give the recorded numbers?
 
 Measures the model of a finished run on the run's own evaluation sets (and its test sets, where the run did) and sets
 every number beside the recorded one. Ends with 0 where all are equal to the last bit, with 1 where one is not.
+
+  exp evaluate RUN                 the run's own sets
+  exp evaluate RUN file=other.csv  another labelled file, which has the run's columns; may be given several times
 """
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from exp.config import arguments
-from exp.errors import ExpError
 from exp.metrics.key import Key
+from exp.options import arguments
+from exp.options.arguments import Option
 from exp.run.exits import plain_exits
+from exp.run.said import counted
+from exp.saved import finished
 
 if TYPE_CHECKING:
     from exp.saved.finished import Finished
 
 DIFFERENT = 1
-KEYS = {
-    "run": "the run folder",
-    "data.path": "where the run's data lies now, if it was moved",
-    "data.train_file": "the same for data=files; also data.validation_file, data.test_file",
-    "data.validation_file": "see data.train_file",
-    "data.test_file": "see data.train_file",
-}
+GRAMMAR = arguments.Grammar(
+    doc=__doc__,
+    bare="RUN",
+    least=1,
+    most=1,
+    key="run",
+    options={"file": Option("a labelled file to measure instead", arguments.file, many=True), "data.": finished.MOVED},
+)
 # Adding an adapter's update into a weight rounds the sum to fp32: 2**-24 a weight, gathered over a network's depth.
 ROUNDING = 1e-5
 
@@ -47,18 +54,17 @@ class Remeasured:
         return self.equal or abs(self.recorded - self.now) <= ROUNDING * max(1.0, abs(self.recorded))
 
 
-def evaluate(given: Mapping[str, str]) -> int:
+def evaluate(place: str, given: Mapping[str, Any]) -> int:
     """Prints the table; returns the exit code. Raises ExpError for a run that cannot be evaluated."""
     from exp.data.examples import split_name
     from exp.run.events import read_events
     from exp.run.result import read_result
-    from exp.saved import finished
     from exp.saved.metrics import of_saved_weights
 
-    if "run" not in given:
-        raise ExpError("run is not given: add run=<run folder>")
-    run = finished.find(given["run"])
+    run = finished.find(place)
     moved = finished.checked_moves(run, given)
+    if given.get("file"):
+        return _files(run, given["file"])
     facts = run.facts
     recorded = of_saved_weights(
         read_events(run.folder / "metrics.jsonl"),
@@ -87,6 +93,20 @@ def evaluate(given: Mapping[str, str]) -> int:
     print(table(rows))
     step = next(int(found["step"]) for key, found in recorded.items() if Key.of(key).kind == "eval")
     return _verdict(run, rows, lost, step)
+
+
+def _files(run: Finished, paths: Sequence[Path]) -> int:
+    """The metrics of each labelled file. All files are read before the model is loaded."""
+    from exp.saved import predictions
+
+    read = {path: predictions.examples_of(run, predictions.rows_of_file(run, path), "needed") for path in paths}
+    model = finished.load_model(run)
+    for path, examples in read.items():
+        found = predictions.of_examples(run, model, examples, path.stem)
+        print(f"{path}: {counted(len(found.table), 'example')}")
+        for key, value in found.metrics.items():
+            print(f"  {key:<26}{value!r}")
+    return 0
 
 
 def table(rows: list[Remeasured]) -> str:
@@ -126,7 +146,8 @@ def _changes(run: Finished) -> list[str]:
 def main() -> None:
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     with plain_exits():
-        code = evaluate(arguments.parse(sys.argv[1:], KEYS, __doc__ or ""))
+        given = arguments.parse(sys.argv[1:], GRAMMAR)
+        code = evaluate(given.bare[0], given)
     raise SystemExit(code)
 
 

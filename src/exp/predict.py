@@ -1,58 +1,68 @@
-"""python -m exp.predict run=outputs/2026-11-20/12-00-00 data.split=test
+"""exp predict RUN: what a finished run's model says of the run's own splits, of a file, or of what you type.
 
-What a finished run's model says of the run's own splits, of a file, or of what you type:
+  exp predict RUN data.split=test         train, eval or test; MNLI also has eval_mm and test_mm
+  exp predict RUN file=new.csv            .csv, .tsv, .jsonl, .parquet with the text columns; .txt with a text a line
+  exp predict RUN text="a fine soup"      once for each text column
+  echo "a fine soup" | exp predict RUN    a text a line; where the model reads two texts, a tab between them
+  exp predict RUN                         asks for one text after another (on a terminal)
+  exp predict A B ... glue_zip=glue.zip   a submission to GLUE's test server
 
-  python -m exp.predict run=RUN data.split=test            train, eval or test; MNLI also has eval_mm and test_mm
-  python -m exp.predict run=RUN file=new.csv               .csv, .tsv, .jsonl or .parquet with the run's text columns
-  python -m exp.predict run=RUN                            asks for one text after another (on a terminal)
-  python -m exp.predict run=A,B,... glue_zip=glue.zip      a submission to GLUE's test server
-
-Labels and scores go to predictions/<name>.parquet and .csv in the run folder, or where out= says.
+Of splits and files, labels and scores go to predictions/<name>.parquet and .csv in the run folder, or where out= says.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from exp.config import arguments
 from exp.errors import ExpError, nearest
+from exp.options import arguments
+from exp.options.arguments import Option
 from exp.run.exits import plain_exits
+from exp.run.said import counted
 from exp.saved import finished, predictions
 
 if TYPE_CHECKING:
-    from exp.data.rows import Rows
     from exp.saved.finished import Finished, Model
 
-KEYS = {
-    "run": "the run folder; several with commas between them for glue_zip",
-    "data.split": "train, eval or test, with a suffix where a data set has several (test_mm)",
-    "file": "a file to predict; a column with labels is used to measure",
-    "labels": "ignore: the file's label column is left aside, where it holds something else",
-    "out": "where to write, instead of predictions/ in the run folder: NAME.parquet, NAME.csv, or NAME for both",
-    "glue_zip": "write a whole submission to GLUE's test server into this zip",
-    "fill": "true: a constant answer for every task of glue_zip that no run is given for",
-    "ax": "GLUE's diagnostic.tsv, answered by the MNLI run; found by itself beside the MNLI data",
-    "data.path": "where the run's data lies now, if it was moved",
-    "data.test_file": "the same for data=files; also data.train_file, data.validation_file",
-    "data.train_file": "see data.test_file",
-    "data.validation_file": "see data.test_file",
-    "data.max_eval_samples": "null: the whole split, where the run took a sample of it",
-}
+GRAMMAR = arguments.Grammar(
+    doc=__doc__,
+    bare="RUN",
+    least=1,
+    key="run",
+    options={
+        "data.split": Option("train, eval or test, with a suffix where a data set has several (test_mm)"),
+        "file": Option("a file to predict; a column with labels is used to measure"),
+        "text": Option("a text to predict; once for each text column", many=True),
+        "labels": Option(
+            "ignore: the file's label column is left aside, where it holds something else",
+            arguments.one_of("read", "ignore"),
+            "read",
+        ),
+        "out": Option(
+            "where to write, instead of predictions/: NAME.parquet, NAME.csv, or NAME for both", arguments.file
+        ),
+        "glue_zip": Option("write a whole submission to GLUE's test server into this zip"),
+        "fill": Option(
+            "true: a constant answer for every task of glue_zip that no run is given for", arguments.switch, False
+        ),
+        "ax": Option("GLUE's diagnostic.tsv, answered by the MNLI run; found by itself beside the MNLI data"),
+        "data.": finished.MOVED,
+    },
+)
+ASKED = ("data.split", "file", "text", "glue_zip")
 KINDS = ("train", "eval", "test")
 
 
-def predict(given: Mapping[str, str]) -> None:
+def predict(places: Sequence[str], given: Mapping[str, Any]) -> None:
     """Raises ExpError for bad input, before anything is written."""
-    if "run" not in given:
-        raise ExpError("run is not given: add run=<run folder>")
-    tasks = [key for key in ("data.split", "file", "glue_zip") if key in given]
+    tasks = [key for key in ASKED if key in given]
     if len(tasks) > 1:
         raise ExpError(f"{' and '.join(tasks)} are both given; keep one")
-    runs = [finished.find(path) for path in _paths(given["run"])]
+    runs = [finished.find(path) for path in places]
     if "glue_zip" in given:
         from exp.saved.glue_submission import submit
 
@@ -63,24 +73,25 @@ def predict(given: Mapping[str, str]) -> None:
             raise ExpError(f"{key}={given[key]} belongs to glue_zip=<file>.zip, which is not given")
     if len(runs) > 1:
         raise ExpError("several runs make one submission (glue_zip=...); predict with one at a time otherwise")
+    (run,) = runs
     if "data.split" in given:
-        predict_split(runs[0], given)
-    elif "file" in given:
-        predict_file(runs[0], given)
+        predict_split(run, given)
+        return
+    finished.checked_moves(run, given)
+    if "file" in given:
+        predict_file(run, given)
+    elif "text" in given:
+        predict_texts(run, given["text"])
     elif sys.stdin.isatty():
-        converse(runs[0], finished.load_model(runs[0]))
+        converse(run, finished.load_model(run))
     else:
-        raise ExpError("nothing to predict: add data.split=test or file=<file>; on a terminal it asks for texts")
-
-
-def _paths(text: str) -> list[str]:
-    return [text] if Path(text).exists() else [part for part in text.split(",") if part]
+        predict_lines(run, sys.stdin)
 
 
 # ---- the run's own splits ----
 
 
-def predict_split(run: Finished, given: Mapping[str, str]) -> None:
+def predict_split(run: Finished, given: Mapping[str, Any]) -> None:
     name = given["data.split"]
     if name.split("_")[0] not in KINDS:
         raise ExpError(f"data.split={name}: no such split{nearest(name, KINDS)}")
@@ -99,44 +110,61 @@ def predict_split(run: Finished, given: Mapping[str, str]) -> None:
 # ---- a file ----
 
 
-def predict_file(run: Finished, given: Mapping[str, str]) -> None:
+def predict_file(run: Finished, given: Mapping[str, Any]) -> None:
     path = Path(given["file"]).expanduser()
-    rows = _rows(run, path)
-    wanted = run.facts["inputs"]
-    missing = [column for column in wanted if column not in rows]
-    if missing:
-        hints = "".join(nearest(column, rows.columns) for column in missing[:1])
-        raise ExpError(
-            f"{path} has no column {', '.join(map(repr, missing))}; the model reads "
-            f"{' and '.join(wanted)}, the file has {', '.join(rows.columns)}{hints}"
-        )
-    labels = given.get("labels", "read")
-    if labels not in ("read", "ignore"):
-        raise ExpError(f"labels={labels}: no such choice{nearest(labels, ('read', 'ignore'))}")
+    rows = predictions.rows_of_file(run, path)
+    examples = predictions.examples_of(run, rows, given.get("labels", "read"))
     targets = predictions.targets(run, f"file_{path.stem}", given)
     model = finished.load_model(run)
-    found = predictions.of_rows(run, model, rows, labelled=labels == "read")
+    found = predictions.of_examples(run, model, examples, path.stem)
     predictions.write(found, model, targets)
     predictions.tell(found, model, targets)
 
 
-def _rows(run: Finished, path: Path) -> Rows:
-    """As the run's own files where it is of their kind; else by its ending."""
-    from exp.data import readers
-    from exp.data.read_options import ReadOptions
-
-    node = run.config["data"]
-    readers.require_file(path, "file")
-    if path.suffix == ".txt":  # a row a line, of the only column there is
-        return readers.read(path, ReadOptions(format="text", names=list(run.facts["inputs"][:1])))
-    own = str(node.get("train_file") or "").removesuffix(".gz").rpartition(".")[2]
-    if own and own == path.name.removesuffix(".gz").rpartition(".")[2]:
-        return readers.read(path, ReadOptions(**{name: node.get(name) for name in ReadOptions.__dataclass_fields__}))
-    # Other data options have files of their own, in which a quote is a character like every other.
-    return readers.read_tsv(path) if path.suffix == ".tsv" else readers.read(path)
-
-
 # ---- what is typed ----
+
+
+def predict_texts(run: Finished, texts: Sequence[str]) -> None:
+    columns = run.facts["inputs"]
+    if len(texts) % len(columns):
+        raise ExpError(
+            f"text= is given {counted(len(texts), 'time')}; the model reads {' and '.join(columns)}: give one for each"
+        )
+    _say_each(run, [texts[at : at + len(columns)] for at in range(0, len(texts), len(columns))])
+
+
+def predict_lines(run: Finished, lines: Iterable[str]) -> None:
+    """One example a line, its texts with tabs between them; empty lines are left out."""
+    columns = run.facts["inputs"]
+    examples = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        texts = [line.strip()] if len(columns) == 1 else [text.strip() for text in line.split("\t")]
+        if len(texts) != len(columns):
+            raise ExpError(
+                f"standard input, line {number}: {counted(len(texts), 'text')} where the model reads "
+                f"{' and '.join(columns)}; put a tab between them"
+            )
+        examples.append(texts)
+    if not examples:
+        raise ExpError(
+            "nothing to predict: add data.split=test, file=<file> or text=...; on a terminal it asks for texts"
+        )
+    _say_each(run, examples)
+
+
+def _say_each(run: Finished, examples: Sequence[Sequence[str]]) -> None:
+    """One line an example, in their order."""
+    model = finished.load_model(run)
+    for texts in examples:
+        print(_said(run, model, texts), flush=True)
+
+
+def _said(run: Finished, model: Model, texts: Sequence[str]) -> str:
+    rows = model.task.typed(texts, run.facts["inputs"])
+    found = predictions.of_examples(run, model, predictions.examples_of(run, rows, "ignore"), "typed")
+    return model.evaluator.reading.said(found.table.to_pylist()[0])
 
 
 def converse(run: Finished, model: Model, ask: Callable[[str], str] = input) -> None:
@@ -153,14 +181,14 @@ def converse(run: Finished, model: Model, ask: Callable[[str], str] = input) -> 
         except EOFError:
             print()
             return
-        found = predictions.of_rows(run, model, model.task.typed(texts, columns), labelled=False)
-        print(model.evaluator.reading.said(found.table.to_pylist()[0]))
+        print(_said(run, model, texts))
 
 
 def main() -> None:
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     with plain_exits():
-        predict(arguments.parse(sys.argv[1:], KEYS, __doc__ or ""))
+        given = arguments.parse(sys.argv[1:], GRAMMAR)
+        predict(given.bare, given)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""python -m exp.reproduce outputs/2026-11-20/12-00-00
+"""exp reproduce outputs/2026-11-20/12-00-00
 
 Runs a finished run again from its record, in a folder of its own, and says whether every number came out equal: each
 event of metrics.jsonl (its time aside), the result (its cost aside) and the weights. Trackers and pushes stay off.
@@ -7,7 +7,6 @@ Ends with 0 where all is equal, with 1 where something differs, with 2 for bad i
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import itertools
 import os
@@ -19,16 +18,27 @@ from typing import Any
 
 from exp.config.grammar import quoted
 from exp.errors import ExpError, nearest
+from exp.options import arguments
+from exp.options.arguments import Option
 from exp.options.project import environment
 from exp.options.trusted_code import warn_of_changes
 from exp.run.differences import differences
 from exp.run.environment import git, hardware, packages
 from exp.run.events import Event, read_events
-from exp.run.exits import plain_exits, words
+from exp.run.exits import plain_exits
 from exp.run.folder import read_config, read_record
 from exp.run.result import read_result
+from exp.run.said import counted
 
 DIFFERENT = 1
+GRAMMAR = arguments.Grammar(
+    doc=__doc__,
+    bare="RUN",
+    least=1,
+    most=1,
+    key="run",
+    options={"into": Option("where to run it; otherwise a new folder beside RUN", arguments.folder)},
+)
 RESULT = ("status", "stopped_early", "objective", "best", "last")  # of result.json; cost is never the same twice
 
 
@@ -56,7 +66,7 @@ def reproduce(source: Path, into: Path | None) -> int:
     found = first_difference(source, folder)
     if found is None:
         count = len(read_events(source / "metrics.jsonl"))
-        print(f"equal: all {count} events, the result and the weights came out the same, to the last bit")
+        print(f"equal: {counted(count, 'event')}, the result and the weights came out the same, to the last bit")
         return 0
     print(f"different: {found}")
     if again["condition"] != record["condition"]:
@@ -136,7 +146,7 @@ def _weights(source: Path, folder: Path) -> str | None:
 
 def _empty(folder: Path) -> Path:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ExpError(f"--into {folder} exists already and is never overwritten; choose another folder")
+        raise ExpError(f"into={folder} exists already and is never overwritten; choose another folder")
     return folder
 
 
@@ -175,17 +185,10 @@ def _light(record: Mapping[str, Any]) -> dict[str, Any]:
     return {"git": record.get("git"), "packages": record.get("packages", {}), "hardware": seen}
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m exp.reproduce", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("run", type=Path, metavar="RUN", help="the run folder")
-    parser.add_argument(
-        "--into", type=Path, metavar="FOLDER", help="where to run it; otherwise a new folder beside RUN"
-    )
+def main(argv: list[str] | None = None) -> None:
     with plain_exits():
-        options = parser.parse_args(words(arguments))
-        code = reproduce(options.run.expanduser().resolve(), options.into)
+        given = arguments.parse(sys.argv[1:] if argv is None else argv, GRAMMAR)
+        code = reproduce(Path(given.bare[0]).resolve(), given["into"])
     raise SystemExit(code)
 
 

@@ -1,9 +1,18 @@
-"""python -m exp.runs list | show RUN | tail RUN | find TEXT | remove RUN... | archive RUN... --to FILE | restore"""
+"""exp runs COMMAND ...: looking after run folders.
+
+  exp runs list [SOURCE ...]        all runs, newest first; sources as for exp compare (outputs and multirun)
+  exp runs show RUN                 one run: how it went, its verdict, its config
+  exp runs tail RUN                 follow a run's metrics until it ends
+  exp runs find TEXT                runs by id, condition or part of their path
+  exp runs remove RUN ...           delete run folders; asks first
+  exp runs archive RUN ... to=FILE  put runs, or all runs below folders, into one .tar.gz
+  exp runs restore FILE             unpack an archive
+
+RUN is a folder, or the beginning of an id; exp runs COMMAND --help lists the options.
+"""
 
 from __future__ import annotations
 
-import argparse
-import math
 import sys
 import time
 from collections.abc import Callable
@@ -16,52 +25,52 @@ from exp.analysis.filters import keep, plain
 from exp.analysis.grouping import differing_keys, distinguishing_keys, shown_value
 from exp.analysis.run_data import RunData, read_run
 from exp.analysis.table import SHORT_HASH, short_keys
-from exp.errors import ExpError
-from exp.run.exits import shortened, words
+from exp.errors import ExpError, nearest
+from exp.options import arguments
+from exp.options.arguments import Given, Grammar, Option
+from exp.run.exits import plain_exits
 from exp.run.folder import read_record
+from exp.run.option_name import adapter_name, model_name
+from exp.run.said import counted, near
 
 MOST_COMPARED = 300  # conditions: finding out what tells them apart takes time in proportion to their square
 MOST_TOLD = 5  # options of a run in one line of the list
+TITLES = ("created", "data", "model", "adapter", "what differs", "seed", "status", "best", "condition", "id", "folder")
 HOMES = ("outputs", "multirun")  # where conf/train.yaml puts runs
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """0, or 2 with one line on stderr for bad input."""
-    try:
-        options = _parser().parse_args(words(arguments))
-        for home in getattr(options, "home", ()):
-            if not Path(home).is_dir():
-                raise ExpError(f"--in {home}: there is no such folder")
-        return options.call(options)
-    except ExpError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        if isinstance(error, BrokenPipeError) or error.filename is None:
-            raise
-        print(f"error: {shortened(str(error.filename))}: {error.strerror}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+def main(argv: list[str] | None = None) -> int:
+    """Ends the process with code 2 and one line on stderr for bad input."""
+    words = sys.argv[1:] if argv is None else argv
+    with plain_exits():
+        if not words or words[0] in ("-h", "--help"):
+            print((__doc__ or "").strip())
+            return 0
+        name, *rest = words
+        if name not in COMMANDS:
+            raise ExpError(f"{name}: no such command of exp runs{nearest(name, COMMANDS)}")
+        call, grammar = COMMANDS[name]
+        return call(arguments.parse(rest, grammar))
 
 
-def list_runs(options: argparse.Namespace) -> int:
+def list_runs(given: Given) -> int:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    found = _found(options.sources)
-    runs = sorted(keep(found.runs, options.where), key=lambda run: run.created or "", reverse=True)
-    if options.paths:
+    found = _found(given.bare)
+    runs = sorted(keep(found.runs, given["where"]), key=lambda run: run.created or "", reverse=True)
+    if given["paths"]:
         print("\n".join(run.source for run in runs))
         return 0
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("created", "id", "condition", "seed", "task", "what differs", "status", "best", "folder"):
+    for title in TITLES:
         folds = title in ("folder", "what differs")
         table.add_column(title, overflow="fold" if folds else "ellipsis", no_wrap=not folds)
     for run, what in zip(runs, _what_differs(runs), strict=True):
-        cells = (run.id, run.condition[:SHORT_HASH], str(run.seed), run.task, what, run.status, _best(run))
-        table.add_row(_minute(run.created), *map(escape, (*cells, _near(run.source))))
+        cells = (run.task, model_name(run.config, run.options), adapter_name(run.config), what, str(run.seed))
+        state = (run.status, _best(run), run.condition[:SHORT_HASH], run.id, near(run.source))
+        table.add_row(_minute(run.created), *map(escape, (*cells, *state)))
     Console(width=None if sys.stdout.isatty() else 10_000).print(table)
     for problem in found.problems:
         print(f"not listed: {problem.source}: {problem.why}")
@@ -86,10 +95,10 @@ def _what_differs(runs: list[RunData]) -> list[str]:
     return [texts[run.condition] for run in runs]
 
 
-def show(options: argparse.Namespace) -> int:
+def show(given: Given) -> int:
     from exp.curves.verdict import Thresholds
 
-    run = _one(options.run, options.home)
+    run = _one(given.bare[0], given["in"])
     print(f"{run.source}\nid {run.id}, condition {run.condition}, seed {run.seed}, group {run.group}")
     print(f"status {run.status}" + (f" ({run.reason})" if run.reason else ""))
     record = read_record(Path(run.source))
@@ -108,13 +117,13 @@ def show(options: argparse.Namespace) -> int:
     return 0
 
 
-def tail(options: argparse.Namespace) -> int:
+def tail(given: Given) -> int:
     """Prints events as they come, until the run ends."""
-    folder = Path(_one(options.run, options.home).source)
+    folder = Path(_one(given.bare[0], given["in"]).source)
     path = folder / "metrics.jsonl"
     from exp.run.events import read_events
 
-    seen = max(0, len(read_events(path)) - options.lines)
+    seen = max(0, len(read_events(path)) - given["lines"])
     while True:
         run = read_run(folder)  # before the events: the last ones are written before the status
         events = read_events(path)
@@ -122,50 +131,53 @@ def tail(options: argparse.Namespace) -> int:
             told = "  ".join(f"{key} {value:.4g}" for key, value in event.metrics.items() if value is not None)
             print(f"step {event.step:>6}  epoch {event.epoch:.2f}  {event.time:8.1f} s  {told}", flush=True)
         seen = len(events)
-        if run.status != "running" or options.once:
+        if run.status != "running" or given["once"]:
             print(f"{run.status}" + (f": {run.reason}" if run.reason else ""))
             return 0
-        time.sleep(options.every)
+        time.sleep(given["every"])
 
 
-def find(options: argparse.Namespace) -> int:
+def find(given: Given) -> int:
     """Folders whose id or condition begins with the text, or whose path holds it."""
-    matches = [run for run in _found(options.home).runs if _matches(run, options.text)]
+    matches = [run for run in _found(given["in"]).runs if _matches(run, given.bare[0])]
     if not matches:
-        raise ExpError(f"no run has an id, condition or path with {options.text!r}")
+        raise ExpError(f"no run has an id, condition or path with {given.bare[0]!r}")
     for run in matches:
         print(f"{run.source}  {run.id}  condition {run.condition}  seed {run.seed}  {run.status}")
     return 0
 
 
-def remove(options: argparse.Namespace) -> int:
-    runs = [_one(name, options.home) for name in options.runs]
+def remove(given: Given) -> int:
+    runs = [_one(name, given["in"]) for name in given.bare]
     alive = [run for run in runs if run.status == "running"]
     if alive:
         raise ExpError(f"{alive[0].source} is still running (pid in its run.json); stop it first")
     for run in runs:
         print(f"{run.source}  {run.status}  {_best(run)}  {archive.megabytes(Path(run.source)):.1f} MB")
-    if options.dry_run:
-        print(f"would remove {len(runs)} run(s)")
+    if given["dry_run"]:
+        print(f"would remove {counted(len(runs), 'run')}")
         return 0
-    if not options.yes and not _agreed(f"Remove {len(runs)} run(s) for good?"):
+    if not given["yes"] and not _agreed(f"Remove {counted(len(runs), 'run')} for good?"):
         print("nothing was removed")
         return 1
     for run in runs:
         archive.remove(Path(run.source))
-    print(f"removed {len(runs)} run(s)")
+    print(f"removed {counted(len(runs), 'run')}")
     return 0
 
 
-def pack(options: argparse.Namespace) -> int:
-    runs = [run for name in options.runs for run in _several(name, options.home)]
-    archive.pack([Path(run.source) for run in runs], options.to, options.without)
-    print(f"wrote {len(runs)} run(s) to {options.to} ({options.to.stat().st_size / 1e6:.1f} MB)")
+def pack(given: Given) -> int:
+    to = given["to"]
+    if to is None:
+        raise ExpError("to=FILE is not given; it is the archive that is written")
+    runs = [run for name in given.bare for run in _several(name, given["in"])]
+    archive.pack([Path(run.source) for run in runs], to, given["without"])
+    print(f"wrote {counted(len(runs), 'run')} to {to} ({to.stat().st_size / 1e6:.1f} MB)")
     return 0
 
 
-def restore(options: argparse.Namespace) -> int:
-    for folder in archive.unpack(options.file, options.to):
+def restore(given: Given) -> int:
+    for folder in archive.unpack(Path(given.bare[0]), given["to"]):
         print(folder)
     return 0
 
@@ -194,7 +206,7 @@ def _one(name: str, home: list[str]) -> RunData:
     if len(matches) == 1:
         return matches[0]
     if not matches:
-        raise ExpError(f"no run folder and no id or condition {name!r}; python -m exp.runs list shows what there is")
+        raise ExpError(f"no run folder and no id or condition {name!r}; exp runs list shows what there is")
     raise ExpError(f"{name!r} fits {len(matches)} runs: " + ", ".join(run.source for run in matches[:8]))
 
 
@@ -221,71 +233,68 @@ def _minute(moment: str | None) -> str:
     return (moment or "-")[:16].replace("T", " ")
 
 
-def _near(source: str) -> str:
-    path = Path(source)
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else source
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text} is no number of lines; it takes 0 or more")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0.01 <= value <= 86_400:
-        raise argparse.ArgumentTypeError(f"{text} is no time to wait; it takes seconds from 0.01 to a day")
-    return value
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m exp.runs", description="Looks after run folders.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def command(name: str, call: Callable[[argparse.Namespace], int], what: str) -> argparse.ArgumentParser:
-        made = commands.add_parser(name, help=what, description=what)
-        made.set_defaults(call=call)
-        return made
-
-    def home(made: argparse.ArgumentParser) -> None:
-        made.add_argument("--in", dest="home", action="append", default=[], metavar="FOLDER", help="where to look")
-
-    made = command("list", list_runs, "all runs, newest first")
-    made.add_argument("sources", nargs="*", metavar="SOURCE", help="as for exp.compare (default: outputs, multirun)")
-    made.add_argument("--where", action="append", default=[], metavar="FILTER", help="'status=failed'; repeatable")
-    made.add_argument("--paths", action="store_true", help="only the folders, for a pipe")
-    made = command("show", show, "one run: how it went, its verdict, its config")
-    made.add_argument("run", metavar="RUN", help="a folder, or the beginning of an id")
-    home(made)
-    made = command("tail", tail, "follow a run's metrics until it ends")
-    made.add_argument("run", metavar="RUN")
-    made.add_argument("--lines", type=_count, default=10, help="past events shown first (default 10)")
-    made.add_argument("--every", type=_seconds, default=1.0, help="seconds between looks (default 1)")
-    made.add_argument("--once", action="store_true", help="do not wait for more")
-    home(made)
-    made = command("find", find, "runs by id, condition or part of their path")
-    made.add_argument("text")
-    home(made)
-    made = command("remove", remove, "delete run folders; asks first")
-    made.add_argument("runs", nargs="+", metavar="RUN")
-    made.add_argument("--dry-run", action="store_true", help="only say what would go")
-    made.add_argument("--yes", action="store_true", help="do not ask")
-    home(made)
-    made = command("archive", pack, "put runs into one .tar.gz")
-    made.add_argument("runs", nargs="+", metavar="RUN", help="run folders, or folders above runs")
-    made.add_argument("--to", type=Path, required=True, metavar="FILE")
-    made.add_argument(
-        "--without", action="append", default=[], metavar="NAME", help="leave out: checkpoints, model; repeatable"
-    )
-    home(made)
-    made = command("restore", restore, "unpack an archive")
-    made.add_argument("file", type=Path)
-    made.add_argument("--to", type=Path, default=Path("outputs"), metavar="FOLDER")
-    return parser
+HOME = "a folder to look in (outputs and multirun); may be given several times"
+IN = {"in": Option(HOME, arguments.there, many=True)}
+COMMANDS: dict[str, tuple[Callable[[Given], int], Grammar]] = {
+    "list": (
+        list_runs,
+        Grammar(
+            "exp runs list [SOURCE ...]: all runs, newest first",
+            {
+                "where": Option("only these runs: status=failed; may be given several times", many=True),
+                "paths": Option("true: only the folders, for a pipe", arguments.switch, False),
+            },
+            bare="SOURCE",
+        ),
+    ),
+    "show": (show, Grammar("exp runs show RUN: how it went, its verdict, its config", IN, "RUN", 1, 1, "run")),
+    "tail": (
+        tail,
+        Grammar(
+            "exp runs tail RUN: follows a run's metrics until it ends",
+            {
+                "lines": Option("past events shown first (10)", arguments.whole(0), 10),
+                "every": Option("seconds between looks (1)", arguments.seconds, 1.0),
+                "once": Option("true: do not wait for more", arguments.switch, False),
+                **IN,
+            },
+            *("RUN", 1, 1, "run"),
+        ),
+    ),
+    "find": (find, Grammar("exp runs find TEXT: runs by id, condition or part of their path", IN, "TEXT", 1, 1)),
+    "remove": (
+        remove,
+        Grammar(
+            "exp runs remove RUN ...: deletes run folders; asks first",
+            {
+                "dry_run": Option("true: only say what would go", arguments.switch, False),
+                "yes": Option("true: do not ask", arguments.switch, False),
+                **IN,
+            },
+            *("RUN", 1, None, "run"),
+        ),
+    ),
+    "archive": (
+        pack,
+        Grammar(
+            "exp runs archive RUN ... to=FILE: run folders, or folders above runs, in one .tar.gz",
+            {
+                "to": Option("the file", arguments.file),
+                "without": Option("leave out checkpoints or model; may be given several times", many=True),
+                **IN,
+            },
+            *("RUN", 1, None, "run"),
+        ),
+    ),
+    "restore": (
+        restore,
+        Grammar(
+            "exp runs restore FILE: unpacks an archive",
+            {"to": Option("the folder it is unpacked in (outputs)", arguments.folder, Path("outputs"))},
+            *("FILE", 1, 1),
+        ),
+    ),
+}
 
 
 if __name__ == "__main__":

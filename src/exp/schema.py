@@ -15,21 +15,29 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from exp.config import arguments, schema
+from exp.config import schema
 from exp.errors import ExpError, nearest
+from exp.options import arguments
+from exp.options.arguments import Option
 from exp.run.exits import plain_exits
 
-KEYS = {"folder": "where to write; .vscode/schema", "print": "a schema to show: config, a group, or group/option"}
 FOLDER = ".vscode/schema"
+GRAMMAR = arguments.Grammar(
+    doc=__doc__,
+    options={
+        "folder": Option(f"where to write ({FOLDER})", arguments.folder, Path(FOLDER)),
+        "print": Option("a schema to show: config, a group, or group/option"),
+    },
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     with plain_exits():
-        given = arguments.parse(sys.argv[1:] if argv is None else argv, KEYS, __doc__ or "")
+        given = arguments.parse(sys.argv[1:] if argv is None else argv, GRAMMAR)
         if "print" in given:
             print(text(_named(given["print"])))
             return 0
-        folder = Path(given.get("folder", FOLDER))
+        folder = given["folder"]
         write(folder)
         print(json.dumps({"yaml.schemas": mapping(folder)}, indent=2))
     return 0

@@ -18,6 +18,7 @@ def train(cfg: DictConfig) -> float:
     """One run: config -> parts -> loop -> result. Returns the objective."""
     # Imported here, because --help and a typo should not wait for torch.
     from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
     from omegaconf import OmegaConf
 
     from exp.curves import summary as curves
@@ -25,7 +26,7 @@ def train(cfg: DictConfig) -> float:
     from exp.loop import outputs, trial
     from exp.run.interrupts import Interrupted
     from exp.run.result import write_result
-    from exp.saved import card
+    from exp.saved import card, next_steps
     from exp.training.build import build_hub, build_tracker
     from exp.training.fit import fit
     from exp.training.lifecycle import afterwards, opened, recorded
@@ -49,6 +50,9 @@ def train(cfg: DictConfig) -> float:
                 log.info("%s", curves.draw_and_judge(folder, Thresholds(), picture=alone))
             with afterwards(run, "the model card"):
                 card.write(folder, result)
+            log.info("%s", next_steps.left(folder))
+            for line in next_steps.next_steps(folder) if HydraConfig.get().mode != RunMode.MULTIRUN else ():
+                log.info("%s", line)
         with afterwards(run, "the upload"):
             build_hub(config).share(run.folder)
     return result.objective["value"]

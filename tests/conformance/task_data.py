@@ -143,6 +143,28 @@ def masked_lm(folder: Path) -> list[str]:
     return [*_write(folder, row), "task=masked_lm", "task.block_size=8", "task.whole_word_masking=true"]
 
 
+def sentence_embedding(folder: Path) -> list[str]:
+    """Scored pairs; longer texts are cut."""
+
+    def row(dice: random.Random) -> dict[str, Any]:
+        one, two = _sentence(dice), _sentence(dice)
+        return {"one": " ".join(one), "two": " ".join(two), "score": len({*one} & {*two})}
+
+    columns = ["task.text_columns=[one,two]", "task.score_column=score"]
+    return [*_write(folder, row), "task=sentence_embedding", "task.max_length=9", *columns]
+
+
+def sentence_embedding_triplets(folder: Path) -> list[str]:
+    """Some anchors, and some positives, come twice."""
+
+    def row(dice: random.Random) -> dict[str, Any]:
+        words = _sentence(dice)[:3]
+        return {"a": " ".join(words), "p": " ".join(reversed(words)), "n": " ".join(_sentence(dice))}
+
+    columns = ["task.text_columns=[a,p,n]", "task.keep_vectors=true"]
+    return [*_write(folder, row), "task=sentence_embedding", *columns]
+
+
 # By the task's name, after a dash the way in which it is used.
 TASKS: dict[str, Callable[[Path], list[str]]] = {
     "text_classification": text_classification,
@@ -156,4 +178,8 @@ TASKS: dict[str, Callable[[Path], list[str]]] = {
     "causal_lm-packed": causal_lm_packed,
     "causal_lm-chats": causal_lm_chats,
     "masked_lm": masked_lm,
+    "sentence_embedding": sentence_embedding,
+    "sentence_embedding-triplets": sentence_embedding_triplets,
 }
+# The loss of a row is one among the rows beside it: another micro-batch is another loss, by definition.
+BOUND_TO_THE_BATCH = ("sentence_embedding-triplets",)

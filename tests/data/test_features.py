@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import mmap
 import multiprocessing
 from pathlib import Path
 
@@ -78,6 +79,16 @@ def test_a_second_run_tokenizes_nothing(tokenizer, tmp_path: Path) -> None:
     assert (first.from_cache, second.from_cache) == (False, True)
     assert second.cache_file == first.cache_file and second.cache_file.stat().st_mtime_ns == written
     assert [second.train[row] for row in range(4)] == [first.train[row] for row in range(4)]
+
+
+def test_a_second_run_reads_the_cache_without_a_copy(tokenizer, tmp_path: Path) -> None:
+    encode(data(), tokenizer, tmp_path)
+    ids = encode(data(), tokenizer, tmp_path).train.fields["input_ids"].values
+    base = ids
+    while isinstance(base, np.ndarray):
+        assert not base.flags.owndata and not base.flags.writeable
+        base = base.base
+    assert isinstance(base, memoryview) and isinstance(base.obj, mmap.mmap)
 
 
 def test_the_key_follows_contents(tokenizer, minilm: Path, tmp_path: Path) -> None:

@@ -81,10 +81,10 @@ def test_mrpc_goes_into_a_submission_whole(glue: Path, tmp_path: Path, capsys: p
     words = ["data=mrpc", f"data.path={glue / 'MRPC'}", "data.max_train_samples=32", "data.max_eval_samples=16"]
     done = train(tmp_path / "run", *words, "max_steps=2", "optimizer.lr=1e-3")
     assert done.returncode == 0, done.stderr
-    run = {"run": str(tmp_path / "run")}
-    entry.predict({**run, "data.split": "test"})
+    run = str(tmp_path / "run")
+    entry.predict([run], {"data.split": "test"})
     assert "no MRPC.tsv: GLUE wants 1725 rows" in capsys.readouterr().out
-    entry.predict({**run, "data.split": "test", "data.max_eval_samples": "null"})
+    entry.predict([run], {"data.split": "test", "data.max_eval_samples": "null"})
     said = pq.read_table(tmp_path / "run" / "predictions" / "test.parquet")
     text = (tmp_path / "run" / "predictions" / "MRPC.tsv").read_text()
     word = {"equivalent": "1", "not_equivalent": "0"}
@@ -92,13 +92,13 @@ def test_mrpc_goes_into_a_submission_whole(glue: Path, tmp_path: Path, capsys: p
 
     before = contents(tmp_path)
     with pytest.raises(ExpError, match=r"missing: CoLA\.tsv, .*AX\.tsv\. Give runs of these too"):
-        entry.predict({**run, "glue_zip": str(tmp_path / "glue.zip")})
+        entry.predict([run], {"glue_zip": str(tmp_path / "glue.zip")})
     with pytest.raises(ExpError, match="two runs of mrpc"):
-        entry.predict({"run": f"{run['run']},{run['run']}", "glue_zip": str(tmp_path / "glue.zip")})
+        entry.predict([run, run], {"glue_zip": str(tmp_path / "glue.zip")})
     with pytest.raises(ExpError, match="is no task of GLUE"):
-        entry.predict({"run": f"{run['run']},{reviews_run()}", "glue_zip": str(tmp_path / "glue.zip")})
+        entry.predict([run, str(reviews_run())], {"glue_zip": str(tmp_path / "glue.zip")})
     assert contents(tmp_path) == before
-    entry.predict({**run, "glue_zip": str(tmp_path / "glue.zip"), "fill": "true"})
+    entry.predict([run], {"glue_zip": str(tmp_path / "glue.zip"), "fill": True})
     assert "STS-B.tsv    filled: 0.000 in every row" in capsys.readouterr().out
     with zipfile.ZipFile(tmp_path / "glue.zip") as archive:
         assert archive.read("MRPC.tsv").decode() == text
@@ -117,14 +117,14 @@ def test_mnli_answers_both_test_sets_and_the_diagnostic_one(
         for file in glue_submission.FILES
     ]
     monkeypatch.setattr(glue_submission, "FILES", tuple(small))
-    entry.predict({"run": str(tmp_path / "run"), "data.split": "test_mm"})
+    entry.predict([str(tmp_path / "run")], {"data.split": "test_mm"})
     assert (tmp_path / "run" / "predictions" / "MNLI-mm.tsv").read_text().count("\n") == 6
     assert not (tmp_path / "run" / "predictions" / "MNLI-m.tsv").exists()
-    entry.predict({"run": str(tmp_path / "run"), "glue_zip": str(tmp_path / "glue.zip"), "fill": "true"})
+    entry.predict([str(tmp_path / "run")], {"glue_zip": str(tmp_path / "glue.zip"), "fill": True})
     assert "AX.tsv       filled" in capsys.readouterr().out  # there is no diagnostic set yet
     (tmp_path / "glue.zip").unlink()
-    given = {"run": str(tmp_path / "run"), "glue_zip": str(tmp_path / "glue.zip"), "fill": "true"}
-    entry.predict({**given, "ax": str(tmp_path / "MNLI" / "ax.tsv")})
+    given = {"glue_zip": str(tmp_path / "glue.zip"), "fill": True}
+    entry.predict([str(tmp_path / "run")], {**given, "ax": str(tmp_path / "MNLI" / "ax.tsv")})
     assert "filled" not in next(line for line in capsys.readouterr().out.splitlines() if "AX.tsv" in line)
     with zipfile.ZipFile(tmp_path / "glue.zip") as archive:
         counts = {name: archive.read(name).decode().count("\n") - 1 for name in ("MNLI-m.tsv", "MNLI-mm.tsv", "AX.tsv")}

@@ -255,7 +255,7 @@ def test_a_file_gets_perplexities(text_run, tmp_path, capsys):
     from exp import predict as entry
 
     (tmp_path / "new.txt").write_text("red cat\nblue dog house\n", encoding="utf-8")
-    entry.predict({"run": str(text_run), "file": str(tmp_path / "new.txt"), "out": str(tmp_path / "said.csv")})
+    entry.predict([str(text_run)], {"file": str(tmp_path / "new.txt"), "out": str(tmp_path / "said.csv")})
     rows = list(csv.DictReader((tmp_path / "said.csv").open(newline="", encoding="utf-8")))
     assert [row["text"] for row in rows] == ["red cat", "blue dog house"]
     for row in rows:
@@ -271,7 +271,7 @@ def test_questions_without_answers_are_answered(chat_run, tmp_path):
 
     row = {"messages": [{"role": "user", "content": "red cat"}]}
     (tmp_path / "new.jsonl").write_text("\n".join([json.dumps(row)] * 5))
-    entry.predict({"run": str(chat_run), "file": str(tmp_path / "new.jsonl"), "out": str(tmp_path / "said.parquet")})
+    entry.predict([str(chat_run)], {"file": str(tmp_path / "new.jsonl"), "out": str(tmp_path / "said.parquet")})
     table = pq.read_table(tmp_path / "said.parquet")
     assert table["nll"].null_count == 5 and table["generated"].null_count == 0
     assert len(set(table["generated"].to_pylist())) == 1

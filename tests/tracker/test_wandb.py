@@ -74,6 +74,34 @@ def test_without_a_key_the_run_is_offline_and_says_how_to_upload_it(wandb_home, 
     ]
 
 
+def test_wandbs_own_variables_hold_where_the_config_says_nothing(wandb_home, tmp_path, monkeypatch):
+    """One that would be refused is named; a study's group goes before the variable's."""
+    for name, value in {"PROJECT": "mine", "RUN_GROUP": "ours", "NAME": "a run", "TAGS": "a, b"}.items():
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    alone, trial = new_run(tmp_path / "alone"), new_run(tmp_path / "trial", group="lr-study")
+    train(tracker(tags=["c"]), alone)
+    train(tracker(project="said", name="so"), trial)
+    found = summary(wandb_folders(alone)[0])
+    assert (found["project"], found["name"]) == ("mine", "a run")
+    assert set(found["tags"]) == {"a", "b", "c", alone.condition}
+    groups = []
+    for run in (alone, trial):
+        groups += [one["run"]["run_group"] for one in records(wandb_folders(run)[0]) if one["type"] == "run"][:1]
+    assert groups == ["ours", "lr-study"]
+    said = summary(wandb_folders(trial)[0])
+    assert (said["project"], said["name"]) == ("said", "so")
+    monkeypatch.setenv("WANDB_PROJECT", "a/b")
+    with pytest.raises(ExpError, match="WANDB_PROJECT='a/b'"):
+        tracker()
+
+
+def test_a_disabled_wandb_is_disabled_unless_the_config_contradicts(wandb_home, monkeypatch, caplog):
+    monkeypatch.setenv("WANDB_DISABLED", "true")
+    assert tracker().effective_mode() == ("disabled", "")
+    assert tracker(mode="offline").effective_mode()[0] == "offline"
+    assert "tracker.wandb.mode=offline goes before WANDB_DISABLED=true" in caplog.text
+
+
 def test_every_metric_has_the_step_as_its_axis(wandb_home, tmp_path):
     run = new_run(tmp_path / "run")
     train(tracker(), run)

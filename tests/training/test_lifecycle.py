@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,8 @@ class Slow(NullTracker):
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    return create(tmp_path, CONFIG)
+    (tmp_path / "run").mkdir()
+    return create(tmp_path / "run", CONFIG)
 
 
 def status(run: Run) -> tuple[str, str | None]:
@@ -46,6 +49,26 @@ def test_a_signal_ends_the_body_once(run: Run) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
     assert status(run) == ("interrupted", "SIGTERM")
     assert signal.getsignal(signal.SIGTERM) is handler
+
+
+@pytest.mark.parametrize(
+    ("steps", "told"),
+    [
+        ([], "interrupted (SIGINT); nothing saved yet; start it again with the same command"),
+        ([5, 34], "interrupted (SIGINT); saved at step 34; go on with: exp train resume=run"),
+    ],
+)
+def test_an_interrupted_run_says_how_it_goes_on(
+    steps: list[int], told: str, run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.chdir(run.folder.parent)
+    monkeypatch.setattr(sys, "argv", ["exp train"])
+    for step in steps:
+        (run.checkpoints / f"step-{step:06d}").mkdir(parents=True)
+    with pytest.raises(KeyboardInterrupt), recorded(run, NullTracker()):
+        os.kill(os.getpid(), signal.SIGINT)
+    assert caplog.messages == [told]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +58,7 @@ class RunData:
     data: Mapping[str, Any]
     code: str | None  # git commit, with + where the checkout was dirty
     notes: tuple[str, ...] = ()
+    options: Mapping[str, str] = field(default_factory=dict)  # names by group, as the command line had them
     history: tuple[Event, ...] | None = None  # None: in the folder's metrics.jsonl
 
     @property
@@ -141,6 +142,7 @@ def read_run(folder: Path) -> RunData:
         data=data,
         code=git["commit"] + ("+" if git.get("dirty") else "") if git.get("commit") else None,
         notes=tuple(notes),
+        options=record.get("options") or {},
     )
 
 

@@ -25,7 +25,10 @@ STATES = {
 # Job types of the runs that exp writes about other runs; they hold tables and pictures, no training.
 ABOUT_RUNS = ("study", "comparison")
 # Added by the tracker to the config that was composed.
-ADDED = ("condition", "folder", "commit", CONFIG_NODE)
+ADDED = (
+    *("condition", "folder", "commit", "options", "data_fingerprint", "parameters", "trained_parameters"),
+    CONFIG_NODE,
+)
 
 
 def to_run(
@@ -69,6 +72,7 @@ def to_run(
         data={},
         code=config.get("commit"),
         notes=tuple(notes),
+        options=config.get("options") or {},
         history=history,
     )
 

@@ -145,6 +145,33 @@ def composed_from() -> list[str]:
     return [os.path.relpath(folder) if Path(folder).is_relative_to(here) else folder for folder in folders]
 
 
+def config_dir_flag(sources: Sequence[str]) -> list[str]:
+    """The words of --config-dir for a config that was composed from `sources`, as `composed_from` has them."""
+    known = {str(folder) for folder in search_path()}
+    places = [Path(source) for source in sources if Path(source).name != ".hydra"]  # a run's own, where it is repeated
+    found = [str(place) for place in places if place.is_dir() and str(place.resolve()) not in known]
+    return ["--config-dir", found[-1]] if found else []
+
+
+def composed_of() -> dict[str, Any]:
+    """The current job's options by group, and the words of its command line, a sweep's choice included."""
+    if not HydraConfig.initialized():
+        return {}
+    node = HydraConfig.get()
+    chosen = {
+        group: str(name) for group, name in node.runtime.choices.items() if name and not group.startswith("hydra")
+    }
+    return {"options": chosen, "words": list(node.overrides.task)}
+
+
+def in_study() -> bool:
+    """Whether the current job is a trial."""
+    if not HydraConfig.initialized():
+        return False
+    node = HydraConfig.get()
+    return node.mode == RunMode.MULTIRUN and node.runtime.choices.get("hydra/sweeper") == "study"
+
+
 def own(cfg: DictConfig) -> DictConfig:
     """Without Hydra's node."""
     return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])

@@ -15,6 +15,11 @@ def quoted(path: Path | str) -> str:
     return QuotedString(literal(path), Quote.single).with_quotes()
 
 
+def word(key: str, path: Path | str) -> str:
+    """`key=path`, quoted for the grammar only where the path needs it."""
+    return f"{key}={path}" if re.fullmatch(r"[\w./-]+", str(path), re.ASCII) else f"{key}={quoted(path)}"
+
+
 def literal(path: Path | str) -> str:
     """The path as a config value in which nothing is interpolated."""
     return str(path).replace("${", "\\${")

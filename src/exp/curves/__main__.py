@@ -1,8 +1,7 @@
-"""python -m exp.curves RUN...: what each run's learning curves say, and curves.png in each folder."""
+"""exp curves RUN...: what each run's learning curves say, and curves.png in each folder."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -11,40 +10,50 @@ from exp.curves.picture import draw
 from exp.curves.summary import read
 from exp.curves.verdict import Thresholds
 from exp.errors import ExpError
-from exp.run.exits import shortened, words
+from exp.options import arguments
+from exp.options.arguments import Option
+from exp.run.exits import plain_exits
+
+GRAMMAR = arguments.Grammar(
+    doc=__doc__,
+    bare="RUN",
+    least=1,
+    key="run",
+    options={
+        "out": Option("a folder for <run id>.png, in place of the runs' own", arguments.folder),
+        "picture": Option("false: only print the verdicts", arguments.switch, True),
+        "json": Option("true: print one JSON object a run", arguments.switch, False),
+    },
+)
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """0; 2 where a folder could not be read. One bad folder does not stop the others."""
-    parser = argparse.ArgumentParser(prog="python -m exp.curves", description=__doc__)
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders, or folders of run folders")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write <run id>.png here, not into the runs")
-    parser.add_argument("--no-picture", action="store_true", help="only print the verdicts")
-    parser.add_argument("--json", action="store_true", help="print one JSON object a run")
-    try:
-        options = parser.parse_args(words(arguments))
-        if options.out:
-            options.out.mkdir(parents=True, exist_ok=True)
-        folders = _run_folders(options.runs)
-    except (ExpError, OSError) as error:
-        name = shortened(str(getattr(error, "filename", "")))
-        told = f"{name}: {error.strerror}" if isinstance(error, OSError) else str(error)
-        print(f"error: {told}", file=sys.stderr)
-        return 2
+    with plain_exits():
+        return _judge(arguments.parse(sys.argv[1:] if argv is None else argv, GRAMMAR))
+
+
+def _judge(given: arguments.Given) -> int:
+    out = given["out"]
+    if out:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ExpError(f"out={out}: {error.strerror}; choose another folder") from None
     failed = False
-    for folder in folders:
+    for folder in _run_folders([Path(place) for place in given.bare]):
         try:
             summary = read(folder, Thresholds())
             picture = None
-            if not options.no_picture:
-                picture = (options.out / f"{_name(folder)}.png") if options.out else folder / "curves.png"
+            if given["picture"]:
+                picture = (out / f"{_name(folder)}.png") if out else folder / "curves.png"
                 draw(summary.curve, summary.verdict, picture, summary.title, summary.facts)
         except Exception as error:  # a damaged record may break anything, and must hide no other run
             told = str(error) if isinstance(error, ExpError | OSError) else f"{folder}: {type(error).__name__}: {error}"
             print(f"error: {told}", file=sys.stderr)
             failed = True
             continue
-        if options.json:
+        if given["json"]:
             print(json.dumps({"folder": str(folder), "status": summary.status, **summary.verdict.to_json()}))
         else:
             print(f"{folder} [{summary.status}]\n{summary.verdict.text()}" + (f"\n  {picture}" if picture else ""))

@@ -7,6 +7,7 @@ import math
 from exp.curves.curve import Curve, Facts, Series, eval_metrics, primary_key
 from exp.curves.measures import chance_loss, floors, generalisation_loss, value_at, windows
 from exp.curves.verdict import REMEDIES, EvaluatedStep, Thresholds, Verdict
+from exp.run.said import counted
 
 Finding = tuple[int | None, tuple[str, ...]]  # step, evidence
 
@@ -89,7 +90,7 @@ def insufficient(curve: Curve, facts: Facts, limits: Thresholds) -> Finding | No
     count = max(len(curve.get("eval/loss")), len(curve.get(key)) if key else 0)
     if count >= limits.min_evaluations:
         return None
-    return None, (f"{count} evaluations; a trend needs {limits.min_evaluations}",)
+    return None, (f"{counted(count, 'evaluation')}; a trend needs {limits.min_evaluations}",)
 
 
 def overfitting(curve: Curve, facts: Facts, limits: Thresholds) -> Finding | None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import struct
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from exp.data.mapped_npz import mapped_npz
 
 if TYPE_CHECKING:
     from exp.data.examples import Examples, TaskData
@@ -142,13 +145,12 @@ def _read(file: Path, splits: Mapping[str, Examples]) -> dict[str, EncodedRows] 
     """None where there is no whole entry for these splits."""
     found: dict[str, dict[str, Any]] = {}
     try:
-        with np.load(file, allow_pickle=False) as entry:  # a zip with a checksum for every array
-            for name in entry.files:
-                split, kind, field = name.split("/")
-                found.setdefault(split, {})[f"{kind}/{field}"] = entry[name]
+        for name, values in mapped_npz(file).items():  # a zip with a checksum for every array
+            split, kind, field = name.split("/")
+            found.setdefault(split, {})[f"{kind}/{field}"] = values
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, zipfile.BadZipFile, struct.error) as error:
         log.warning("the cache entry %s cannot be read (%s); encoding again", file, error)
         return None
     try:

@@ -149,7 +149,10 @@ class Glue(Sampled):
     @property
     def roles(self) -> dict[str, Any]:
         what = self._what
+        # STS-B's scores go from 0 to 5 (Cer et al. 2017).
+        scored = {"score_column": LABEL, "score_range": [0.0, 5.0]} if what.names is None else {}
         return {
+            **scored,
             "text_columns": list(what.columns),
             "label_column": LABEL,
             "label_names": None if what.names is None else list(what.names),

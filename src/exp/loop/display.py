@@ -35,7 +35,8 @@ class Display:
         self, metrics: Mapping[str, float], step: int, epoch: float, train_loss: Mapping[str, float] | None
     ) -> None:
         row = {"step": f"{step}/{self.total_steps}", "epoch": f"{epoch:.2f}"}
-        row["train/loss"] = f"{train_loss['value']:.4f}" if train_loss else "-"
+        if train_loss:  # else nothing has been logged yet
+            row["train/loss"] = f"{train_loss['value']:.4f}"
         row.update({key: f"{value:.4f}" for key, value in metrics.items()})
         widths = {key: max(len(key), 11) for key in row}
         if list(row) != self.columns:

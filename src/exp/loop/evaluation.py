@@ -93,6 +93,7 @@ class Evaluator:
                 one = EvaluatedBatch(model, batch, output, features, rows, self.processor, final)
                 answers = self.task.answer(one)
                 found.append((answers, loss, units))
+                del batch, output, one  # else the logits of two batches are there at once
         model.train(was_training)
 
         found = in_batch_order(self.world, found, len(batches))

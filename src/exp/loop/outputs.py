@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import logging
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from exp.loop.evaluation import Evaluation
+from exp.metrics.key import Key
 from exp.run.folder import read_record
 from exp.run.result import Result
+from exp.run.said import counted, near
 from exp.task.base import Floors
+from exp.task.mistakes import mistakes
 
 if TYPE_CHECKING:
     from exp.data.examples import TaskData
@@ -18,6 +23,7 @@ if TYPE_CHECKING:
     from exp.task.base import Reading, Task
 
 log = logging.getLogger("exp")
+MOST_LABELS = 12  # in one line
 
 
 def describe(parts: Parts, run: Run) -> None:
@@ -27,24 +33,36 @@ def describe(parts: Parts, run: Run) -> None:
     model, plan, settings = parts.model, parts.plan, parts.settings
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     total = sum(p.numel() for p in model.parameters())
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
+    device = (
+        torch.cuda.get_device_name()
+        if torch.cuda.is_available()
+        else f"CPU, {counted(torch.get_num_threads(), 'thread')}"
+    )
     precision = {"no": "fp32"}.get(parts.mixed_precision, parts.mixed_precision)
     batch = plan.batch_size * settings.gradient_accumulation_steps
+    epochs = plan.total_steps / plan.steps_per_epoch
     processes = f"{parts.world.size} processes, each " if parts.world.size > 1 else ""
     log.info(
-        "%s on %s: %s of %s parameters trained, %d steps of %d examples (%s epochs of %d), %s on %s",
+        "%s on %s: %s of %s parameters trained, %s of %s (%s %s of %d), %s on %s",
         model.config.model_type,
         parts.data.name,
         _short(trained),
         _short(total),
-        plan.total_steps,
-        batch,
-        f"{plan.total_steps / plan.steps_per_epoch:g}",
+        counted(plan.total_steps, "step"),
+        counted(batch, "example"),
+        f"{epochs:g}",
+        "epoch" if epochs == 1 else "epochs",
         len(parts.encoded.train),
         precision,
         f"{processes}{device}",
     )
-    log.info("run %s, condition %s, seed %d: %s", run.id, run.condition, run.seed, run.folder)
+    log.info("run %s, condition %s, seed %d: %s", run.id, run.condition, run.seed, near(run.folder))
+    if counts := label_counts(parts.data):
+        log.info("labels: %s", shown_counts(counts))
+    if settings.do_predict and not parts.data.tests:
+        log.warning("do_predict=true measures nothing: %s has no test set", parts.data.name)
+    elif settings.do_predict and all(split.targets is None for split in parts.data.tests.values()):
+        log.info("do_predict=true: the test set has no labels; its predictions are written, nothing is measured")
     run.update(
         data=data_facts(parts),
         model={"type": model.config.model_type, "parameters": total, "trained_parameters": trained},
@@ -65,6 +83,7 @@ def data_facts(parts: Parts) -> dict[str, Any]:
         "metrics": list(data.metrics),
         "max_length": data.max_length,
         "pipeline": parts.task.head(data).pipeline,
+        "label_counts": label_counts(data),
         "train_examples": len(data.train),
         "train_tokens": int(sum(encoded.train.lengths)),
         "eval_examples": {suffix: len(split) for suffix, split in data.evals.items()},
@@ -76,17 +95,52 @@ def data_facts(parts: Parts) -> dict[str, Any]:
     return {**facts, **data.facts}
 
 
+def label_counts(data: TaskData) -> dict[str, int] | None:
+    """Of the train split, each label as often as it stands there; None where the targets are no labels."""
+    if data.labels is None or data.train.targets is None:
+        return None
+    found = Counter(_flat(data.train.targets))
+    if not all(isinstance(index, int) and 0 <= index < len(data.labels) for index in found):
+        return None
+    return {name: found[index] for index, name in enumerate(data.labels)}
+
+
+def _flat(targets: Any) -> Iterator[Any]:
+    for target in targets:
+        if isinstance(target, list | tuple):
+            yield from _flat(target)
+        else:
+            yield target
+
+
+def shown_counts(counts: Mapping[str, int]) -> str:
+    """`neg 54, pos 54`; of many labels the commonest and the rarest."""
+    ordered = sorted(counts.items(), key=lambda item: -item[1]) if len(counts) > MOST_LABELS else list(counts.items())
+    told = [f"{name} {count:,}" for name, count in ordered]
+    if len(told) > MOST_LABELS:
+        told = [*told[: MOST_LABELS - 3], f"... ({len(told)} labels)", *told[-2:]]
+    return ", ".join(told)
+
+
 def reading_of(task: Task, data: TaskData) -> Reading:
     """As readers of the run will make it from run.json."""
     return task.reading({"label_names": data.labels, "metrics": data.metrics, **data.facts})
 
 
-def write_predictions(run: Run, name: str, found: Evaluation) -> None:
-    """predictions/<name>.parquet."""
+def write_predictions(run: Run, name: str, found: Evaluation, reading: Reading) -> None:
+    """predictions/<name>.parquet, and errors/<name>.parquet and .csv where the examples have labels."""
     import pyarrow.parquet as pq
 
     run.predictions.mkdir(exist_ok=True)
     pq.write_table(found.table, run.predictions / f"{name}.parquet")
+    wrong = mistakes(reading, found.table)
+    if wrong is not None:
+        run.errors.mkdir(exist_ok=True)
+        pq.write_table(wrong, run.errors / f"{name}.parquet")
+        with (run.errors / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(wrong.column_names)
+            writer.writerows([row[column] for column in wrong.column_names] for row in wrong.to_pylist())
 
 
 def keep_tuned(run: Run, found: Mapping[str, Evaluation]) -> None:
@@ -110,18 +164,21 @@ def summarize(run: Run, result: Result) -> None:
     objective, cost = result.objective, result.cost
     speed = cost["samples_per_second"]
     log.info(
-        "%s: best %s %.4f at step %d; %d steps in %.1f s%s",
+        "%s: best %s %.4f at step %d; %s in %.1f s%s",
         result.status,
         objective["name"],
         objective["value"],
         objective["step"],
-        cost["steps"],
+        counted(int(cost["steps"]), "step"),
         cost["train_seconds"],
         f", {speed:.1f} examples/s" if speed == speed else "",  # NaN: all steps were warm-up
     )
+    tested = {key: found for key, found in result.last.items() if Key.of(key).kind == "test"}
+    if tested:
+        told = ", ".join(f"{key} {found['value']:.4f}" for key, found in tested.items())
+        log.info("%s  (weights of step %s)", told, result.saved_step)
     if result.reason:
         log.info("%s", result.reason)
-    log.info("%s", run.folder)
 
 
 def _short(count: int) -> str:

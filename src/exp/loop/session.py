@@ -263,7 +263,7 @@ class Session:
 
     def _write(self, name: str, found: Evaluation) -> None:
         if self.world.rank == 0:
-            outputs.write_predictions(self.run, name, found)
+            outputs.write_predictions(self.run, name, found, self.reading)
 
     def _save(self) -> None:
         self.bad_loss.settle()

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exp.errors import ExpError
-from exp.metrics import likelihood, squad
+from exp.metrics import likelihood, ranks, squad
 from exp.metrics.names import METRICS
 
 Array = NDArray[Any]
@@ -217,5 +217,9 @@ FUNCTIONS: dict[tuple[str, str], Function] = {
     ("NoAns_f1", "spans"): _of_spans(squad.f1, answerable=False),
     ("NoAns_exact", "spans"): _of_spans(squad.exact, answerable=False),
     ("accuracy", "choices"): _of_answers("accuracy_score"),
+    ("pearson", "similarity"): _correlation("pearsonr"),
+    ("spearmanr", "similarity"): _correlation("spearmanr"),
+    ("kendall", "similarity"): _correlation("kendalltau"),
+    **ranks.FUNCTIONS,
     **likelihood.FUNCTIONS,
 }

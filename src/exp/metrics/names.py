@@ -11,10 +11,11 @@ from exp.errors import ExpError, nearest
 
 # What a task's answers are: a class a row, a number a row, any number of labels a row, a tag for each word, the
 # likelihood of a row's tokens, one after the other or where they were masked, a text, a part of a text, one of the
-# row's own choices.
+# row's own choices, how alike a row's two texts are, the rank at which a row's own text is found, and that with by how
+# much it is nearer than the row's negative.
 KINDS = (
     *("single_label", "regression", "multi_label", "tags", "next_tokens", "masked_tokens"),
-    *("text", "spans", "choices"),
+    *("text", "spans", "choices", "similarity", "ranks", "triplets"),
 )
 
 
@@ -29,7 +30,9 @@ class MetricSpec:
     needs_scores: bool = False
 
 
-SINGLE, REGRESSION, MULTI, TAGS, NEXT, MASKED, TEXT, SPANS, CHOICES = ((kind,) for kind in KINDS)
+SINGLE, REGRESSION, MULTI, TAGS, NEXT, MASKED, TEXT, SPANS, CHOICES, SIMILARITY, RANKS, TRIPLETS = (
+    (kind,) for kind in KINDS
+)
 
 METRICS = {
     "accuracy": MetricSpec(SINGLE + TAGS + CHOICES),  # of rows; of words with tags
@@ -53,9 +56,9 @@ METRICS = {
     "roc_auc": MetricSpec(SINGLE + MULTI, needs_scores=True),  # more than two classes: each against the rest
     "brier": MetricSpec(SINGLE, highest=2.0, greater_is_better=False, needs_scores=True),  # up to 1 with two classes
     "log_loss": MetricSpec(SINGLE, highest=math.inf, greater_is_better=False, needs_scores=True),
-    "pearson": MetricSpec(REGRESSION, lowest=-1.0),
-    "spearmanr": MetricSpec(REGRESSION, lowest=-1.0),
-    "kendall": MetricSpec(REGRESSION, lowest=-1.0),
+    "pearson": MetricSpec(REGRESSION + SIMILARITY, lowest=-1.0),
+    "spearmanr": MetricSpec(REGRESSION + SIMILARITY, lowest=-1.0),
+    "kendall": MetricSpec(REGRESSION + SIMILARITY, lowest=-1.0),
     "r2": MetricSpec(REGRESSION, lowest=-math.inf),
     "mse": MetricSpec(REGRESSION, highest=math.inf, greater_is_better=False),
     "rmse": MetricSpec(REGRESSION, highest=math.inf, greater_is_better=False),
@@ -89,6 +92,11 @@ METRICS = {
     "HasAns_f1": MetricSpec(SPANS),
     "NoAns_exact": MetricSpec(SPANS),
     "NoAns_f1": MetricSpec(SPANS),
+    "mrr": MetricSpec(RANKS + TRIPLETS),  # mean reciprocal rank
+    "recall_at_1": MetricSpec(RANKS + TRIPLETS),
+    "recall_at_5": MetricSpec(RANKS + TRIPLETS),
+    "recall_at_10": MetricSpec(RANKS + TRIPLETS),
+    "triplet_accuracy": MetricSpec(TRIPLETS),
 }
 FOR_TWO_CLASSES = ("f1", "precision", "recall")
 

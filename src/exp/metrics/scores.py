@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from exp.errors import ExpError
-from exp.metrics import likelihood, outside, text
+from exp.metrics import likelihood, outside, ranks, text
 from exp.metrics.functions import of_each_class, of_each_type, value
 from exp.metrics.names import COMBINED, KINDS, LOSS, produced
 
-NUMBERS = ("regression", *likelihood.KINDS)  # kinds whose answers are numbers, not classes
+NUMBERS = ("regression", "similarity", *ranks.KINDS, *likelihood.KINDS)  # kinds whose answers are numbers, not classes
 
 
 def compute(
@@ -30,7 +30,7 @@ def compute(
         kind: what the answers are, one of `exp.metrics.names.KINDS`.
         predictions: [n] class indices or names (single_label), [n] numbers (regression), [n, labels] of 0 and 1
             (multi_label), a list of n lists of tags (tags), sums over tokens (exp.metrics.likelihood), n texts (text,
-            spans), or [n] indices of choices (choices).
+            spans), [n] indices of choices (choices), [n] cosines (similarity), or ranks (exp.metrics.ranks).
         references: the right answers, in the same form; of a text or a span a list, of texts that are all right.
         scores: [n, classes] probabilities, each row summing to 1 (single_label), or [n, labels] (multi_label);
             needed where `exp.metrics.names.METRICS[name].needs_scores`.

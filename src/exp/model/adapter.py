@@ -239,7 +239,7 @@ def trained_whole(model: PreTrainedModel) -> list[str]:
     """Modules that are trained as they are: the head, and a pooler that the checkpoint lacked.
 
     A language model has no head of its own: its output layer is the checkpoint's, and mostly its embedding table. What
-    stands between the two and was drawn, as over a bare encoder, is trained.
+    stands between the two and was drawn, as over a bare encoder, is trained. A bare encoder is nothing but pretrained.
 
     Raises ExpError for options of the model that an adapter would make void.
     """
@@ -248,7 +248,8 @@ def trained_whole(model: PreTrainedModel) -> list[str]:
         name for name, child in model.named_children() if name != prefix and next(child.parameters(), None) is not None
     ]
     output = model.get_output_embeddings()
-    whole = outside if output is None else []
+    bare = all(name != prefix for name, _ in model.named_children())
+    whole = outside if output is None and not bare else []
     holders = {name for name, module in model.named_modules() if output is not None and output in module.modules()}
     drawn = {name.rsplit(".", 1)[0] for name in drawn_parameters(model)} - holders
     if output is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from exp.errors import ExpError
@@ -16,6 +16,7 @@ BAD_INPUT = 2
 # What a path that a user gave can run into, by itself.
 OF_PATHS = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.ENOENT, errno.EROFS)
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
+PIPE_CLOSED = 141  # 128 + SIGPIPE
 
 
 @contextmanager
@@ -23,13 +24,14 @@ def plain_exits() -> Iterator[None]:
     """Around an entry's whole work."""
     try:
         yield
+        sys.stdout.flush()  # where a reader has gone, it is noticed here and not at the end of the process
     except ExpError as error:
         complain(error)
         raise SystemExit(BAD_INPUT) from None
+    except BrokenPipeError:  # `exp runs list | head`; Python would flush once more at exit, and complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(PIPE_CLOSED) from None
     except OSError as error:
-        if isinstance(error, BrokenPipeError):  # `exp runs | head`; Python would complain once more at exit
-            sys.stderr.close()
-            raise SystemExit(INTERRUPTED) from None
         if error.errno not in OF_PATHS or error.filename is None:
             raise
         complain(ExpError(f"{shortened(str(error.filename))}: {os.strerror(error.errno)}"))
@@ -52,13 +54,3 @@ def complain(error: ExpError) -> None:
 
 def shortened(name: str) -> str:
     return name if len(name) <= 200 else f"{name[:100]}...{name[-20:]} ({len(name)} characters)"
-
-
-def words(argv: Sequence[str] | None = None) -> list[str]:
-    """The words after the command, or `argv`. Raises ExpError for an empty one: a shell variable had no value."""
-    found = list(sys.argv[1:] if argv is None else argv)
-    for at, word in enumerate(found):
-        if not word.strip():
-            before = f" after {found[at - 1]}" if at else ""
-            raise ExpError(f"a word is empty{before}; did a variable of the shell have no value?")
-    return found

@@ -57,6 +57,10 @@ class Run:
     def predictions(self) -> Path:
         return self.folder / "predictions"
 
+    @property
+    def errors(self) -> Path:
+        return self.folder / "errors"
+
     def update(self, **fields: Any) -> None:
         """Merges `fields` into run.json."""
         if not self.kept:

@@ -9,12 +9,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from exp.config.compose import config_dir_flag
 from exp.metrics.key import Key
 from exp.metrics.names import COMBINED, LOSS
 from exp.run.events import read_events
 from exp.run.folder import read_record
 from exp.run.identity import ADDED, NOT_PART, counts, flatten
 from exp.run.result import Result, read_result
+from exp.run.said import near
 from exp.run.secrets import redacted
 from exp.saved.metrics import of_saved_weights
 
@@ -168,10 +170,13 @@ def _versions(record: Mapping[str, Any]) -> str:
 
 
 def _again(folder: Path, record: Mapping[str, Any]) -> str:
-    command = shlex.join(["python", "-m", "exp.train", *overrides(folder, record)])
+    flags = config_dir_flag(record.get("search_path") or [])
+    again = shlex.join(["python", "-m", "exp.train", *flags, *overrides(folder, record)])
+    place = near(folder) if folder.absolute().is_relative_to(Path.cwd()) else folder.name
+    compared = shlex.join(["python", "-m", "exp.reproduce", place])
     return (
-        f"```bash\n{command}\n```\n\nFrom the run folder itself, with a comparison of every number:\n\n"
-        f"```bash\npython -m exp.reproduce {shlex.quote(folder.name)}\n```"
+        f"```bash\n{again}\n```\n\nFrom the run folder itself, with a comparison of every number:\n\n"
+        f"```bash\n{compared}\n```"
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from exp.errors import ExpError, nearest
 from exp.options import trust
+from exp.options.arguments import Option
 from exp.options.confdir import cache_dir
 from exp.options.trusted_code import warn_of_changes
 from exp.run.files import user_path
@@ -28,7 +29,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 WEIGHTS = "model.safetensors"
 # What of a run's data may be said anew: where it lies now, and how much of it to take.
-MOVABLE = ("path", "train_file", "validation_file", "test_file", "max_eval_samples")
+MOVABLE = ("path", "train_file", "validation_file", "test_file", "test_files", "max_eval_samples")
+MOVED = Option(
+    "data.path, .train_file, .validation_file, .test_file, .test_files.NAME: where the run's data lies now; "
+    "data.max_eval_samples=null: the whole split"
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ def find(path: str) -> Finished:
     folder = user_path(path).resolve()
     if not folder.is_dir():
         beside = [item.name for item in folder.parent.iterdir()] if folder.parent.is_dir() else []
-        raise ExpError(f"run={path}: there is no such folder{nearest(folder.name, beside) if beside else ''}")
+        raise ExpError(f"{path}: there is no such folder{nearest(folder.name, beside) if beside else ''}")
     record = read_record(folder)
     lacking = [name for name in ("config.json", WEIGHTS) if not (folder / "model" / name).is_file()]
     if lacking or "data" not in record:
@@ -103,6 +108,13 @@ def _labels_of(run: Finished) -> TaskData:
     return as_data(run, Examples([], {}, None), run.facts["name"])
 
 
+def task_of(run: Finished) -> Task:
+    from exp.training.build import build_task
+
+    with whitelisted():
+        return build_task(run.config)
+
+
 def load_model(run: Finished) -> Model:
     """From run/model alone. Raises ExpError where its files are damaged."""
     import torch
@@ -114,13 +126,12 @@ def load_model(run: Finished) -> Model:
 
     from exp.compat.accelerate import forget_last_run
     from exp.loop.evaluation import Evaluator
-    from exp.training.build import as_trained, build_task, mixed_precision
+    from exp.training.build import as_trained, mixed_precision
 
     if threads := run.record["hardware"].get("threads"):
         torch.set_num_threads(threads)  # sums are split among them, which changes their last bits
     place = run.folder / "model"
-    with whitelisted():
-        task = build_task(run.config)
+    task = task_of(run)
     head = task.head(_labels_of(run))
     auto_class = getattr(transformers, head.auto_class)
     # Two kernels for the same attention differ in their last bits, and config.json does not name the one used.
@@ -173,21 +184,26 @@ def load_data(run: Finished, moved: Mapping[str, Any]) -> TaskData:
     return data
 
 
-def checked_moves(run: Finished, given: Mapping[str, str]) -> dict[str, Any]:
+def checked_moves(run: Finished, given: Mapping[str, Any]) -> dict[str, Any]:
     """`data.<key>` words for this run's data; raises ExpError for a key that its data option does not have."""
     moved: dict[str, Any] = {}
     for key, value in given.items():
-        name = key.removeprefix("data.")
-        if not key.startswith("data.") or name not in MOVABLE:
+        if not key.startswith("data.") or key == "data.split":
             continue
-        if name not in run.config["data"]:
-            raise ExpError(f"{key}: the data of {run.folder} has no such key{nearest(name, run.config['data'])}")
+        name, _, part = key.removeprefix("data.").partition(".")
+        if name not in MOVABLE:
+            raise ExpError(f"{key}: no such key{nearest(name, MOVABLE)}")
+        sets = run.config["data"].get(name)
+        if name not in run.config["data"] or (part and part not in (sets or {})):
+            known = sets if part else run.config["data"]
+            raise ExpError(f"{key}: the data of {run.folder} has no such key{nearest(part or name, known or ())}")
         if name == "max_eval_samples":
             if value != "null" and not (value.isdigit() and int(value) > 0):
                 raise ExpError(f"{key}={value} has the wrong type: it takes a number from 1 up, or null")
             moved[name] = None if value == "null" else int(value)
-        else:
-            moved[name] = str(Path(value).expanduser().resolve()) if name == "path" or Path(value).exists() else value
+            continue
+        place = str(Path(value).expanduser().resolve()) if name == "path" or Path(value).exists() else value
+        moved[name] = {**(moved.get(name) or sets), part: place} if part else place
     return moved
 
 

@@ -11,9 +11,8 @@ import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from exp.config import arguments
 from exp.data import readers
 from exp.data.glue import TASKS
 from exp.data.rows import Rows
@@ -85,7 +84,7 @@ def missing(tasks: Iterable[str], with_ax: bool) -> list[File]:
     return [file for file in FILES if file.task not in there or (file.set == "ax" and not with_ax)]
 
 
-def write_zip(path: Path, members: Mapping[str, str]) -> None:
+def write_zip(path: Path, members: Mapping[str, Any]) -> None:
     """The zip appears whole or not at all. Raises ExpError where `path` exists or a file is missing."""
     if lacking := [file.name for file in FILES if file.name not in members]:
         raise ExpError(f"a submission to GLUE has {len(FILES)} files, and {', '.join(lacking)} are missing")
@@ -104,7 +103,7 @@ def write_zip(path: Path, members: Mapping[str, str]) -> None:
         scratch.unlink(missing_ok=True)
 
 
-def submit(runs: list[Finished], given: Mapping[str, str]) -> None:
+def submit(runs: list[Finished], given: Mapping[str, Any]) -> None:
     path = Path(given["glue_zip"]).expanduser()
     if path.exists():
         raise ExpError(f"glue_zip={path} exists already and is not overwritten; remove it or choose another name")
@@ -116,13 +115,12 @@ def submit(runs: list[Finished], given: Mapping[str, str]) -> None:
         if task in by_task:
             raise ExpError(f"two runs of {task}: {by_task[task].folder} and {run.folder}; a submission holds one")
         by_task[task] = run
-    fill = arguments.flag("fill", given["fill"]) if "fill" in given else False
     diagnostic = _diagnostic(by_task, given)
     lacking = missing(by_task, with_ax=diagnostic is not None)
-    if lacking and not fill:
+    if lacking and not given.get("fill"):
         raise ExpError(
             f"a submission to GLUE has {len(FILES)} files; missing: "
-            f"{', '.join(file.name for file in lacking)}. Give runs of these too (run=a,b,c){_ax_hint(lacking)}, "
+            f"{', '.join(file.name for file in lacking)}. Give runs of these too (A B C){_ax_hint(lacking)}, "
             "or fill=true for a constant answer in each"
         )
     members: dict[str, str] = {}
@@ -133,7 +131,8 @@ def submit(runs: list[Finished], given: Mapping[str, str]) -> None:
             if file.set != "ax":
                 table = predictions.of_split(run, model, data, file.set).table
             elif diagnostic is not None:
-                table = predictions.of_rows(run, model, diagnostic, labelled=False).table
+                examples = predictions.examples_of(run, diagnostic, "ignore")
+                table = predictions.of_examples(run, model, examples, "ax").table
             else:
                 continue
             members[file.name] = tsv(file, table["prediction"].to_pylist())
@@ -150,7 +149,7 @@ def glue_task(run: Finished) -> str | None:
     return node["task"] if node["_target_"] == "exp.data.glue.Glue" else None
 
 
-def _diagnostic(by_task: Mapping[str, Finished], given: Mapping[str, str]) -> Rows | None:
+def _diagnostic(by_task: Mapping[str, Finished], given: Mapping[str, Any]) -> Rows | None:
     """GLUE's diagnostic set with MNLI's column names; None where there is no MNLI run or no file."""
     if "ax" in given:
         file = Path(given["ax"]).expanduser()

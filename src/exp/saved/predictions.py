@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from exp.errors import ExpError, nearest
 from exp.run.files import user_path
 from exp.run.links import check_inside
+from exp.run.said import counted
 from exp.saved import finished
 
 if TYPE_CHECKING:
-    from exp.data.examples import TaskData
+    from exp.data.examples import Examples, TaskData
     from exp.data.rows import Rows
     from exp.loop.evaluation import Evaluation
     from exp.saved.finished import Finished, Model
@@ -27,20 +29,76 @@ def of_split(run: Finished, model: Model, data: TaskData, name: str) -> Evaluati
     return model.evaluate({name: finished.encoded(run, model, data, name)}, tune=name == "eval")[name]
 
 
-def of_rows(run: Finished, model: Model, rows: Rows, labelled: bool) -> Evaluation:
-    """`labelled`: labels are read where the rows have them. Raises ExpError for a cell that does not fit."""
-    examples = model.task.examples(rows if labelled else _unlabelled(run, rows), run.facts, labelled=False)
-    data = finished.as_data(run, examples, rows.path.stem)
+def of_examples(run: Finished, model: Model, examples: Examples, name: str) -> Evaluation:
+    data = finished.as_data(run, examples, name)
     return model.evaluate({"train": finished.encoded(run, model, data, "train")}, tune=False)["train"]
 
 
-def _unlabelled(run: Finished, rows: Rows) -> Rows:
-    from dataclasses import replace
+def rows_of_file(run: Finished, path: Path) -> Rows:
+    """Read as the run's own files where it is of their kind; else by its ending.
 
-    return replace(rows, columns={key: rows.column(key) for key in run.facts["inputs"]})
+    Raises ExpError for a file that cannot be read, and for one without the columns that the model reads.
+    """
+    rows = _read(run, path)
+    wanted = run.facts["inputs"]
+    missing = [column for column in wanted if column not in rows]
+    if missing:
+        hints = "".join(nearest(column, rows.columns) for column in missing[:1])
+        raise ExpError(
+            f"{path} has no column {', '.join(map(repr, missing))}; the model reads "
+            f"{' and '.join(wanted)}, the file has {', '.join(rows.columns)}{hints}"
+        )
+    return rows
 
 
-def targets(run: Finished, name: str, given: Mapping[str, str]) -> list[Path]:
+def _read(run: Finished, path: Path) -> Rows:
+    from exp.data import readers
+    from exp.data.read_options import ReadOptions
+
+    node = run.config["data"]
+    readers.require_file(path, "file")
+    if path.suffix == ".txt":  # a row a line, of the only column there is
+        return readers.read(path, ReadOptions(format="text", names=list(run.facts["inputs"][:1])))
+    own = str(node.get("train_file") or "").removesuffix(".gz").rpartition(".")[2]
+    if own and own == path.name.removesuffix(".gz").rpartition(".")[2]:
+        return readers.read(path, ReadOptions(**{name: node.get(name) for name in ReadOptions.__dataclass_fields__}))
+    # Other data options have files of their own, in which a quote is a character like every other.
+    return readers.read_tsv(path) if path.suffix == ".tsv" else readers.read(path)
+
+
+def examples_of(run: Finished, rows: Rows, labels: Literal["needed", "read", "ignore"]) -> Examples:
+    """Examples of another file, before a model is loaded.
+
+    Args:
+        run: whose task reads them.
+        rows: with the run's input columns.
+        labels: "read": where the rows have them; "needed": every row has one; "ignore": nobody looks at them.
+
+    Raises:
+        ExpError: a cell that does not fit.
+    """
+    task = finished.task_of(run)
+    if labels == "needed":
+        return task.examples(rows, run.facts, labelled=True)
+    if labels == "ignore":
+        rows = replace(rows, columns={key: rows.column(key) for key in run.facts["inputs"]})
+    try:
+        return task.examples(rows, run.facts, labelled=False)
+    except ExpError as error:
+        if labels == "ignore" or not _fits_unlabelled(run, rows):
+            raise
+        raise ExpError(f"{error}; labels=ignore leaves the labels aside") from None
+
+
+def _fits_unlabelled(run: Finished, rows: Rows) -> bool:
+    try:
+        examples_of(run, rows, "ignore")
+    except ExpError:
+        return False
+    return True
+
+
+def targets(run: Finished, name: str, given: Mapping[str, Any]) -> list[Path]:
     """Raises ExpError where out= would overwrite a file."""
     if "out" not in given:
         if run.predictions.is_symlink():
@@ -79,7 +137,7 @@ def write(found: Evaluation, model: Model, places: list[Path]) -> None:
 
 
 def tell(found: Evaluation, model: Model, places: list[Path]) -> None:
-    print(f"{len(found.table)} examples: {model.evaluator.reading.summary(found.table)}")
+    print(f"{counted(len(found.table), 'example')}: {model.evaluator.reading.summary(found.table)}")
     if found.metrics:
         print(", ".join(f"{name} {value:.4f}" for name, value in found.metrics.items()))
     for target in places:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shlex
 import warnings
 from collections.abc import Sequence
@@ -14,8 +15,11 @@ import optuna
 from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
+from exp.config.compose import config_dir_flag
+from exp.config.grammar import quoted
 from exp.run.files import write_atomic
 from exp.run.identity import flatten
+from exp.run.said import counted
 from exp.run.secrets import redacted
 from exp.study.plan import StudyPlan
 from exp.study.progress import best_of, state_name, trial_seconds, value_text
@@ -25,6 +29,7 @@ from exp.work.trial_queue import TrialQueue, slot_holders
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+FEWEST = 10  # distinct complete trials that importances are told of; fewer give noise
 MOST_NAMED = 12  # trials in a picture's legend
 
 
@@ -64,7 +69,7 @@ def report(queue: TrialQueue, plan: StudyPlan, worker: TrialWorker, command: str
             }
             for trial in front
         ]
-        print(f"{len(front)} trials are on the Pareto front ({', '.join(plan.objective.names) or 'values'}):")
+        print(f"{counted(len(front), 'trial')} on the Pareto front ({', '.join(plan.objective.names) or 'values'}):")
         for trial in front:
             print(f"  trial {trial.number}: {value_text(trial.values)}  {_trial_folder(trial)}")
     if importance:
@@ -132,7 +137,8 @@ def importances(study: optuna.Study) -> dict[str, float]:
 
     PED-ANOVA (Watanabe et al. 2023) needs no scikit-learn, which fANOVA does.
     """
-    if len(study.directions) > 1:
+    distinct = {str(sorted(trial.params.items())) for trial in study.trials if trial.state == TrialState.COMPLETE}
+    if len(study.directions) > 1 or len(distinct) < FEWEST:
         return {}
     try:
         with warnings.catch_warnings():
@@ -158,7 +164,8 @@ def retrain_command(plan: StudyPlan, worker: TrialWorker, trial: FrozenTrial, co
     if objective is not None and "metric_for_best_model" in after:
         changed["metric_for_best_model"] = objective
     words = [*plain, *(f"{key}={_text(value)}" for key, value in changed.items())]
-    return " ".join([command, *(shlex.quote(word) for word in words)])
+    flags = config_dir_flag([source.path for source in worker.master.hydra.runtime.config_sources])
+    return " ".join([command, *(shlex.quote(word) for word in [*flags, *words])])
 
 
 def _known(plan: StudyPlan, name: str) -> bool:
@@ -182,6 +189,9 @@ def _text(value: Any) -> str:
         return "null"
     if isinstance(value, list):
         return "[" + ",".join(_text(item) for item in value) + "]"
+    if isinstance(value, str):
+        # An interpolation stays one; other signs of Hydra's grammar are quoted.
+        return value if re.fullmatch(r"[\w./+-]*|\$\{.*\}", value, re.ASCII) and value else quoted(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

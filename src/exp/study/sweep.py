@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from exp.config.grammar import literal, quoted
 from exp.errors import ExpError
 from exp.run.files import create_once
+from exp.run.said import counted
 from exp.run.secrets import redacted
 from exp.study import frozen_config, identity
 from exp.study.check_configs import check_configs, group_names
@@ -265,7 +266,7 @@ def _runs_here(config: DictConfig) -> bool:
 def _print_header(settings: StudySettings, plan: StudyPlan) -> None:
     if settings.n_jobs > cpu_count():
         print(f"warning: n_jobs={settings.n_jobs} workers share {cpu_count()} cores; they will slow each other down")
-    print(f"study {plan.study_name}: {plan.n_trials} trials in {plan.folder}")
+    print(f"study {plan.study_name}: {counted(plan.n_trials, 'trial')} in {plan.folder}")
     shown = redacted(plan.storage) or f"journal://{plan.folder / 'journal.log'}"
     dashboard = redacted(plan.storage) or plan.folder / "journal.log"
     print(f"  storage {shown}; look at it with: optuna-dashboard {shlex.quote(str(dashboard))}", flush=True)

@@ -27,7 +27,7 @@ def summarize(plan: StudyPlan, worker: TrialWorker, trials: Sequence[FrozenTrial
 def _write(plan: StudyPlan, settings: dict[str, Any], trials: Sequence[FrozenTrial]) -> None:
     import wandb
 
-    from exp.tracker.wandb import Wandb, hidden_arguments
+    from exp.tracker.wandb import Wandb, hidden_arguments, said_by
 
     tracker = Wandb(**{key: value for key, value in settings.items() if not key.startswith("_")})
     mode, _ = tracker.effective_mode()  # offline without a key, as the trials' runs were
@@ -35,7 +35,7 @@ def _write(plan: StudyPlan, settings: dict[str, Any], trials: Sequence[FrozenTri
         return
     with hidden_arguments():
         run = wandb.init(
-            project=settings["project"],
+            project=said_by("project", settings["project"])[1],
             entity=settings["entity"],
             mode=mode,
             dir=str(plan.folder),

@@ -124,6 +124,10 @@ class AnswerReading:
         pairs = zip(table["prediction"].to_pylist(), table["label"].to_pylist(), strict=True)
         return np.array([squad.f1(*pair) for pair in pairs])
 
+    def confidence(self, table: pa.Table) -> np.ndarray | None:
+        """The logits of the answer's start and end, added up."""
+        return table["score"].to_numpy()
+
     def chance(self, examples: Examples) -> Floors:
         """Never an answer: right for the questions that have none."""
         n = len(examples)

@@ -148,6 +148,10 @@ class Reading(Protocol):
         """One score an example, higher is better, for tests over examples."""
         ...
 
+    def confidence(self, table: pa.Table) -> np.ndarray | None:
+        """How sure the model was of each answer, higher is surer; None where a table does not say."""
+        ...
+
     def tuned(self, table: pa.Table) -> tuple[Reading, Mapping[str, float]]:
         """What is fitted on the first evaluation set, such as a threshold: the reading with it, and its values.
 
@@ -178,6 +182,9 @@ class Reading(Protocol):
 
 class Untuned:
     """For readings that fit nothing."""
+
+    def confidence(self, table: pa.Table) -> np.ndarray | None:
+        return None
 
     def tuned(self, table: pa.Table) -> tuple[Any, Mapping[str, float]]:
         return self, {}

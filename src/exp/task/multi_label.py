@@ -220,6 +220,13 @@ class MultiLabelReading:
         """1.0 where all labels of a row are right, else 0.0."""
         return (self._hot(table["prediction"]) == self._hot(table["label"])).all(axis=1).astype(float)
 
+    def confidence(self, table: pa.Table) -> np.ndarray | None:
+        """The mean over labels of the probability of what was said of each, yes or no."""
+        import numpy as np
+
+        scores = np.array(table["scores"].to_pylist())
+        return np.where(self._hot(table["prediction"]), scores, 1 - scores).mean(axis=1)
+
     def chance(self, examples: Examples) -> Floors:
         """The best constant answer: the commonest set of labels for subset accuracy, the commonest label for F1.
 

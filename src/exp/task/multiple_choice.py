@@ -235,6 +235,12 @@ class ChoiceReading(Untuned):
         predictions, references = (table[name].to_numpy(zero_copy_only=False) for name in ("prediction", "label"))
         return (predictions == references).astype(float)
 
+    def confidence(self, table: pa.Table) -> np.ndarray | None:
+        """The probability of the choice that was taken."""
+        import numpy as np
+
+        return np.array([max(row) for row in table["scores"].to_pylist()])
+
     def chance(self, examples: Examples) -> Floors:
         """Any choice of a row, all of them alike."""
         n = len(examples)

@@ -250,6 +250,12 @@ class TextReading(Untuned):
             return -np.square(predictions - references)
         return (predictions == references).astype(float)
 
+    def confidence(self, table: pa.Table) -> np.ndarray | None:
+        """The probability of the predicted class; None in regression."""
+        import numpy as np
+
+        return None if self.label_names is None else np.array([max(row) for row in table["scores"].to_pylist()])
+
     def chance(self, examples: Examples) -> Floors:
         """Accuracy: the commonest label's share p, with sqrt(p (1 - p) / n). Correlations: 0, with 1 / sqrt(n - 1),
         the standard error under independence (for Matthews correlation through chi squared: phi = sqrt(chi2 / n))."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from exp.data.rows import Rows, shortened
 from exp.errors import ExpError
+from exp.run.said import counted
 from exp.task import labels
 
 log = logging.getLogger("exp")
@@ -41,7 +42,9 @@ def without_empty(rows: Rows, columns: Sequence[str]) -> Rows:
     ]
     if len(kept) == len(rows):
         return rows
-    log.info("%s: %d rows left out, an empty text in %s", rows.path, len(rows) - len(kept), " or ".join(columns))
+    log.info(
+        "%s: %s left out, an empty text in %s", rows.path, counted(len(rows) - len(kept), "row"), " or ".join(columns)
+    )
     return rows.take(kept)
 
 

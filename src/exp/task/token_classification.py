@@ -249,6 +249,12 @@ class TagReading(Untuned):
         pairs = zip(table["prediction"].to_pylist(), table["label"].to_pylist(), strict=True)
         return np.array([np.mean([a == b for a, b in zip(*pair, strict=True)]) for pair in pairs])
 
+    def confidence(self, table: pa.Table) -> np.ndarray | None:
+        """The mean over words of the probability of the predicted tag."""
+        import numpy as np
+
+        return np.array([np.mean(row) for row in table["scores"].to_pylist()])
+
     def chance(self, examples: Examples) -> Floors:
         """Accuracy: the commonest tag's share of the words. Entities: nothing is found by the commonest tag."""
         if examples.targets is None:

@@ -19,11 +19,16 @@ MOST_NUMBERED = 20  # classes whose counts can still be read in a picture of thi
 
 
 def best_values(run: Run) -> dict[str, float]:
-    """`best/<metric>` from result.json, without the prefix `eval/`; empty where there is no result."""
+    """`best/<metric>` from result.json, without the prefix `eval/`; empty where there is no result.
+
+    A test set is measured once: its number is a last one, and none was chosen as the best.
+    """
     result = read_result(run.result_path)
     if result is None:
         return {}
-    found = {f"best/{Key.of(key).short}": one["value"] for key, one in result["best"].items()}
+    found = {
+        f"best/{Key.of(key).short}": one["value"] for key, one in result["best"].items() if Key.of(key).kind == "eval"
+    }
     return {key: value for key, value in found.items() if value is not None}
 
 

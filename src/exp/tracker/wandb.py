@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import re
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Gt
 
 from exp.errors import ExpError
 from exp.run.folder import read_record
+from exp.run.said import near
 from exp.run.secrets import redacted
 from exp.tracker.guard import Guard
 from exp.tracker.media import best_values, costs, pictures
+from exp.tracker.name import facts_of, run_name
 
 if TYPE_CHECKING:
     import wandb
@@ -28,6 +32,8 @@ log = logging.getLogger(__name__)
 Mode = Literal["online", "offline", "disabled"]
 # finish() takes one; W&B shows 0 as finished and the rest as failed. 130 as shells count Ctrl-C.
 EXIT_CODES = {"completed": 0, "pruned": 0, "failed": 1, "interrupted": 130}
+# Key -> W&B's own variable, and what holds without it.
+VARIABLES = {"project": ("WANDB_PROJECT", "exp"), "name": ("WANDB_NAME", "")}
 LONGEST_TAG = 64  # W&B refuses the run beyond it
 
 
@@ -40,7 +46,7 @@ class Wandb:
     Raises ExpError for a project or a tag that W&B would refuse.
     """
 
-    project: str
+    project: str | None
     entity: str | None
     group: str | None
     job_type: str | None
@@ -53,18 +59,21 @@ class Wandb:
     finish_timeout: Annotated[float, Gt(0)]  # seconds
 
     def __post_init__(self) -> None:
-        if re.search(r"[/\\#?%:]", self.project) or not 1 <= len(self.project) <= 128:
+        where, project = said_by("project", self.project)
+        if re.search(r"[/\\#?%:]", project) or not 1 <= len(project) <= 128:
             raise ExpError(
-                f"tracker.wandb.project={self.project!r}: W&B takes 1 to 128 characters, none of / \\ # ? % :"
+                f"{where}={project!r}: W&B takes 1 to 128 characters, none of / \\ # ? % :"
                 " (the entity has a key of its own, tracker.wandb.entity)"
             )
-        for tag in self.tags:
-            if not 1 <= len(tag) <= LONGEST_TAG:
-                raise ExpError(f"tracker.wandb.tags: {tag!r} has {len(tag)} characters; W&B takes 1 to {LONGEST_TAG}")
+        for where, tags in (("tracker.wandb.tags", self.tags), ("WANDB_TAGS", tags_of_environment())):
+            for tag in tags:
+                if not 1 <= len(tag) <= LONGEST_TAG:
+                    raise ExpError(f"{where}: {tag!r} has {len(tag)} characters; W&B takes 1 to {LONGEST_TAG}")
         self.remote: wandb.Run | None = None
         self.guard = Guard("W&B")
         self.alerted: set[str] = set()
         self.last_step = 0
+        self.where: str | None = None  # said with the first numbers; a run begins with what it trains
 
     def start(self, run: Run) -> None:
         self.run = run
@@ -80,15 +89,16 @@ class Wandb:
                 _restart_service()
                 self.remote = self._init(mode)
             if mode == "offline":
-                log.info("W&B: offline, %s; upload later with: wandb sync %s", why, self._folder())
+                self.where = f"W&B: offline, {why}; upload later with: {shlex.join(['wandb', 'sync', self._folder()])}"
             elif mode == "online":
-                log.info("W&B: %s", self.remote.url)
+                self.where = f"W&B: {self.remote.url}"
             self.remote.define_metric("step", hidden=True)
             for keys in ("epoch", "train/*", "eval*", "test*"):  # a star is allowed at the end only
                 self.remote.define_metric(keys, step_metric="step")
 
     def log(self, metrics: Mapping[str, float], *, step: int, epoch: float) -> None:
         self.last_step = step
+        self._say_where()
         # Test sets are measured once, at the end, and their step is that of the saved weights.
         again = self.logged_until is not None and step <= self.logged_until
         if self.remote is None or (again and not all(key.startswith("test") for key in metrics)):
@@ -105,10 +115,12 @@ class Wandb:
             self.remote.alert(title=title, text=text, level="WARN")
 
     def finish(self, status: str) -> None:
+        self._say_where()
         if self.remote is None:
             return
         with self.guard("writing the summary"):
             self.remote.summary.update({"status": status, **best_values(self.run), **costs(self.run)})
+            self.remote.config.update(redacted(facts_of(read_record(self.run.folder))), allow_val_change=True)
         with self.guard("drawing the predictions"):
             self._draw()
         with self.guard("storing artifacts"):
@@ -121,9 +133,9 @@ class Wandb:
                 self.remote.finish(exit_code=EXIT_CODES[status])
             except TimeoutError:
                 log.warning(
-                    "W&B did not take everything within %g s; upload the rest with: wandb sync --include-online %s",
+                    "W&B did not take everything within %g s; upload the rest with: %s",
                     self.finish_timeout,
-                    self._folder(),
+                    shlex.join(["wandb", "sync", "--include-online", self._folder()]),
                 )
         self.remote = None
         if self.guard.said:
@@ -136,6 +148,10 @@ class Wandb:
         from exp.compat.wandb import has_key
 
         settings = _quiet_setup()
+        if os.environ.get("WANDB_DISABLED", "").lower() in ("true", "1", "yes", "on"):
+            if self.mode in (None, "disabled"):
+                return "disabled", ""
+            log.warning("tracker.wandb.mode=%s goes before WANDB_DISABLED=%s", self.mode, os.environ["WANDB_DISABLED"])
         asked = self.mode or settings.mode  # that is WANDB_MODE, or what `wandb offline` left, or online
         if asked == "online":
             try:
@@ -159,17 +175,23 @@ class Wandb:
         commit = (record.get("git") or {}).get("commit")
         with hidden_arguments():
             return wandb.init(
-                project=self.project,
+                project=said_by("project", self.project)[1],
                 entity=self.entity,
-                group=redacted(self.group) or record["group"],
+                group=redacted(self._group(record)),
                 job_type=self.job_type,
-                tags=redacted([*self.tags, run.condition]),
+                tags=redacted(list(dict.fromkeys([*self.tags, *tags_of_environment(), run.condition]))),
                 notes=redacted(self.notes),
-                name=redacted(self.name or "/".join(run.folder.parts[-2:])),
+                name=redacted(said_by("name", self.name)[1] or run_name(record, run.folder)),
                 id=run.id,
                 dir=run.folder,
                 config=redacted(
-                    {**run.config, "condition": run.condition, "folder": str(run.folder), "commit": commit}
+                    {
+                        **run.config,
+                        **facts_of(record),
+                        "condition": run.condition,
+                        "folder": str(run.folder),
+                        "commit": commit,
+                    }
                 ),
                 mode=mode,
                 # Offline too: `wandb sync` then appends a resumed run's second folder; else it overwrites the first.
@@ -188,9 +210,19 @@ class Wandb:
                 ),
             )
 
+    def _group(self, record: Mapping[str, Any]) -> str:
+        """A study's name goes before WANDB_RUN_GROUP, so that its trials lie together."""
+        asked = self.group or (os.environ.get("WANDB_RUN_GROUP") if record["group"] == record["condition"] else None)
+        return asked or record["group"]
+
     def _folder(self) -> str:
         assert self.remote is not None
-        return self.remote.dir.removesuffix("/files")
+        return near(self.remote.dir.removesuffix("/files"))
+
+    def _say_where(self) -> None:
+        if self.where is not None:
+            log.info("%s", self.where)
+            self.where = None
 
     def _draw(self) -> None:
         import wandb
@@ -214,6 +246,18 @@ class Wandb:
                 artifact = wandb.Artifact(f"{kind}-{self.run.condition}", kind, metadata=facts)
                 artifact.add_dir(str(folder))
                 self.remote.log_artifact(artifact, aliases=["latest", f"seed-{self.run.seed}"])
+
+
+def said_by(key: str, value: str | None) -> tuple[str, str]:
+    """Who says it, and what: the config, else W&B's own variable, else exp."""
+    if value is not None:
+        return f"tracker.wandb.{key}", value
+    variable, default = VARIABLES[key]
+    return variable, os.environ.get(variable) or default
+
+
+def tags_of_environment() -> list[str]:
+    return [tag.strip() for tag in os.environ.get("WANDB_TAGS", "").split(",") if tag.strip()]
 
 
 @contextlib.contextmanager

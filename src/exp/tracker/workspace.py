@@ -1,4 +1,4 @@
-"""python -m exp.tracker.workspace exp lr-study --metric accuracy
+"""python -m exp.tracker.workspace exp lr-study metric=accuracy
 
 A W&B report that compares the conditions of a group, seeds averaged. Needs a key, the network and the extra
 `workspaces`; it makes the report as a draft and prints where it is.
@@ -6,10 +6,12 @@ A W&B report that compares the conditions of a group, seeds averaged. Needs a ke
 
 from __future__ import annotations
 
-import argparse
+import sys
 from typing import TYPE_CHECKING
 
 from exp.errors import ExpError
+from exp.options import arguments
+from exp.options.arguments import Option
 from exp.run.exits import plain_exits
 
 if TYPE_CHECKING:
@@ -56,19 +58,27 @@ def build_report(project: str, group: str, metric: str, entity: str = "") -> wr.
     )
 
 
+GRAMMAR = arguments.Grammar(
+    doc=f"{__doc__}\nThe words are a project (or entity/project), and a study's or table's name or a condition's hash.",
+    bare="PROJECT or GROUP",
+    least=2,
+    most=2,
+    options={"metric": Option("as in eval/<metric>, e.g. accuracy")},
+)
+
+
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m exp.tracker.workspace", description=__doc__)
-    parser.add_argument("project", help="project, or entity/project")
-    parser.add_argument("group", help="a study's or table's name, or a condition hash")
-    parser.add_argument("--metric", required=True, help="as in eval/<metric>, e.g. accuracy")
-    given = parser.parse_args(argv)
     with plain_exits():
-        entity, _, project = given.project.rpartition("/")
-        report = build_report(project, given.group, given.metric, entity)
+        given = arguments.parse(sys.argv[1:] if argv is None else argv, GRAMMAR)
+        (where, group) = given.bare
+        if "metric" not in given:
+            raise ExpError("metric=... is not given; it is as in eval/<metric>, e.g. accuracy")
+        entity, _, project = where.rpartition("/")
+        report = build_report(project, group, given["metric"], entity)
         try:
             report.save(draft=True)
         except Exception as error:  # the package raises plain ones: no key, no such project, no network
-            raise ExpError(f"W&B did not take the report of {given.project}: {error}") from error
+            raise ExpError(f"W&B did not take the report of {where}: {error}") from error
         print(report.url)
 
 

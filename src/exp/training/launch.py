@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ from exp.errors import ExpError
 from exp.options import trust
 from exp.run import exits, ranks
 from exp.run.interrupts import Interrupted, pass_on
+from exp.training import sweep_table
 from exp.training.claim import TIME, claim_job, claim_run, claim_sweep, release_sweep, save, written_dir
 from exp.training.go_on import resumed
 from exp.training.resume import check_goes_on, check_same, told_where_started
@@ -78,6 +80,23 @@ class Job:
         except Interrupted as error:
             pass_on(error.reason)
             raise
+        except Exception as error:
+            if node.mode == RunMode.MULTIRUN and _ends_a_plain_sweep(node.runtime.choices):
+                raise Ended(error) from error
+            raise
+
+
+class Ended(BaseException):
+    """What a run of a plain sweep raised, on its way past Hydra, which would print it once more in words of its own."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def _ends_a_plain_sweep(choices: Any) -> bool:
+    """Whether the sweep runs in this process and stops at its first failure."""
+    return choices.get("hydra/sweeper") == "basic" and choices.get("hydra/launcher") == "basic"
 
 
 def check_config(cfg: DictConfig) -> None:
@@ -166,11 +185,14 @@ def _prepare_sweep(cfg: DictConfig, made: Composer) -> None:
 
 def _sweep(job: Job, cfg: DictConfig, made: Composer) -> None:
     _no_hydra_files(cfg)
+    began = time.time()
     sweeper = Plugins.instance().instantiate_sweeper(
         hydra_context=context(made.loader, trust.whitelist()), task_function=job, config=cfg
     )
     try:
         sweeper.sweep(arguments=list(cfg.hydra.overrides.task))
+    except Ended as ended:
+        raise ended.error from None
     except Exception as error:
         refused = engine_error(error)
         if refused is not None:
@@ -180,6 +202,8 @@ def _sweep(job: Job, cfg: DictConfig, made: Composer) -> None:
         raise explained(error, list(cfg.hydra.overrides.task), made) from error
     finally:
         release_sweep(Path(cfg.hydra.sweep.dir))
+        if cfg.hydra.runtime.choices.get("hydra/sweeper") != "study":  # a study tells its trials itself
+            print(sweep_table.told(Path(cfg.hydra.sweep.dir), began), flush=True)
 
 
 def in_job(error: BaseException) -> bool:

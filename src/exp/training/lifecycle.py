@@ -12,17 +12,19 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from exp.config.compose import composed_from
+from exp.config.compose import composed_from, composed_of, in_study
+from exp.config.grammar import word
 from exp.distributed.shared_failure import failures_shared, log_name
 from exp.errors import ExpError
 from exp.loop import trial
 from exp.options.trusted_code import record_packages, warn_of_changes
 from exp.run import ranks
 from exp.run.files import disk_trouble
-from exp.run.folder import Run, create, read_record
+from exp.run.folder import Run, create, read_record, step_of
 from exp.run.interrupts import Interrupted
 from exp.run.lock import locked
 from exp.run.logs import TO_FILE_ONLY, logged_to
+from exp.run.said import command, near
 from exp.training import resume
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ def open_run(folder: Path, config: Mapping[str, Any]) -> Run:
     """A new run in a claimed folder; or the one that lies there, its metrics cut back to a checkpoint."""
     if not (folder / "run.json").exists():
         run = create(folder, config, group_of(config))
-        run.update(search_path=composed_from(), trusted=record_packages())
+        run.update(search_path=composed_from(), trusted=record_packages(), **composed_of())
         return run
     warn_of_changes(read_record(folder))
     return resume.go_on(folder, config)
@@ -153,6 +155,8 @@ def _note(ending: Ending, error: BaseException, run: Run) -> ExpError | None:
     """Writes down why the body ended; the message for bad input and full disks, None for every other error."""
     if isinstance(error, Interrupted | KeyboardInterrupt):
         ending.status, ending.reason = "interrupted", getattr(error, "reason", "SIGINT")
+        if run.kept and not in_study():  # a study's trial goes on with its study
+            log.info("%s", _told_of_interruption(run, ending.reason))
         return None
     told = error if isinstance(error, ExpError) else _disk_error(error, run)
     ending.status = "failed"
@@ -160,6 +164,15 @@ def _note(ending: Ending, error: BaseException, run: Run) -> ExpError | None:
     if not told:  # Python shows it on the screen
         log.error("the run failed", exc_info=error, extra=TO_FILE_ONLY)
     return told
+
+
+def _told_of_interruption(run: Run, reason: str | None) -> str:
+    """Where the run was saved, and how it goes on."""
+    steps = [step for path in run.checkpoints.glob("step-*") if (step := step_of(path)) is not None]
+    saved = f"interrupted ({reason}); saved at step {max(steps)}" if steps else f"interrupted ({reason}); nothing saved"
+    if not steps:
+        return f"{saved} yet; start it again with the same command"
+    return f"{saved}; go on with: {command('train', word('resume', near(run.folder)))}"
 
 
 def _told_of_late(error: BaseException) -> None:
@@ -171,7 +184,8 @@ def _disk_error(error: BaseException, run: Run) -> ExpError | None:
     trouble = disk_trouble(error)
     if trouble is None:
         return None
-    return ExpError(f"cannot write into {run.folder}: {trouble}. Make room, then go on with resume={run.folder}")
+    again = command("train", word("resume", near(run.folder)))
+    return ExpError(f"cannot write into {run.folder}: {trouble}. Make room, then go on with: {again}")
 
 
 def _raise_once(ending: Ending) -> dict[signal.Signals, Any]:

@@ -67,7 +67,7 @@ def check_goes_on(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check_folder(folder: Path) -> None:
     """Raises ExpError where the run folder cannot be written, or where a link in it would be written through."""
-    for place in (folder, *(folder / name for name in (".hydra", "checkpoints", "model", "predictions"))):
+    for place in (folder, *(folder / name for name in (".hydra", "checkpoints", "model", "predictions", "errors"))):
         if not place.is_dir():
             continue
         for path in (place, *place.iterdir()):

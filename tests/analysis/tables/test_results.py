@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.analysis.tables.made import make_plan, write_run, write_table
 
-from exp.analysis.tables import footer, html, load, render, views
+from exp.analysis.tables import footer, html, load, matrix, render, tex, views
 from exp.analysis.tables.results import results
 from exp.errors import ExpError
 
@@ -166,9 +166,34 @@ def test_latex_escapes_what_names_hold(tmp_path):
         tmp_path / "t.yaml", title="50% & more_or_less", rows={"a_b": {}}, published={"a_b": {"reviews": 80}}
     )
     made = make_plan(path)
-    text = render.latex(made.table, results(made), ["note"])
+    text = tex.latex(made.table, results(made), ["note"])
     assert r"50\% \& more\_or\_less" in text and r"a\_b & -- & --" in text
-    assert text.count(r"\\") == 3 and r"\toprule" in text
+    assert text.count(r"\\") == 3 and r"\toprule" in text and r"\label{tab:" in text
+
+
+def test_every_form_names_the_metric_of_a_column(done):
+    table, found = done.table, results(done)
+    first = render.wide(table, found).columns[1].title
+    metric = table.column(found[0].column).metric.partition("/")[2]
+    assert first == f"{found[0].column} ({metric})"
+    assert first in render.markdown(table, found, [], []) and first in html.write(table, found, [], [])
+    assert first.replace("_", r"\_") in tex.latex(table, found, [])
+
+
+def test_the_best_of_a_column_is_bold_where_that_is_asked_for(done):
+    table, found = done.table, results(done)
+    best = render.best_rows(table, found)
+    assert {found[2].row} == {row for row, column in best if column == found[2].column}  # 96 of 80 and 96
+    assert "**96.00" in render.markdown(table, found, [], [], bold=True)
+    assert r"\textbf{96.00 $\pm$ 1.00} (3)" in tex.latex(table, found, [], bold=True)
+    assert "**" not in render.markdown(table, found, [], [])
+    assert r"\textbf" not in tex.latex(table, found, [])
+
+
+def test_a_dry_run_is_a_matrix(done):
+    lines = matrix.matrix(done).splitlines()
+    assert len(lines) == 1 + len({row for row, _ in done.cells})
+    assert "3 found" in lines[1] and len({len(line.rstrip()) > 0 for line in lines}) == 1
 
 
 def test_the_footer_names_what_checklists_ask_for(done):

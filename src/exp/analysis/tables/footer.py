@@ -12,6 +12,7 @@ from exp.analysis.tables.plan import TablePlan
 from exp.analysis.tables.results import CellResult
 from exp.errors import ExpError
 from exp.run.folder import read_record
+from exp.run.said import counted
 
 READ = 300  # run records that are opened for versions and hardware, newest first
 
@@ -25,7 +26,7 @@ def lines(plan: TablePlan, found: Sequence[CellResult]) -> list[str]:
     said.append(_runs(plan))
     said.append(_selection(plan))
     if table.search:
-        how = f"{table.search.kind}, {len(table.search.points)} points a cell"
+        how = f"{table.search.kind}, {counted(len(table.search.points), 'point')} a cell"
         said.append(f"searched: {'; '.join(table.search.bounds)} ({how})")
     said.append(f"same in all cells: {' '.join(table.overrides) or 'nothing beyond conf/train.yaml'}")
     for name, words in table.added.items():
@@ -69,9 +70,10 @@ def _selection(plan: TablePlan) -> str:
 
 def _rules(plan: TablePlan) -> str:
     rules = plan.table.judging
+    seeds = counted(rules.min_seeds, "seed")
     tolerance = "no tolerance" if rules.tolerance is None else f"tolerance {rules.tolerance:g}"
     return (
-        f"verdicts: {tolerance}, at least {rules.min_seeds} seeds, prediction intervals up to {rules.widest:g} to "
+        f"verdicts: {tolerance}, at least {seeds}, prediction intervals up to {rules.widest:g} to "
         f"either side, at 95%; ± is the standard deviation over seeds"
     )
 
@@ -82,7 +84,7 @@ def _machines(runs: Sequence[RunData]) -> list[str]:
     seconds = [run.cost["train_seconds"] for run in runs if math.isfinite(run.cost.get("train_seconds", math.nan))]
     newest = sorted(runs, key=lambda run: run.created or "", reverse=True)[:READ]
     records = [record for run in newest if (record := _record(run)) is not None]
-    said = [f"compute: {_hours(sum(seconds))} of training in {len(seconds)} runs"]
+    said = [f"compute: {_hours(sum(seconds))} of training in {counted(len(seconds), 'run')}"]
     hardware = _common(_machine(record.get("hardware") or {}) for record in records)
     models = _common(_model(record.get("model") or {}) for record in records)
     packages = _common(_versions(record.get("packages") or {}) for record in records)

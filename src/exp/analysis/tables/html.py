@@ -45,7 +45,7 @@ def write(table: PaperTable, found: Sequence[CellResult], notes: Sequence[str], 
 def _grid(table: PaperTable, found: Sequence[CellResult]) -> str:
     by = {(result.row, result.column): result for result in found}
     names = list(dict.fromkeys(result.column for result in found))
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
+    head = "".join(f'<th scope="col">{escape(render.heading(table, name))}</th>' for name in names)
     rows = []
     for row in dict.fromkeys(result.row for result in found):
         cells = "".join(_cell(table, by.get((row, name))) for name in names)

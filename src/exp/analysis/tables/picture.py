@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from exp.analysis.tables.plan import TablePlan, seconds_left
+from exp.run.said import counted
 
 SIGNS = {
     "found": ("█", "green"),
@@ -87,8 +88,8 @@ def told(left: tuple[float, int]) -> str:
     )
     if unknown:
         return (
-            f"{known} of training left and {unknown} runs of unknown cost"
+            f"{known} of training left and {counted(unknown, 'run')} of unknown cost"
             if seconds
-            else f"{unknown} runs of unknown cost"
+            else f"{counted(unknown, 'run')} of unknown cost"
         )
     return f"{known} of training left"

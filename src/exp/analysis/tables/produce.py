@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from exp.analysis.table import Table
-from exp.analysis.tables import footer, html, picture, render, run
+from exp.analysis.tables import footer, html, matrix, picture, render, run, tex
 from exp.analysis.tables.plan import PlannedRun, TablePlan, seconds_left
 from exp.analysis.tables.results import CellResult, results
 from exp.errors import ExpError
 from exp.run.files import write_atomic
+from exp.run.said import counted
 
 FORMS = ("md", "tex", "csv", "html")
 
@@ -24,7 +25,8 @@ def plan_summary(plan: TablePlan) -> str:
         for state in ("found", "running", "missing", "waiting", "failed")
         if plan.count(state)
     )
-    text = f"table {plan.table.name}: {len(plan.cells)} cells, {len(plan.jobs)} runs: {told or 'none'}"
+    size = f"{counted(len(plan.cells), 'cell')}, {counted(len(plan.jobs), 'run')}"
+    text = f"table {plan.table.name}: {size}: {told or 'none'}"
     if plan.count("missing") + plan.count("waiting"):
         text += f"; {picture.told(seconds_left(plan))}"
     return text
@@ -35,8 +37,7 @@ def run_missing(plan: TablePlan, folder: Path, options: Mapping[str, Any]) -> bo
     chosen = _chosen(plan, options["max_cells"])
     if options["dry_run"]:
         run.check_configs(plan, folder)
-        for job in chosen:
-            print(f"  {job.state:<8} {job.cell}: python -m exp.train {' '.join(job.words)}")
+        print("\n".join([matrix.matrix(plan), "", *matrix.commands(plan, chosen)]))
         return False
     if not any(job.state in ("missing", "waiting", "running") for job in chosen):
         return False
@@ -51,9 +52,19 @@ def run_missing(plan: TablePlan, folder: Path, options: Mapping[str, Any]) -> bo
 
 
 def write(
-    plan: TablePlan, folder: Path, extra: Callable[[TablePlan, Sequence[CellResult]], list[Table]] | None
+    plan: TablePlan,
+    folder: Path,
+    extra: Callable[[TablePlan, Sequence[CellResult]], list[Table]] | None,
+    bold: bool = False,
 ) -> None:
-    """table.md, .tex, .csv and .html in `folder`, and the table on the terminal."""
+    """table.md, .tex, .csv and .html in `folder`, and the table on the terminal.
+
+    Args:
+        plan: with the runs that were found.
+        folder: where the files go.
+        extra: more tables to show below it.
+        bold: the best of each column is set in bold, in Markdown and LaTeX.
+    """
     from rich.console import Console
 
     table, found = plan.table, results(plan)
@@ -61,8 +72,8 @@ def write(
     looks = extra(plan, found) if extra else []
     render.show(table, found, notes, looks, Console(width=None if sys.stdout.isatty() else 10_000))
     texts = {
-        "md": render.markdown(table, found, notes, looks),
-        "tex": render.latex(table, found, notes),
+        "md": render.markdown(table, found, notes, looks, bold),
+        "tex": tex.latex(table, found, notes, bold),
         "csv": render.csv_text(table, found),
         "html": html.write(table, found, notes, looks),
     }

@@ -1,4 +1,7 @@
-"""A table written down: for the terminal, Markdown, LaTeX, CSV. Every form shows ours, theirs and the verdict."""
+"""A table written down for the terminal, Markdown and CSV; tex.py and html.py have the other forms.
+
+Every form shows ours, theirs and the verdict.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from exp.analysis import formats
-from exp.analysis.latex import escaped as tex
 from exp.analysis.table import Column, Table
 from exp.analysis.tables.results import CellResult
 from exp.analysis.tables.schema import PaperTable
 from exp.analysis.tables.verdict import HIGHER, LOWER, REPRODUCED
+from exp.metrics.best import directions_of, rises
+from exp.metrics.key import Key
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,11 +25,11 @@ if TYPE_CHECKING:
 NOTHING = "–"
 # Signs stand beside words, so that neither colour nor font decides what is read.
 SIGNS = {REPRODUCED: "=", HIGHER: "↑", LOWER: "↓"}
-TEX_SIGNS = {REPRODUCED: r"$=$", HIGHER: r"$\uparrow$", LOWER: r"$\downarrow$"}
 COLORS = {REPRODUCED: "green", HIGHER: "blue", LOWER: "red"}
 FIELDS = (
     ("row", "row", "text"),
     ("column", "column", "text"),
+    ("metric", "metric", "text"),
     ("ours", "ours", "value"),
     ("n", "n", "number"),
     ("published", "published", "value"),
@@ -52,16 +56,37 @@ def long(table: PaperTable, found: Sequence[CellResult], notes: Sequence[str]) -
     return Table(f"{table.title}: cells", columns, rows, frozenset(), tuple(notes))
 
 
-def wide(table: PaperTable, found: Sequence[CellResult]) -> Table:
+def heading(table: PaperTable, column: str) -> str:
+    """A column's name with its metric, where the name does not hold it."""
+    metric = Key.of(table.column(column).metric).short
+    return column if metric.casefold() in column.casefold().replace(" ", "_") else f"{column} ({metric})"
+
+
+def best_rows(table: PaperTable, found: Sequence[CellResult]) -> set[tuple[str, str]]:
+    """(row, column) of the best number of ours in each column that has two at least."""
+    best: set[tuple[str, str]] = set()
+    said = {key: up for result in found for run in result.runs for key, up in directions_of(run.data).items()}
+    for column in dict.fromkeys(result.column for result in found):
+        shown = {result.row: result.shown for result in found if result.column == column and result.values}
+        if len(shown) > 1:
+            top = (max if rises(table.column(column).metric, said) else min)(shown.values())
+            best |= {(row, column) for row, value in shown.items() if value == top}
+    return best
+
+
+def wide(table: PaperTable, found: Sequence[CellResult], bold: bool = False) -> Table:
     """As in a paper: methods down, tasks across, ours over theirs in one cell."""
     by = {(result.row, result.column): result for result in found}
     names = list(dict.fromkeys(result.column for result in found))
-    rows = []
+    best = best_rows(table, found) if bold else set()
+    rows: list[tuple[str, ...]] = []
+    strong: set[tuple[int, int]] = set()
     for row in dict.fromkeys(result.row for result in found):
+        strong |= {(len(rows), at) for at, name in enumerate(names, 1) if (row, name) in best}
         rows.append((row, *(_brief(table, by.get((row, name))) for name in names)))
-    columns = (Column("row", "", "text"), *(Column(name, name, "value") for name in names))
+    columns = (Column("row", "", "text"), *(Column(name, heading(table, name), "value") for name in names))
     return Table(
-        table.title, columns, tuple(rows), frozenset(), ("ours ± standard deviation (seeds) [published] verdict",)
+        table.title, columns, tuple(rows), frozenset(strong), ("ours ± standard deviation (seeds) [published] verdict",)
     )
 
 
@@ -71,6 +96,7 @@ def fields(table: PaperTable, result: CellResult) -> Mapping[str, str]:
     return {
         "row": result.row,
         "column": result.column,
+        "metric": table.column(result.column).metric,
         "ours": ours(table, result),
         "n": str(result.n),
         "published": published(table, result),
@@ -108,8 +134,10 @@ def counts(result: CellResult) -> str:
     return ", ".join(f"{count} {what}" for count, what in told if count) or "all done"
 
 
-def markdown(table: PaperTable, found: Sequence[CellResult], notes: Sequence[str], views: Sequence[Table]) -> str:
-    return formats.markdown([wide(table, found), long(table, found, notes), *views])
+def markdown(
+    table: PaperTable, found: Sequence[CellResult], notes: Sequence[str], views: Sequence[Table], bold: bool = False
+) -> str:
+    return formats.markdown([wide(table, found, bold), long(table, found, notes), *views])
 
 
 def csv_text(table: PaperTable, found: Sequence[CellResult]) -> str:
@@ -134,40 +162,6 @@ def csv_text(table: PaperTable, found: Sequence[CellResult]) -> str:
             ]
         )
     return stream.getvalue()
-
-
-def latex(table: PaperTable, found: Sequence[CellResult], notes: Sequence[str]) -> str:
-    r"""A table environment; the document needs \usepackage{booktabs} and nothing else. Notes stand as comments."""
-    by = {(result.row, result.column): result for result in found}
-    names = list(dict.fromkeys(result.column for result in found))
-    body = []
-    for row in dict.fromkeys(result.row for result in found):
-        mine = [by.get((row, name)) for name in names]
-        body.append(rf"{tex(row)} & {' & '.join(_tex_ours(table, cell) for cell in mine)} \\")
-        if any(cell is not None and cell.published for cell in mine):
-            theirs = [tex(published(table, cell)) if cell is not None else NOTHING for cell in mine]
-            body.append(rf"\quad published & {' & '.join(theirs)} \\")
-    caption = (
-        f"{tex(table.title)}. {table.aggregate.capitalize()} $\\pm$ standard deviation (seeds) on the "
-        f"{tex(table.split.replace('_', ' '))} split, in {table.unit}. $=$: reproduced, $\\uparrow$: higher, "
-        f"$\\downarrow$: lower, ?: not enough seeds or runs."
-    )
-    lines = [
-        r"\begin{table}[t]",
-        r"\centering",
-        r"\footnotesize\setlength{\tabcolsep}{3pt}",  # four columns of value, spread and count in an article's width
-        rf"\caption{{{caption}}}",
-        rf"\begin{{tabular}}{{l{'c' * len(names)}}}",
-        r"\toprule",
-        rf" & {' & '.join(map(tex, names))} \\",
-        r"\midrule",
-        *body,
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\end{table}",
-        *(f"% {' '.join(note.split())}" for note in notes),
-    ]
-    return "\n".join(lines) + "\n"
 
 
 def show(
@@ -204,14 +198,6 @@ def _brief(table: PaperTable, result: CellResult | None) -> str:
     count = f" ({result.n})" if result.values else ""
     bad = f", {result.failed} failed" if result.failed else ""
     return f"{ours(table, result)}{count}{bad}{theirs}{sign}"
-
-
-def _tex_ours(table: PaperTable, result: CellResult | None) -> str:
-    if result is None or not result.values:
-        return "--"
-    sign = f" {TEX_SIGNS.get(result.verdict.word, '?')}" if result.published else ""
-    failed = f", {result.failed} failed" if result.failed else ""
-    return f"{tex(ours(table, result))} ({result.n}{failed}){sign}"
 
 
 def _signed(value: float, places: int) -> str:
