@@ -19,6 +19,11 @@ COMMANDS = {
     "compare": ("exp.compare", "what differed between runs, and what it did"),
     "curves": ("exp.curves.__main__", "draw and judge learning curves"),
     "table": ("exp.table", "run a paper's table and set it beside the published numbers"),
+    "init": ("exp.init", "a project of your own, which runs at once: exp init myproject"),
+    "parts": ("exp.parts", "whose code is trusted here, and what options it adds"),
+    "explain": ("exp.explain", "what a key does, what it takes, where it is set: exp explain optimizer.lr"),
+    "diff": ("exp.diff", "how two runs differ: config, code, packages, results"),
+    "completion": ("exp.completion", "Tab for bash, zsh and fish: options, keys, run folders"),
     "schema": ("exp.schema", "write JSON schemas, so that an editor checks and completes the YAMLs"),
     "reproduce": ("exp.reproduce", "run a finished run again and say whether it agrees"),
 }

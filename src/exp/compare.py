@@ -14,6 +14,8 @@ from exp.analysis import formats, latex, table
 from exp.analysis.collect import collect
 from exp.analysis.comparison import Comparison
 from exp.analysis.grouping import compare
+from exp.api import tables
+from exp.api.callable_module import make_callable
 from exp.errors import ExpError
 from exp.options import arguments
 from exp.options.arguments import Option
@@ -114,6 +116,9 @@ def _write(given: arguments.Given, tables: list[table.Table], comparison: Compar
         written.append(log_comparison(comparison, tables, given["log_wandb"]))
     return written
 
+
+from_python = tables.compare
+make_callable(__name__)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -13,6 +13,10 @@ class ExpError(ValueError):
     ordinary exception, so that one trial fails and not the sweep.
     """
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in a notebook in place of a traceback."""
+        return [f"exp: {self}"]
+
 
 def nearest(wrong: str, known: Iterable[str], count: int = 3) -> str:
     """`"; did you mean 'a' or 'b'?"` for the known names nearest to `wrong`, or all of them when few."""

@@ -25,6 +25,8 @@ from exp.analysis.filters import keep, plain
 from exp.analysis.grouping import differing_keys, distinguishing_keys, shown_value
 from exp.analysis.run_data import RunData, read_run
 from exp.analysis.table import SHORT_HASH, short_keys
+from exp.api import tables
+from exp.api.callable_module import make_callable
 from exp.errors import ExpError, nearest
 from exp.options import arguments
 from exp.options.arguments import Given, Grammar, Option
@@ -296,6 +298,9 @@ COMMANDS: dict[str, tuple[Callable[[Given], int], Grammar]] = {
     ),
 }
 
+
+from_python = tables.runs
+make_callable(__name__)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -6,10 +6,16 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from exp.api.callable_module import make_callable
 from exp.training import launch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from omegaconf import DictConfig
+
+    from exp.api.run import Run
+    from exp.api.sweep import Sweep
 
 log = logging.getLogger("exp")
 
@@ -61,6 +67,33 @@ def train(cfg: DictConfig) -> float:
 def main() -> None:
     launch.main(train)
 
+
+def from_python(words: Sequence[str] = (), *, config_dir: str | Path | None = None) -> Run:
+    """exp.train([...]): one run in this process, by the same way as from a command line.
+
+    Args:
+        words: What a command line would have: ["data=mrpc", "optimizer.lr=2e-5"].
+        config_dir: A folder of options, as --config-dir.
+
+    Returns:
+        The run. One that was stopped and has saved has the status "interrupted".
+
+    Raises:
+        ExpError: The words, the data or the parts cannot work; the message says why.
+    """
+    from exp.api import running
+
+    return running.train(train, words, config_dir)
+
+
+def sweep(words: Sequence[str] = (), *, config_dir: str | Path | None = None) -> Sweep:
+    """exp.sweep([...]): runs or trials as `exp train --multirun` has them; arguments as for exp.train."""
+    from exp.api import running
+
+    return running.sweep(train, words, config_dir)
+
+
+make_callable(__name__)
 
 if __name__ == "__main__":
     main()

@@ -36,6 +36,7 @@ FILES = {
     "spans.jsonl": '{"id": "1", "question": "a", "context": "b", "answers": {"text": ["b"], "answer_start": [0]}}\n',
     "choices.jsonl": '{"context": "a", "choices": ["b", "c"], "label": 0}\n',
     "short.jsonl": '{"paper_id": "1", "source": ["a", "b"], "target": ["c"]}\n',
+    "my_parts.py": "",
     "chats.jsonl": '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n',
 }
 SIDES, SPLITS = ("source", "target"), ("train", "validation", "test")
@@ -73,6 +74,8 @@ GIVEN = {
     "task=multi_label": ["data=files", "data.train_file=many.jsonl"],
     "task=token_classification": ["data=files", "data.train_file=words.jsonl"],
     "model=pretrained": ["model.path=owner/name"],
+    "model=own": ["model.path=owner/name", "model.make=my_parts.Head"],
+    "model=own_tiny": ["model.make=my_parts.Head"],
     **{
         f"{group}=by_name": [f"{group}.name={name}"]
         for group, name in zip(("optimizer", "scheduler"), EXAMPLES.values(), strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("bad")
     prepare(folder)
     code = f"import sys; sys.path[:0] = ['{ROOT}', '{ROOT / 'src'}']; from tests.config.bad_values import main; main()"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder)
+    env = {**os.environ, "EXP_TRUST": "my_parts"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, env=env)
     assert done.returncode == 0, done.stderr
     assert {path.name for path in folder.iterdir()} == set(FILES)
     return json.loads(done.stdout)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance.runs import Recorder, plain_loop, run_loop
+from exp.testing.promises import same_events as same
+from tests.conformance.runs import plain_loop, run_loop
 
 LOOPS = ("trainer", "accelerate")
-EXACT = {"train/lr"}
 
 RECIPES = {
     "plain": ["max_grad_norm=0"],
@@ -17,13 +17,6 @@ RECIPES = {
     "weight_decay": ["optimizer.weight_decay=0.1", "optimizer.lr=1e-3"],
     "seeds": ["data_seed=1", "dropout_seed=2", "init_seed=3"],
 }
-
-
-def same(one: Recorder, two: Recorder) -> None:
-    assert [(step, key) for step, key, _ in one.events] == [(step, key) for step, key, _ in two.events]
-    for (step, key, first), (_, _, second) in zip(one.events, two.events, strict=True):
-        tolerance = 0.0 if key in EXACT else 1e-6
-        assert first == pytest.approx(second, rel=tolerance, abs=tolerance), (step, key)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from exp.options.confdir import conf_dir
+from exp.testing import promises
+from exp.testing.promises import same_events as same
 from tests.conformance.runs import run_loop
-from tests.conformance.test_loop_parity import same
 from tests.tiny_models import KINDS, make_tiny
 
 
@@ -16,13 +17,7 @@ def options(group: str) -> list[str]:
 
 
 def agree(folder, *words):
-    ours, result, parts, run = run_loop(folder / "accelerate", "loop=accelerate", *words)
-    theirs, other, parts_too, _ = run_loop(folder / "trainer", "loop=trainer", *words)
-    same(ours, theirs)
-    assert result.objective == other.objective and result.status == other.status == "completed"
-    own, their = parts.model.state_dict(), parts_too.model.state_dict()
-    assert all(torch.allclose(own[key].float(), their[key].float(), rtol=1e-6, atol=1e-7) for key in own)
-    return ours, run
+    return promises.both_loops_agree(folder, words)
 
 
 @pytest.mark.parametrize("kind", KINDS)

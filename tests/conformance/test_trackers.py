@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from exp.options.confdir import conf_dir
 from exp.run.events import read_events
 from exp.run.folder import STATUSES
+from exp.testing import trackers
 from exp.tracker.base import Fanout, NullTracker
 from exp.tracker.jsonl import JsonlTracker
 from exp.tracker.trackio import Trackio
@@ -87,30 +88,12 @@ def test_a_whole_life(tracker, tmp_path, status, capfd, caplog, recwarn):
     assert not [str(one.message) for one in recwarn if "trackio" in str(one.message)]
 
 
-def test_a_run_that_stopped_before_its_first_number_can_be_finished(tracker, tmp_path):
-    run = new_run(tmp_path / "run")
-    tracker.start(run)
-    run.finish("failed", "no such column")
-    tracker.finish("failed")
-
-
-def test_the_numbers_given_are_not_changed(tracker, tmp_path):
-    run = new_run(tmp_path / "run")
-    metrics = {"train/loss": 0.7}
-    tracker.start(run)
-    tracker.log(metrics, step=1, epoch=0.5)
-    run.finish("completed")
-    tracker.finish("completed")
-    assert metrics == {"train/loss": 0.7}
-
-
-def test_one_run_after_another(tracker, tmp_path):
-    for name in "ab":
-        run = new_run(tmp_path / name)
-        tracker.start(run)
-        tracker.log({"train/loss": 0.7}, step=1, epoch=0.5)
-        run.finish("completed")
-        tracker.finish("completed")
+@pytest.mark.parametrize(
+    "promise",
+    [trackers.a_run_without_a_number, trackers.the_numbers_given_are_not_changed, trackers.one_run_after_another],
+)
+def test_the_promises_of_every_tracker(promise, tracker, tmp_path):
+    promise(lambda: tracker, tmp_path)
 
 
 def test_a_fanout_gives_every_tracker_the_same_numbers(tmp_path):

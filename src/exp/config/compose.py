@@ -1,16 +1,18 @@
 """From words to a config: the one way, for every command. Nothing heavy is imported, nothing is checked, nothing made.
 
-The search path is exp's conf/, the project's ([tool.exp] conf), conf/ of each trusted package, and --config-dir. Of two
-options with one name the first on the path counts.
+The search path is exp's conf/, the project's ([tool.exp] conf), conf/ of each trusted package, and --config-dir. Two
+options with one name are refused where that name is chosen; only exp's own keep theirs.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +23,16 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from exp.config.explain import explained, while_composing
+from exp.config.grammar import literal
 from exp.errors import ExpError, nearest
+from exp.options import project
 from exp.options.confdir import conf_dir
 from exp.options.project import conf_folders
 
+log = logging.getLogger(__name__)
 PRIMARY = "train"
 # Groups that train.yaml calls optional, so that Hydra takes no notice of an option that is not there.
 OPTIONAL = ("recipe", "recipe/schedule")
@@ -83,7 +88,7 @@ def composer(*, config_dir: Path | None = None, name: str = PRIMARY, saved: Path
         path.insert(0, saved / ".hydra")
         name = "config"
     with initialize_config_search_path([f"file://{folder}" for folder in path], job_name="train"):
-        yield Composer(GlobalHydra.instance().config_loader(), name, saved is not None)
+        yield Composer(GlobalHydra.instance().config_loader(), name, saved is not None, tuple(path))
 
 
 @dataclass(frozen=True)
@@ -91,24 +96,38 @@ class Composer:
     loader: ConfigLoader
     name: str  # of the primary config
     saved: bool  # the primary config is what a run saved, without Hydra's node
+    path: tuple[Path, ...] = ()  # the folders of options
 
     def compose(self, words: Sequence[str], multirun: bool = False) -> DictConfig:
         """As the function of that name; sets the config that `${hydra:...}` reads."""
         # A saved config has no Hydra node, so what train.yaml says there is said again.
         again = ["hydra.job.name=train", "hydra/job_logging=none", "hydra/hydra_logging=none"] if self.saved else []
         mode = ["hydra.mode=MULTIRUN"] if multirun else []
+        words = self.with_defaults(words)
         self.check_options(words)
         with self.explaining(words):
             kind = RunMode.MULTIRUN if multirun else RunMode.RUN
             cfg = self.loader.load_configuration(self.name, [*again, *words, *mode], kind)
+        self.check_twice(cfg.hydra.runtime.choices)
+        for key, folder in (("run", project.project().outputs), ("sweep", project.project().multirun)):
+            if folder is not None:
+                _move(cfg.hydra[key], folder)
         HydraConfig.instance().set_config(cfg)
         return cfg
+
+    def with_defaults(self, words: Sequence[str]) -> list[str]:
+        """The project's own choice first ([tool.exp] tracker), where the words make none."""
+        chosen = project.project().tracker
+        if self.saved or chosen is None or any(word.startswith("tracker=") for word in words):
+            return list(words)
+        return [f"tracker={chosen}", *words]
 
     def compose_job(self, master: DictConfig, words: Sequence[str]) -> DictConfig:
         """One run of the sweep whose config is `master`, as its launcher will compose it."""
         self.check_options(words)
         with self.explaining(words):
             cfg = self.loader.load_sweep_config(master, list(words))
+        self.check_twice(cfg.hydra.runtime.choices)
         HydraConfig.instance().set_config(cfg)
         return cfg
 
@@ -131,9 +150,38 @@ class Composer:
                 if option not in known:
                     raise ExpError(f"{word}: no such option{nearest(option, known)}")
 
+    def check_twice(self, choices: Mapping[str, Any]) -> None:
+        """Two packages may not both bring the option that is chosen. Exp's own stays what its name says.
+
+        Raises ExpError, naming both files.
+        """
+        for group, chosen in choices.items():
+            for option in re.findall(r"[\w-]+", str(chosen)):
+                found = [folder for folder in self.path if (folder / group / f"{option}.yaml").is_file()]
+                if len(found) < 2:
+                    continue
+                files = [str(folder / group / f"{option}.yaml") for folder in found]
+                if found[0] != conf_dir():
+                    raise ExpError(f"{group}={option} is in {' and in '.join(files)}: rename one of them")
+                _told_once(f"{group}={option} is exp's own, not {files[1]}; give that file another name to choose it")
+
     def groups(self) -> list[str]:
         """The groups of the whole search path."""
         return [group for group in self.loader.list_groups("") if group != "hydra"]
+
+
+def _move(node: DictConfig, folder: Path) -> None:
+    """`outputs/<time>` as `<folder>/<time>`; a name of the user's own stays."""
+    written: str = OmegaConf.to_container(node, resolve=False)["dir"]  # type: ignore[index,assignment,call-overload]
+    default, slash, rest = written.partition("/")
+    if slash and default in ("outputs", "multirun"):
+        with read_write(node), open_dict(node):
+            node.dir = f"{literal(folder)}/{rest}"
+
+
+@lru_cache
+def _told_once(text: str) -> None:
+    log.warning("%s", text)
 
 
 def composed_from() -> list[str]:

@@ -7,6 +7,7 @@ reads.
 from __future__ import annotations
 
 import inspect
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,8 +19,10 @@ from exp.config.targets import declaration
 from exp.errors import ExpError, nearest
 from exp.options.confdir import conf_dir, groups
 from exp.options.option import json_schema
+from exp.options.project import conf_folders
 from exp.options.settings import RootSettings
 
+log = logging.getLogger(__name__)
 DRAFT = "http://json-schema.org/draft-07/schema#"
 CONFIG = "config"
 PRESETS = ("experiment", "sweep", "recipe", "table", "hydra")  # groups of whole configs, not of options
@@ -32,8 +35,15 @@ EXAMPLES = {"ByNameOptimizer": "SGD", "ByNameScheduler": "ConstantLR"}
 
 def schemas() -> dict[str, dict[str, Any]]:
     """Of the whole config, under CONFIG, and of each group that has options, under its name."""
-    found = {group: group_schema(group) for group in groups() if group not in PRESETS}
+    found = {group: group_schema(group) for group in known_groups()}
     return {CONFIG: config_schema(list(found)), **found}
+
+
+def known_groups() -> list[str]:
+    """Groups that have options, here or in the project and its packages."""
+    own = {path.name for folder in conf_folders() for path in folder.iterdir() if any(path.glob("*.yaml"))}
+    outside = [group for group in sorted(own - set(groups())) if any(_options(group))]
+    return [group for group in [*groups(), *outside] if group not in PRESETS]
 
 
 def config_schema(of_groups: list[str]) -> dict[str, Any]:
@@ -61,8 +71,13 @@ def config_schema(of_groups: list[str]) -> dict[str, Any]:
 def group_schema(group: str) -> dict[str, Any]:
     """Of any YAML in conf/<group>/: which keys it may have follows from its `_target_`."""
     by_target: dict[str, dict[str, Any]] = {}
-    for name, node, comments in _options(group):
-        by_target.setdefault(node["_target_"], _option(node, _place(group, name), comments))
+    for path, node, comments in _options(group):
+        try:
+            by_target.setdefault(node["_target_"], _option(node, place(path, group), comments))
+        except ExpError as error:
+            if conf_dir() in path.parents:
+                raise
+            log.warning("%s is left out: %s", path, error)  # a user's part that is not finished yet
     names = {target: target.rpartition(".")[2] for target in by_target}
     return {
         "$schema": DRAFT,
@@ -82,11 +97,11 @@ def group_schema(group: str) -> dict[str, Any]:
 
 def option_schema(group: str, name: str) -> dict[str, Any]:
     """Of one option's YAML. Raises ExpError where there is none."""
-    found = {option: (node, comments) for option, node, comments in _options(group)}
+    found = {path.stem: (path, node, comments) for path, node, comments in _options(group)}
     if name not in found:
         raise ExpError(f"{group}/{name}: no such option{nearest(name, found)}")
-    node, comments = found[name]
-    return {"$schema": DRAFT, "title": f"{group}={name}", **_option(node, _place(group, name), comments)}
+    path, node, comments = found[name]
+    return {"$schema": DRAFT, "title": f"{group}={name}", **_option(node, place(path, group), comments)}
 
 
 def _option(node: Mapping[str, Any], where: str, comments: Mapping[str, str]) -> dict[str, Any]:
@@ -125,17 +140,18 @@ def _draft7(node: Any) -> Any:
     return node
 
 
-def _options(group: str) -> Iterator[tuple[str, dict[str, Any], dict[str, str]]]:
-    """Name, content and comments of each YAML in conf/<group>/ that names a class or function."""
-    for path in sorted((conf_dir() / group).glob("*.yaml")):
-        node = yaml.safe_load(path.read_text(encoding="utf-8"))
-        if _is_option(node):
-            yield path.stem, node, comments_of(path)
+def _options(group: str) -> Iterator[tuple[Path, dict[str, Any], dict[str, str]]]:
+    """Path, content and comments of each YAML in conf/<group>/ that names a class or function."""
+    for folder in dict.fromkeys((conf_dir(), *conf_folders())):
+        for path in sorted((folder / group).glob("*.yaml")):
+            node = yaml.safe_load(path.read_text(encoding="utf-8"))
+            if _is_option(node):
+                yield path, node, comments_of(path)
 
 
-def _place(group: str, name: str) -> str:
+def place(path: Path, group: str) -> str:
     """Where the option stands in a config: in its group's node, or where its YAML's package header says."""
-    with (conf_dir() / group / f"{name}.yaml").open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8") as file:
         header = re.match(r"# @package ([\w.]+)", file.readline())
     return header[1] if header and header[1] != "_global_" else group
 

@@ -6,10 +6,9 @@ import math
 
 from exp.curves.curve import Curve, Facts, Series, eval_metrics, primary_key
 from exp.curves.measures import chance_loss, floors, generalisation_loss, value_at, windows
+from exp.curves.own_rules import Finding, found_by_own
 from exp.curves.verdict import REMEDIES, EvaluatedStep, Thresholds, Verdict
 from exp.run.said import counted
-
-Finding = tuple[int | None, tuple[str, ...]]  # step, evidence
 
 
 def verdict(curve: Curve, facts: Facts, limits: Thresholds) -> Verdict:
@@ -23,10 +22,15 @@ def verdict(curve: Curve, facts: Facts, limits: Thresholds) -> Verdict:
         ("insufficient", insufficient),
         ("overfitting", overfitting),
         ("underfitting", underfitting),
-        ("improving", improving),
-        ("converged", converged),
     )
     for state, rule in rules:
+        found = rule(curve, facts, limits)
+        if found is not None:
+            return _finish(state, found, curve, facts, limits)
+    own = found_by_own(curve, facts, limits)
+    if own is not None:
+        return _finish(own[0], own[1], curve, facts, limits, own[2])
+    for state, rule in (("improving", improving), ("converged", converged)):
         found = rule(curve, facts, limits)
         if found is not None:
             return _finish(state, found, curve, facts, limits)
@@ -228,7 +232,15 @@ def _norm_evidence(curve: Curve) -> tuple[str, ...]:
     return (f"train/grad_norm: median {middle:.3g}, highest {norms.values[top]:.3g} at step {norms.steps[top]}",)
 
 
-def _finish(state: str, found: Finding, curve: Curve, facts: Facts, limits: Thresholds) -> Verdict:
+def _finish(
+    state: str,
+    found: Finding,
+    curve: Curve,
+    facts: Facts,
+    limits: Thresholds,
+    remedies: tuple[str, ...] | None = None,
+) -> Verdict:
+    """`remedies`: of a rule of the user's own; exp's have theirs by state."""
     key = primary_key(curve, facts)
     best = last = cost = None
     if key is not None and len(curve.get(key)):
@@ -240,7 +252,8 @@ def _finish(state: str, found: Finding, curve: Curve, facts: Facts, limits: Thre
         last = EvaluatedStep(series.steps[-1], series.values[-1], at_loss.get(series.steps[-1]))
         cost = abs(best.value - last.value)
     step, evidence = found
-    return Verdict(state, step, evidence, key, best, last, cost, REMEDIES[state], _caveats(state, curve, facts, limits))
+    told = REMEDIES[state] if remedies is None else remedies
+    return Verdict(state, step, evidence, key, best, last, cost, told, _caveats(state, curve, facts, limits))
 
 
 def _caveats(state: str, curve: Curve, facts: Facts, limits: Thresholds) -> tuple[str, ...]:

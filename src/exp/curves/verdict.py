@@ -44,6 +44,11 @@ REMEDIES = {
 }
 
 
+def title_of(state: str) -> str:
+    """A rule of the user's own is called by its file's name."""
+    return TITLES.get(state, state.replace("_", " "))
+
+
 @dataclass(frozen=True)
 class Thresholds:
     """When a rule applies. Losses are compared with the chance loss, ln(classes): an untrained head's loss.
@@ -102,7 +107,7 @@ class EvaluatedStep:
 class Verdict:
     """`step` is where the state shows first; `cost` is best minus last of `metric`, never negative."""
 
-    state: str  # one of STATES
+    state: str  # one of STATES, or the name of a rule of the user's own
     step: int | None
     evidence: tuple[str, ...]
     metric: str | None = None
@@ -114,7 +119,7 @@ class Verdict:
 
     @property
     def title(self) -> str:
-        return TITLES[self.state]
+        return title_of(self.state)
 
     @property
     def broken(self) -> bool:

@@ -105,8 +105,7 @@ def _trusted_folders() -> list[Path]:
     """Of whole packages: a trusted single module does not vouch for the files beside it."""
     from exp.options import project
 
-    packages = project.packages()
-    return [one.folder.resolve() for one in packages if one.folder.name == one.name.rpartition(".")[2]]
+    return [folder.resolve() for one in project.packages() for folder in one.folders]
 
 
 def _numbers(found: Mapping[str, Any]) -> dict[str, float]:

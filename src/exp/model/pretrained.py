@@ -58,7 +58,7 @@ class Pretrained:
 
         path = locate(self.path)
         config = self._config()
-        check_family(config, head, f"model.path={self.path}")
+        self.check_head(config, head)
         with hub_errors(self.path, self.revision):
             tokenizer = AutoTokenizer.from_pretrained(path, revision=self.revision, use_fast=True)
         if not tokenizer.is_fast and head.drawn:
@@ -83,7 +83,6 @@ class Pretrained:
         Raises ExpError when the weights do not fit the config.
         """
         import torch
-        import transformers
 
         if "quantization_config" in load and (self.reinit_layers or self.mixout):
             raise ExpError(
@@ -101,7 +100,7 @@ class Pretrained:
         if self.attn_implementation is not None:
             load = {**load, "attn_implementation": self.attn_implementation}
         with _quiet_loading(), hub_errors(self.path, self.revision):
-            model, info = getattr(transformers, head.auto_class).from_pretrained(
+            model, info = self.model_class(config, head).from_pretrained(
                 path,
                 revision=self.revision,
                 config=config,
@@ -129,6 +128,16 @@ class Pretrained:
             count = add_mixout(model, self.mixout, drawn_parameters(model))
             log.info("mixout %g on %d linear layers", self.mixout, count)
         return model
+
+    def check_head(self, config: PreTrainedConfig, head: Head) -> None:
+        """Raises ExpError for a family of models that has no such head."""
+        check_family(config, head, f"model.path={self.path}")
+
+    def model_class(self, config: PreTrainedConfig, head: Head) -> Any:
+        """What has the head, and `from_pretrained`."""
+        import transformers
+
+        return getattr(transformers, head.auto_class)
 
     def _config(self) -> PreTrainedConfig:
         from transformers import AutoConfig

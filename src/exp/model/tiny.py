@@ -15,7 +15,7 @@ from exp.model.labels import set_labels
 from exp.task.tokens import texts_of
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
     from exp.data.examples import TaskData
     from exp.task.base import Head
@@ -51,7 +51,7 @@ class BertTiny:
         from tokenizers.models import WordPiece
         from transformers import BertConfig, PreTrainedTokenizerFast
 
-        check_family(BertConfig(), head, "model=bert_tiny")
+        self.check_head(BertConfig(), head)
         normalizer = normalizers.BertNormalizer(lowercase=True)
         splitter = pre_tokenizers.BertPreTokenizer()
         # A space always parts two words: what stands between spaces is looked at once, however often it comes.
@@ -84,19 +84,23 @@ class BertTiny:
             model_input_names=["input_ids", "token_type_ids", "attention_mask"],
         )
 
+    def check_head(self, config: PreTrainedConfig, head: Head) -> None:
+        """Raises ExpError for a task that a BERT has no head for."""
+        check_family(config, head, "model=bert_tiny")
+
     def model(self, head: Head, processor: PreTrainedTokenizerBase, **load: Any) -> PreTrainedModel:
         """A BERT with the head that the task asks for, drawn from the current torch RNG.
 
         Raises ExpError when an adapter asks for quantised loading: there is nothing to load.
         """
-        import transformers
+        from transformers import BertConfig
 
         if load:
             raise ExpError(
                 "adapter=qlora quantises pretrained weights, and model=bert_tiny has none; take adapter=lora,"
                 " or a pretrained model"
             )
-        config = transformers.BertConfig(
+        config = BertConfig(
             vocab_size=len(processor),
             hidden_size=self.hidden_size,
             num_hidden_layers=self.num_hidden_layers,
@@ -108,6 +112,12 @@ class BertTiny:
             pad_token_id=processor.pad_token_id,
         )
         set_labels(config, head)
+        return self.drawn(config, head)
+
+    def drawn(self, config: PreTrainedConfig, head: Head) -> PreTrainedModel:
+        """The model of `config`, with the head."""
+        import transformers
+
         return getattr(transformers, head.auto_class).from_config(config)
 
 

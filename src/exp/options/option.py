@@ -192,6 +192,12 @@ def described(schema: Mapping[str, Any]) -> str:
     return TYPES.get(schema.get("type", ""), "another value")
 
 
+def ranges(schema: Mapping[str, Any]) -> str:
+    """`, above 0` and the like, as far as all its numbers have one range; else nothing."""
+    found = {_bounds(one) for one in _numbers(schema)} - {""}
+    return f", {found.pop()}" if len(found) == 1 else ""
+
+
 def _range(schema: Mapping[str, Any], error: Any) -> str:
     """The whole range of the number that broke a bound; the bound alone where several numbers are declared."""
     ranges = {_bounds(one) for one in _numbers(schema)} - {""}

@@ -6,21 +6,22 @@ the working directory (or above, up to the repository's root) by `[tool.exp] tru
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tomllib
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
-from importlib.machinery import PathFinder
-from importlib.util import find_spec
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
 from exp.errors import ExpError, nearest
 
+log = logging.getLogger(__name__)
 ENTRY_POINTS = "exp.parts"
-KEYS = ("trust", "conf")
+KEYS = ("trust", "conf", "tracker", "outputs", "multirun")
 # A process that works in another folder (exp.reproduce, a worker) keeps the project it was started from.
 PROJECT = "EXP_PROJECT"
 NONE = "none"
@@ -28,17 +29,34 @@ NONE = "none"
 
 @dataclass(frozen=True)
 class Package:
-    """A trusted package. `origin` says in words what trusts it."""
+    """A trusted package. `origin` says in words what trusts it.
+
+    `folders` are where its files lie: one, for a namespace package perhaps several; none for a module of one `file`.
+    """
 
     name: str
     origin: str
-    folder: Path
+    folders: tuple[Path, ...]
+    file: Path | None = None
 
     @property
-    def root(self) -> Path:
-        """Where Python finds it: an entry of sys.path."""
-        parts = self.name.split(".")
-        return self.folder.parents[len(parts) - 1] if self.folder.name == parts[-1] else self.folder
+    def home(self) -> Path:
+        """A folder that git may know."""
+        return self.file.parent if self.file else self.folders[0]
+
+    @property
+    def conf(self) -> list[Path]:
+        """Its folders of options."""
+        return [folder / "conf" for folder in self.folders if (folder / "conf").is_dir()]
+
+    @property
+    def roots(self) -> list[Path]:
+        """Where Python finds it: entries of sys.path. None for a folder of another name, which a finder maps."""
+        if self.file:
+            return [self.file.parents[self.name.count(".")]]
+        parts = Path(*self.name.split("."))
+        ours = [folder for folder in self.folders if folder.parts[-len(parts.parts) :] == parts.parts]
+        return [folder.parents[len(parts.parts) - 1] for folder in ours]
 
     def holds(self, target: str) -> bool:
         return target.startswith(f"{self.name}.")
@@ -46,11 +64,17 @@ class Package:
 
 @dataclass(frozen=True)
 class Project:
-    """What `[tool.exp]` of a pyproject.toml says. `folder` is None where there is none."""
+    """What `[tool.exp]` of a pyproject.toml says. `folder` is None where there is none.
+
+    Its other keys are defaults of this project: `tracker` as on the command line, folders as absolute paths.
+    """
 
     folder: Path | None
     trust: tuple[str, ...] = ()
     conf: Path | None = None
+    tracker: str | None = None
+    outputs: Path | None = None
+    multirun: Path | None = None
 
 
 def project() -> Project:
@@ -66,15 +90,20 @@ def packages() -> tuple[Package, ...]:
 def conf_folders() -> list[Path]:
     """The project's own configs, and conf/ of each trusted package that has one."""
     own = project().conf
-    of_packages = [package.folder / "conf" for package in packages()]
-    return [*([own] if own else []), *(folder for folder in of_packages if folder.is_dir())]
+    return [*([own] if own else []), *(folder for package in packages() for folder in package.conf)]
+
+
+def homes() -> list[Path]:
+    """Where this project's runs and sweeps lie: [tool.exp] outputs and multirun, or folders of these names here."""
+    found = project()
+    return [found.outputs or Path("outputs"), found.multirun or Path("multirun")]
 
 
 def environment() -> dict[str, str]:
     """Variables for a process that is to trust the same, whatever folder it works in."""
     found = project().folder
     given = [Path(entry).absolute() for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
-    entries = dict.fromkeys(map(str, [*given, *(package.root for package in packages())]))
+    entries = dict.fromkeys(map(str, [*given, *(root for package in packages() for root in package.roots)]))
     return {PROJECT: str(found) if found else NONE, **({"PYTHONPATH": os.pathsep.join(entries)} if entries else {})}
 
 
@@ -117,21 +146,41 @@ def _checked(path: Path, table: Any) -> Project:
     for key in table:
         if key not in KEYS:
             raise ExpError(f"{where}: {key} is no such key{nearest(key, KEYS)}")
-    trust, conf = table.get("trust", []), table.get("conf")
+    trust, conf, tracker = table.get("trust", []), table.get("conf"), table.get("tracker")
     if not isinstance(trust, list) or not all(isinstance(name, str) and name for name in trust):
         raise ExpError(f'{where}: trust={trust!r} must be a list of package names, e.g. trust = ["my_pkg"]')
-    if conf is None:
-        return Project(path.parent, tuple(trust))
-    if not isinstance(conf, str) or not (path.parent / conf).is_dir():
+    if conf is not None and (not isinstance(conf, str) or not (path.parent / conf).is_dir()):
         raise ExpError(f'{where}: conf={conf!r} must be a folder beside the file, e.g. conf = "conf"')
-    return Project(path.parent, tuple(trust), (path.parent / conf).resolve())
+    names = [tracker] if isinstance(tracker, str) else tracker
+    if names is not None and (not isinstance(names, list) or not all(_is_word(name) for name in names)):
+        raise ExpError(f'{where}: tracker={tracker!r} must be a name or a list of names, e.g. tracker = "none"')
+    for key in ("outputs", "multirun"):
+        if key in table and (not isinstance(table[key], str) or not table[key]):
+            raise ExpError(f'{where}: {key}={table[key]!r} must be a folder, e.g. {key} = "{key}"')
+    folder = path.parent.resolve()
+    return Project(
+        folder,
+        tuple(trust),
+        conf=(folder / conf).resolve() if conf else None,
+        tracker=None if names is None else f"[{','.join(names)}]" if isinstance(tracker, list) else names[0],
+        outputs=folder / table["outputs"] if "outputs" in table else None,
+        multirun=folder / table["multirun"] if "multirun" in table else None,
+    )
+
+
+def _is_word(name: Any) -> bool:
+    return isinstance(name, str) and name.replace("-", "_").isidentifier()
 
 
 @lru_cache
 def _packages(of: Project, listed: str) -> tuple[Package, ...]:
     found: dict[str, Package] = {}
     for entry in metadata.entry_points(group=ENTRY_POINTS):
-        _add(found, entry.module, f"entry point {entry.name} of {entry.dist.name if entry.dist else 'a package'}")
+        origin = f"entry point {entry.name} of {entry.dist.name if entry.dist else 'a package'}"
+        try:
+            _add(found, entry.module, origin)
+        except ExpError as error:  # whoever installed it may not be who runs this
+            log.warning("%s; its parts are left out", error)
     for name in of.trust:
         _add(found, name, f"[tool.exp] trust in {of.folder}/pyproject.toml", of.folder)
     for name in filter(None, (part.strip() for part in listed.split(","))):
@@ -144,6 +193,8 @@ def _add(found: dict[str, Package], name: str, origin: str, beside: Path | None 
         return
     if not all(part.isidentifier() for part in name.split(".")):
         raise ExpError(f"{origin} names {name!r}, which is no name of a package")
+    if name.partition(".")[0] in ("exp", "hydra_plugins"):
+        raise ExpError(f"{origin} names {name}, which is exp's own; name the package that holds your parts")
     spec = _spec(name)
     if spec is None and beside is not None:
         # `exp train` does not look for modules where it is started, as `python -m exp.train` does.
@@ -154,18 +205,26 @@ def _add(found: dict[str, Package], name: str, origin: str, beside: Path | None 
                 break
     if spec is None:
         raise ExpError(f"{origin} names {name}, and there is no such package: install it, or mend the name")
-    places = list(spec.submodule_search_locations or ())
-    file = places[0] if places else spec.origin
-    if file in (None, "built-in", "frozen"):
+    # An editable install names a place that is no folder for a namespace package.
+    places = tuple(Path(place) for place in spec.submodule_search_locations or () if Path(place).is_dir())
+    if not places and spec.origin in (None, "built-in", "frozen"):
         raise ExpError(f"{origin} names {name}, which is built into Python: it cannot be trusted as a package")
-    found[name] = Package(name, origin, Path(file) if places else Path(file).parent)
+    found[name] = Package(name, origin, places, None if places else Path(str(spec.origin)))
 
 
-def _spec(name: str) -> Any:
-    """Without importing it; of `a.b` the package `a` is imported."""
-    try:
-        return find_spec(name)
-    except ModuleNotFoundError:
-        return None
-    except Exception as error:  # a parent package that fails while it is imported
-        raise ExpError(f"the trusted package {name} cannot be imported: {type(error).__name__}: {error}") from error
+def _spec(name: str) -> ModuleSpec | None:
+    """As importlib.util.find_spec, but of `a.b` the package `a` is not imported."""
+    spec: ModuleSpec | None = None
+    for end, _ in enumerate(parts := name.split("."), 1):
+        full, path = ".".join(parts[:end]), None if spec is None else spec.submodule_search_locations
+        if end > 1 and path is None:  # `a` is a module, and has nothing inside
+            return None
+        spec = next((made for finder in sys.meta_path if (made := _asked(finder, full, path))), None)
+        if spec is None:
+            return None
+    return spec
+
+
+def _asked(finder: Any, name: str, path: Any) -> ModuleSpec | None:
+    find = getattr(finder, "find_spec", None)
+    return find(name, path) if find else None

@@ -56,7 +56,9 @@ PLUGINS = {
     ),
 }
 # Keys whose value is the dotted name of a function in a trusted package.
-FUNCTIONS = ("task.metrics", "hydra.sweeper.custom_search_space")
+FUNCTIONS = ("task.metrics", "model.make", "hydra.sweeper.custom_search_space")
+# Groups that exp has no option of: every part is of a trusted package.
+OUTSIDE = ("verdict", "view")
 PACKAGE_LINE = re.compile(r"^#\s*@package\s+(\S+)", re.MULTILINE)
 WAYS = (
     'to use code of your own, trust its package: [tool.exp] trust = ["my_pkg"] in pyproject.toml, EXP_TRUST=my_pkg, '
@@ -81,8 +83,12 @@ class Trusted:
 
 def trusted() -> Trusted:
     packages = project.packages()
-    folders = [conf_dir(), *(package.folder / "conf" for package in packages)]
-    return Trusted(_places(tuple(folder for folder in folders if folder.is_dir())), packages)
+    return Trusted(_places((conf_dir(), *(folder for package in packages for folder in package.conf))), packages)
+
+
+def packages() -> tuple[str, ...]:
+    """Patterns of what trusted packages hold, for Hydra's instantiate()."""
+    return tuple(f"{package.name}.*" for package in trusted().packages)
 
 
 def whitelist() -> tuple[str, ...]:
@@ -92,7 +98,7 @@ def whitelist() -> tuple[str, ...]:
     libraries = {
         f"{library}.{name}" for library in ("torch.optim", "torch.optim.lr_scheduler") for name in _all(library)
     }
-    return tuple(sorted(exact | libraries)) + tuple(f"{package.name}.*" for package in found.packages)
+    return (*sorted(exact | libraries), *packages())
 
 
 def check(config: Any, where: str = "") -> None:
@@ -152,10 +158,11 @@ def permit(found: Trusted, target: Any, where: str, outer: str | None) -> None:
     here = found.at(where)
     if target in here or _in_library(target, where):
         return
-    if found.package_of(target) is not None and (here or (outer is not None and found.package_of(outer) is not None)):
+    here_too = bool(here) or where in OUTSIDE
+    if found.package_of(target) is not None and (here_too or (outer is not None and found.package_of(outer))):
         return
     said = f"{where}._target_={target}"
-    if not here:
+    if not here_too:
         raise ExpError(f"{said}: nothing is made from a _target_ here; leave it out")
     ours = target.partition(".")[0] in ("exp", "torch", "optuna")
     hint = nearest(target, [*here, *_library_names(where)]) if ours else ""

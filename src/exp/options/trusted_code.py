@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from exp.options.project import Package, packages
-from exp.run.environment import git
+from exp.run.environment import changed_files, git
 
 log = logging.getLogger(__name__)
 SKIPPED = ("__pycache__",)
 
 
 def record_packages() -> list[dict[str, Any]]:
-    """For run.json: each trusted package, what trusts it, its version, commit, and a hash of its files."""
+    """For run.json: each trusted package, what trusts it, version, commit, changed files, hash of all files."""
     return [_recorded(package) for package in packages()]
 
 
@@ -33,18 +33,21 @@ def warn_of_changes(record: Mapping[str, Any]) -> None:
 
 
 def _recorded(package: Package) -> dict[str, Any]:
-    state = git(package.folder) or {}
+    # An installed package may lie in someone's checkout, which does not track it.
+    tracked = package.file.name if package.file else "."
+    state = git(package.home, holds=tracked) or {}
     return {
         "name": package.name,
         "origin": package.origin,
-        "version": _version(package.name),
+        "version": version(package.name),
         "commit": state.get("commit"),
-        "dirty": state.get("dirty"),
+        "dirty": changed_files(package.home, tracked) if state else None,
         "content": _content(package),
     }
 
 
-def _version(name: str) -> str | None:
+def version(name: str) -> str | None:
+    """Of the distribution that brings the package; None where none is installed."""
     top = name.partition(".")[0]
     for distribution in metadata.packages_distributions().get(top, [top]):
         try:
@@ -56,16 +59,16 @@ def _version(name: str) -> str | None:
 
 def _content(package: Package) -> str:
     """sha256 over names and contents of its files."""
-    own = [package.folder] if package.folder.name == package.name.rpartition(".")[2] else []
-    files = [file for folder in own for file in sorted(folder.rglob("*")) if file.is_file()]
-    if not own:  # a package that is one file
-        files = [package.folder / f"{package.name.rpartition('.')[2]}.py"]
     digest = hashlib.sha256()
-    for file in files:
-        if not set(SKIPPED) & set(file.parts):
-            digest.update(f"{_name(file, package)}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    for name, file in _files(package):
+        digest.update(f"{name}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
     return digest.hexdigest()
 
 
-def _name(file: Path, package: Package) -> str:
-    return file.relative_to(package.folder).as_posix()
+def _files(package: Package) -> Iterator[tuple[str, Path]]:
+    if package.file:
+        yield package.file.name, package.file
+    for folder in package.folders:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file() and not set(SKIPPED) & set(file.parts):
+                yield file.relative_to(folder).as_posix(), file

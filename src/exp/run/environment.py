@@ -54,6 +54,16 @@ def git(folder: Path, holds: str | None = None) -> dict[str, Any] | None:
     }
 
 
+def changed_files(folder: Path, below: str) -> list[str]:
+    """What git calls changed or untracked at `below` in `folder`, as paths from the checkout's root."""
+    words = ("git", "-C", str(folder), "status", "--porcelain", "-z", "--no-renames", "--", below)
+    try:
+        done = subprocess.run(words, capture_output=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [line[3:] for line in done.stdout.decode(errors="replace").split("\0") if line]
+
+
 def hardware() -> dict[str, Any]:
     """The machine as the operating system sees it; what torch sees is added when it is imported anyway."""
     facts: dict[str, Any] = {

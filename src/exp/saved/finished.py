@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from exp.config.targets import make
 from exp.errors import ExpError, nearest
 from exp.options import trust
 from exp.options.arguments import Option
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from exp.data.examples import Examples, TaskData
     from exp.data.features import FeatureSet
     from exp.loop.evaluation import Evaluation, Evaluator
-    from exp.task.base import Task
+    from exp.task.base import Head, Task
 
 log = logging.getLogger(__name__)
 WEIGHTS = "model.safetensors"
@@ -101,7 +102,7 @@ class Model:
         return replace(self, evaluator=self.evaluator.with_reading(reading))
 
 
-def _labels_of(run: Finished) -> TaskData:
+def labels_of(run: Finished) -> TaskData:
     """What a task's head needs to know of the run's data."""
     from exp.data.examples import Examples
 
@@ -118,7 +119,6 @@ def task_of(run: Finished) -> Task:
 def load_model(run: Finished) -> Model:
     """From run/model alone. Raises ExpError where its files are damaged."""
     import torch
-    import transformers
     from accelerate import Accelerator
     from safetensors import SafetensorError
     from transformers import AutoTokenizer
@@ -132,26 +132,15 @@ def load_model(run: Finished) -> Model:
         torch.set_num_threads(threads)  # sums are split among them, which changes their last bits
     place = run.folder / "model"
     task = task_of(run)
-    head = task.head(_labels_of(run))
-    auto_class = getattr(transformers, head.auto_class)
-    # Two kernels for the same attention differ in their last bits, and config.json does not name the one used.
-    attention = run.config["model"].get("attn_implementation")
+    head = task.head(labels_of(run))
     hf_logging.disable_progress_bar()
     try:
-        module, info = auto_class.from_pretrained(
-            place,
-            dtype=torch.float32,
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-            output_loading_info=True,
-            **({"attn_implementation": attention} if attention else {}),
-        )
+        module = _module(run, place, head)
         processor = AutoTokenizer.from_pretrained(place, use_fast=True, trust_remote_code=False, local_files_only=True)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        if isinstance(error, ExpError):
+            raise
         raise ExpError(f"{place} cannot be loaded: {str(error).strip().splitlines()[0]}") from error
-    if absent := sorted(info["missing_keys"]):
-        raise ExpError(f"{place / WEIGHTS} is not whole: {absent[0]} is missing")
     head.prepare(module, processor)
     forget_last_run()
     with whitelisted():
@@ -166,6 +155,31 @@ def load_model(run: Finished) -> Model:
         device=accelerator.device,
     )
     return Model(accelerator.prepare_model(module, evaluation_mode=True), processor, task, evaluator)
+
+
+def _module(run: Finished, place: Path, head: Head) -> Any:
+    """The saved weights in the class of the task's head, or in that of the user's own model."""
+    import torch
+    import transformers
+
+    with whitelisted():
+        source = make(run.config["model"], "model")
+    if hasattr(source, "load"):
+        return source.load(place, head)
+    # Two kernels for the same attention differ in their last bits, and config.json does not name the one used.
+    attention = run.config["model"].get("attn_implementation")
+    module, info = getattr(transformers, head.auto_class).from_pretrained(
+        place,
+        dtype=torch.float32,
+        use_safetensors=True,
+        trust_remote_code=False,
+        local_files_only=True,
+        output_loading_info=True,
+        **({"attn_implementation": attention} if attention else {}),
+    )
+    if absent := sorted(info["missing_keys"]):
+        raise ExpError(f"{place / WEIGHTS} is not whole: {absent[0]} is missing")
+    return module
 
 
 def load_data(run: Finished, moved: Mapping[str, Any]) -> TaskData:

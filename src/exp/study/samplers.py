@@ -9,6 +9,7 @@ from typing import Any
 import optuna
 from hydra.utils import instantiate
 
+from exp.options.trust import packages
 from exp.study.space import Space
 
 WHITELIST = ("optuna.samplers.*", "optuna.pruners.*", "hydra_plugins.hydra_optuna_sweeper.*")
@@ -22,7 +23,7 @@ class NonStoppingGridSampler(optuna.samplers.GridSampler):
 
 
 def make_pruner(config: Mapping[str, Any]) -> optuna.pruners.BasePruner:
-    return instantiate(dict(config), _execution_whitelist_=WHITELIST)
+    return instantiate(dict(config), _execution_whitelist_=(*WHITELIST, *packages()))
 
 
 def make_sampler(
@@ -48,7 +49,7 @@ def make_sampler(
 
         del config["_target_"]
         return ReplayedCmaEs(**config)
-    return instantiate(config, _execution_whitelist_=WHITELIST)
+    return instantiate(config, _execution_whitelist_=(*WHITELIST, *packages()))
 
 
 def _derived_seed(*parts: Any) -> int:

@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from exp.config.grammar import literal, quoted
 from exp.errors import ExpError
+from exp.options.project import homes
 from exp.run.files import create_once
 from exp.run.said import counted
 from exp.run.secrets import redacted
@@ -215,7 +216,7 @@ def _total(settings: StudySettings, space: Space) -> int:
 def _folder(config: DictConfig, name: str) -> Path:
     """multirun/<study_name>, unless the command line names another; Hydra's dated folder would be new each time."""
     given = [word for word in config.hydra.overrides.hydra if word.startswith("hydra.sweep.dir=")]
-    folder = Path(str(config.hydra.sweep.dir)) if given else Path("multirun") / name
+    folder = Path(str(config.hydra.sweep.dir)) if given else homes()[1] / name
     folder = folder.absolute()
     with read_write(config.hydra), open_dict(config.hydra):
         config.hydra.sweep.dir = literal(folder)

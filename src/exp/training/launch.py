@@ -51,11 +51,11 @@ def main(task: Task) -> None:
     """
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         with joined():
-            _launch(task, sys.argv[1:])
+            launch(task, sys.argv[1:])
         return
     # The inner one ends a run of several processes, which then still agree on who speaks.
     with exits.plain_exits(), joined(), exits.plain_exits():
-        _launch(task, sys.argv[1:])
+        launch(task, sys.argv[1:])
 
 
 @dataclass(frozen=True)
@@ -122,15 +122,19 @@ def _check_parts(cfg: DictConfig, choices: Any) -> None:
         trust.check(plain(cfg))
 
 
-def _launch(task: Task, argv: list[str]) -> None:
+def launch(task: Task, argv: list[str]) -> Path | None:
+    """Runs what the words ask for. Returns the run's or sweep's folder; None where they only show something.
+
+    Raises ExpError for bad input, and Interrupted for a run that was stopped and has saved.
+    """
     command = resumed(read(argv))
     with composer(config_dir=command.config_dir, name=command.config_name, saved=command.saved) as made:
         if command.shows:
             with made.explaining(command.words):
                 made.check_options(command.words)
-                command.shows.overrides = list(command.words)
+                command.shows.overrides = made.with_defaults(command.words)
                 show(made.name, command.shows)
-            return
+            return None
         cfg = made.compose(command.words, command.multirun)
         with made.explaining(command.words):
             check_hydra(cfg)
@@ -140,8 +144,9 @@ def _launch(task: Task, argv: list[str]) -> None:
                 _prepare_run(cfg, command)
         if command.multirun:
             _sweep(Job(task), cfg, made)
-        else:
-            _run(Job(task), cfg)
+            return Path(cfg.hydra.sweep.dir)
+        _run(Job(task), cfg)
+        return Path(cfg.hydra.run.dir)
 
 
 def _prepare_run(cfg: DictConfig, command: Command) -> None:

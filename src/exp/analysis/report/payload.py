@@ -25,15 +25,17 @@ from exp.analysis.report.confusion import confusion
 from exp.analysis.report.series import Grids, clock, drawn, rounded
 from exp.analysis.run_data import RunData
 from exp.curves.curve import Curve
+from exp.curves.own_rules import own_rules
 from exp.curves.rules import verdict
-from exp.curves.verdict import BROKEN, REMEDIES, STATES, TITLES, Thresholds, Verdict
+from exp.curves.verdict import BROKEN, REMEDIES, STATES, Thresholds, Verdict, title_of
 
 PRECISION = 4
 
 
 def payload(comparison: Comparison, limits: Thresholds) -> dict[str, Any]:
     states = {
-        state: {"title": TITLES[state], "broken": state in BROKEN, "remedies": REMEDIES[state]} for state in STATES
+        state: {"title": title_of(state), "broken": state in BROKEN, "remedies": remedies}
+        for state, remedies in {**REMEDIES, **{name: rule.remedies for name, rule in own_rules().items()}}.items()
     }
     return {
         "created": comparison.created,
@@ -64,7 +66,10 @@ def _task(task: TaskComparison, limits: Thresholds) -> dict[str, Any]:
             {
                 "id": condition.id,
                 "label": labels[at],
-                "cells": [*cells, ", ".join(f"{counts[s]} {TITLES[s]}" for s in STATES if counts[s])],
+                "cells": [
+                    *cells,
+                    ", ".join(f"{counts[s]} {title_of(s)}" for s in (*STATES, *own_rules()) if counts[s]),
+                ],
                 "strong": sorted(column for row, column in shown.strong if row == at),
                 "runs": list(numbers),
                 "baseline": condition.id == task.baseline,

@@ -17,6 +17,7 @@ from exp.analysis.tables.schema import PaperTable
 from exp.analysis.tables.verdict import aggregate
 from exp.errors import ExpError, nearest
 from exp.metrics.key import Key
+from exp.options.outside import parts
 
 
 def expected_best(values: Sequence[float], budget: int) -> float:
@@ -166,9 +167,14 @@ VIEWS: dict[str, Callable[[TablePlan, Sequence[CellResult]], list[Table]]] = {
 
 
 def view(name: str) -> Callable[[TablePlan, Sequence[CellResult]], list[Table]]:
-    if name not in VIEWS:
-        raise ExpError(f"view={name}: no such view{nearest(name, VIEWS)}")
-    return VIEWS[name]
+    """One of VIEWS, or one of the user's own: conf/view/<name>.yaml. Raises ExpError where there is none."""
+    if name in VIEWS:
+        return VIEWS[name]
+    own = parts("view")
+    if name not in own:
+        raise ExpError(f"view={name}: no such view{nearest(name, [*VIEWS, *own])}")
+    made: Callable[[TablePlan, Sequence[CellResult]], list[Table]] = own[name]
+    return made
 
 
 def _spread(

@@ -1,0 +1,1 @@
+"""What `import exp` offers in Python: train, sweep, load, runs, compare."""
