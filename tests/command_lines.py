@@ -182,7 +182,11 @@ def try_line(command: str, words: list[str], folder: Path, found: Found) -> None
         found.heavy.append(f"{said}: {new}")
 
 
-MODULES = {name: f"exp.{name}" for name in ("train", "predict", "evaluate", "share", "runs", "compare", "table")}
+PLAIN = (
+    *("train", "predict", "evaluate", "share", "runs", "compare", "table", "init", "parts", "explain", "diff"),
+    "completion",
+)
+MODULES = {name: f"exp.{name}" for name in PLAIN}
 MODULES |= {"schema": "exp.schema", "reproduce": "exp.reproduce", "curves": "exp.curves.__main__", "cli": "exp.cli"}
 
 

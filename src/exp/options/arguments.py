@@ -77,7 +77,10 @@ def listed(text: str) -> list[str]:
             parts.append(inner[start:at])
             start = at + 1
     parts.append(inner[start:])
-    return [part.strip() for part in parts if part.strip()]
+    kept = [part.strip() for part in parts if part.strip()]
+    if inner and not kept:
+        raise ValueError("names with commas between them")
+    return kept
 
 
 def place(text: str) -> str:
