@@ -200,6 +200,7 @@ def main() -> None:
     import subprocess
 
     folder = Path.cwd()
+    os.environ["HOME"] = str(folder)  # nothing accepted by mistake reaches the user's own
     prepare(folder)
     subprocess.Popen = subprocess.run = _accept  # type: ignore[misc,assignment]
     from exp import train
