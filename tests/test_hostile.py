@@ -19,7 +19,7 @@ from exp.errors import ExpError
 from exp.options import trust
 from exp.run.folder import create
 from exp.study import frozen_config
-from exp.training import cell_trainer
+from exp.training.launch import check_config
 
 PLACES = ("data", "model", "precision", "speed", "hub", "loop", "optimizer", "tracker.evil")
 
@@ -209,7 +209,7 @@ def test_a_studys_files_stay_in_its_folder(name: str, mark: Path) -> None:
 def test_a_studys_config_is_checked_before_its_trial_runs(mark: Path) -> None:
     from exp.training.launch import Job
 
-    def task(cfg: Any) -> None:
+    def task(cfg: Any, trial: Any) -> None:
         raise AssertionError("it was run")
 
     for words in (
@@ -225,7 +225,8 @@ def test_a_studys_config_is_checked_before_its_trial_runs(mark: Path) -> None:
 def test_a_table_trusts_nothing(mark: Path) -> None:
     write = "exp.run.files.write_atomic"
     for words in ([f"data._target_={write}"], [f"++tracker.evil={{_target_: {write}, path: {mark}, text: x}}"]):
-        assert "is not trusted" in (cell_trainer.check(words, []) or "")
+        with pytest.raises(ExpError, match="is not trusted"):
+            check_config(compose(words))
         CellComposer(words, [], None)  # planning composes, and makes nothing
     assert not mark.exists()
 

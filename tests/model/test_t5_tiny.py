@@ -8,6 +8,7 @@ from exp.data.examples import Examples, TaskData
 from exp.errors import ExpError
 from exp.model.t5_tiny import SPECIAL, T5Tiny, vocabulary
 from exp.task.base import Generation, Head
+from exp.task.gold import Gold
 
 SHAPE = {"num_layers": 2, "d_model": 16, "num_heads": 2, "d_ff": 32, "dropout": 0.0, "vocab_size": 500}
 SOURCES = ["Ein Mann, ein Wort: ein  Hund.", "a dog (the big one) doesn't run", "a dog runs"]
@@ -39,6 +40,12 @@ def test_words_of_the_targets_are_known_too() -> None:
     with_targets, without = (T5Tiny(**SHAPE).processor(data(t), head()) for t in (TARGETS, None))
     assert "▁zählt" in with_targets.get_vocab() and "▁zählt" not in without.get_vocab()
     T5Tiny(**SHAPE).processor(data([0, 1, 0]), head())  # classes are no texts
+
+
+@pytest.mark.parametrize("targets", [[0, 1, 0], [1.5, 2.0, 0.1], [Gold([], []), Gold(["a"], [0]), Gold([], [])]])
+def test_targets_that_are_no_texts_add_no_word(targets) -> None:
+    plain, found = (T5Tiny(**SHAPE).processor(data(one), head()) for one in (None, targets))
+    assert found.get_vocab() == plain.get_vocab()
 
 
 def test_the_vocabulary_has_every_character_and_the_most_frequent_words() -> None:

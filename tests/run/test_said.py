@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
 from exp.config.grammar import word
 from exp.run.said import command, counted, near
@@ -28,7 +30,10 @@ def test_paths_are_short_where_they_can_be(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_path_is_quoted_for_hydra_only_where_it_must_be() -> None:
     assert word("resume", "outputs/2026-11-20/a_b.c") == "resume=outputs/2026-11-20/a_b.c"
-    assert word("resume", "it's = [here]") == r"resume='it\'s = [here]'"
+    for path in ("it's = [here]", 'a "b"', "${oc.env:HOME}", "a b\\"):
+        (override,) = OverridesParser.create().parse_overrides([word("resume", path)])
+        assert OmegaConf.create({"x": override.value()}).x == path
+    assert word("resume", "a b") == 'resume="a b"'
 
 
 def test_one_is_singular() -> None:

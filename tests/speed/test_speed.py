@@ -9,9 +9,11 @@ import pytest
 import torch
 from torch import nn
 from transformers import (
+    BertForMultipleChoice,
     BertForSequenceClassification,
     DistilBertConfig,
     DistilBertForSequenceClassification,
+    ElectraForMultipleChoice,
     ElectraForSequenceClassification,
     RobertaForSequenceClassification,
 )
@@ -205,6 +207,31 @@ def test_a_last_layer_for_the_first_token_alone_gives_the_same(kind):
         assert one.grad is None or torch.allclose(one.grad, other.grad, rtol=1e-4, atol=1e-6)
     plain.eval(), ours.eval()
     assert torch.allclose(plain(ids, mask).logits, ours(ids, mask).logits, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [BertForMultipleChoice, ElectraForMultipleChoice])
+def test_so_it_does_for_choices(kind):
+    size = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+    torch.manual_seed(0)
+    plain = kind(kind.config_class(**size, vocab_size=100, pad_token_id=0)).eval()
+    for weights in plain.parameters():
+        weights.data.normal_(0, 0.2)
+    ours = copy.deepcopy(plain)
+    assert first_token_only(ours)
+    ids = torch.randint(5, 100, (3, 2, 9))
+    mask = (torch.arange(9) < torch.randint(2, 10, (3, 2, 1))).long()
+    found = [model(input_ids=ids, attention_mask=mask, labels=torch.tensor([0, 1, 0])) for model in (plain, ours)]
+    assert torch.allclose(found[0].logits, found[1].logits, rtol=1e-4, atol=1e-6)
+    for one in found:
+        one.loss.backward()
+    for one, other in zip(plain.parameters(), ours.parameters(), strict=True):
+        assert one.grad is None or torch.allclose(one.grad, other.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_a_summary_of_other_tokens_keeps_them():
+    size = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 64}
+    config = ElectraForMultipleChoice.config_class(**size, vocab_size=100, summary_type="mean")
+    assert not first_token_only(ElectraForMultipleChoice(config))
 
 
 def test_a_head_that_may_read_more_keeps_all_tokens(caplog):

@@ -6,10 +6,11 @@ import pytest
 
 from exp.data.collate import IGNORED
 from exp.errors import ExpError
+from exp.task.masked_encoding import encoded_texts
 from tests.conformance.runs import config_of, parts_of
 from tests.conformance.task_data import causal_lm, masked_lm
 from tests.finished_runs import train
-from tests.tiny_models import make_tiny
+from tests.tiny_models import make_tiny, tiny_tokenizer
 
 # Of tiny_models those whose folder has the head of a masked language model, or draws it.
 FAMILIES = ("bert", "roberta", "electra", "deberta_v3", "modernbert", "distilbert")
@@ -45,6 +46,12 @@ def test_blocks_hold_every_word_once(tmp_path):
     texts = parts.data.train.inputs["text"]
     expected = [one for text in texts for one in parts.processor(text, add_special_tokens=False)["input_ids"]]
     assert flat == expected
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_texts_without_a_token_are_refused(together):
+    with pytest.raises(ExpError, match="none of 2 texts has a token for this tokenizer"):
+        encoded_texts(tiny_tokenizer("bert"), [" ", "  "], 16, together)
 
 
 def test_a_tokenizer_without_a_mask_token_is_refused(tmp_path):

@@ -17,7 +17,10 @@ def quoted(path: Path | str) -> str:
 
 def word(key: str, path: Path | str) -> str:
     """`key=path`, quoted for the grammar only where the path needs it."""
-    return f"{key}={path}" if re.fullmatch(r"[\w./-]+", str(path), re.ASCII) else f"{key}={quoted(path)}"
+    if re.fullmatch(r"[\w./-]+", str(path), re.ASCII):
+        return f"{key}={path}"
+    # In double quotes a shell's own quoting stays readable.
+    return f"{key}={quoted(path)}" if set('"\\') & set(literal(path)) else f'{key}="{path}"'
 
 
 def literal(path: Path | str) -> str:

@@ -54,9 +54,9 @@ class T5Tiny:
         splitter = pre_tokenizers.Sequence(
             [pre_tokenizers.Metaspace(replacement=SPACE), pre_tokenizers.Punctuation(behavior="isolated")]
         )
-        lines = texts_of(data.train.inputs)
-        if data.train.targets and not isinstance(data.train.targets[0], int | float):
-            lines += texts_of({"targets": data.train.targets})
+        # Classes, numbers and spans are targets too, and no texts.
+        texts = [target for target in data.train.targets or () if isinstance(target, str | list)]
+        lines = texts_of({**data.train.inputs, "targets of the task": texts})
         counts: Counter[str] = Counter()
         for line in lines:
             counts.update(word for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(line)))

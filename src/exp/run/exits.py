@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -19,9 +21,36 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells count
 PIPE_CLOSED = 141  # 128 + SIGPIPE
 
 
+# What a terminal without UTF-8 shows of our signs.
+ASCII = {
+    "±": "+-",
+    "–": "-",
+    "−": "-",
+    "Δ": "d",
+    "↑": "^",
+    "↓": "v",
+    "→": "->",
+    "·": "*",
+    "…": "...",
+    "×": "x",
+    "≥": ">=",
+    "≤": "<=",
+}
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    return "".join(ASCII.get(sign, "?") for sign in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error("exp-ascii", _in_ascii)
+
+
 @contextmanager
 def plain_exits() -> Iterator[None]:
-    """Around an entry's whole work."""
+    """Around an entry's whole work. What the terminal's encoding lacks is written as ASCII."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="exp-ascii")
     try:
         yield
         sys.stdout.flush()  # where a reader has gone, it is noticed here and not at the end of the process

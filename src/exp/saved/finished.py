@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from exp.config.grammar import word
 from exp.config.targets import make
 from exp.errors import ExpError, nearest
 from exp.options import trust
@@ -18,6 +19,7 @@ from exp.options.confdir import cache_dir
 from exp.options.trusted_code import warn_of_changes
 from exp.run.files import user_path
 from exp.run.folder import read_record
+from exp.run.said import command, near
 
 if TYPE_CHECKING:
     import torch
@@ -69,8 +71,9 @@ def find(path: str) -> Finished:
     if lacking or "data" not in record:
         reason = f" ({record['reason']})" if record.get("reason") else ""
         what = "it saved no model" if len(lacking) == 2 else f"model/ lacks {' and '.join(lacking) or 'its record'}"
-        mend = f"; go on with it: python -m exp.train resume={folder}" if record["status"] != "completed" else ""
-        raise ExpError(f"{folder}: {what}; its status is {record['status']}{reason}{mend}")
+        again = command("train", word("resume", near(folder)))
+        mend = f"; go on with it: {again}" if record["status"] != "completed" else ""
+        raise ExpError(f"{near(folder)}: {what}; its status is {record['status']}{reason}{mend}")
     if "task" not in record["config"]:
         raise ExpError(
             f"{folder} was trained by the first version of exp, which had no tasks: its numbers and curves can be read "

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from exp.errors import ExpError
+from exp.run.said import command, near
 from exp.run.secrets import secrets
 
 log = logging.getLogger(__name__)
@@ -61,10 +62,9 @@ class Hub:
             log.info("pushed to %s", upload(folder, self.repo_id, self.private))
         except ExpError as error:
             log.warning(
-                "%s. The run is complete; push it later: python -m exp.share run=%s repo_id=%s",
+                "%s. The run is complete; push it later: %s",
                 error,
-                folder,
-                self.repo_id,
+                command("share", near(folder), f"repo_id={self.repo_id}"),
             )
 
 

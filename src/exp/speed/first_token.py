@@ -18,6 +18,7 @@ from exp.compat.transformers import attention_of
 from exp.speed.dropout import ATTENTION
 
 FAMILY = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
+HEADS = ("ForSequenceClassification", "ForMultipleChoice")
 ATTENTIONS = ("sdpa", ATTENTION)  # those whose masks have the shape (batch, 1, queries, keys)
 
 
@@ -25,8 +26,9 @@ def first_token_only(model: PreTrainedModel) -> bool:
     """Changes `model` in place; False where its kind or its head reads more than the first token."""
     config = model.config
     encoders = [m for m in model.modules() if isinstance(getattr(m, "layer", None), nn.ModuleList) and len(m.layer)]
-    classifies = any(type(module).__name__.endswith("ForSequenceClassification") for module in model.modules())
-    known = config.model_type in FAMILY and attention_of(config) in ATTENTIONS and not config.is_decoder
+    classifies = any(type(module).__name__.endswith(HEADS) for module in model.modules())
+    first = getattr(config, "summary_type", "first") == "first"  # of Electra's head for choices
+    known = first and config.model_type in FAMILY and attention_of(config) in ATTENTIONS and not config.is_decoder
     if not (known and classifies and len(encoders) == 1):
         return False
     attention = encoders[0].layer[-1].attention

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -13,6 +12,7 @@ from omegaconf import OmegaConf
 from exp.errors import ExpError, nearest
 from exp.options.option import construct
 from exp.study.objective import REDUCTIONS
+from exp.work.settings import Count, Natural, Seconds, WorkSettings
 
 GRID, WILCOXON, NOP = "GridSampler", "WilcoxonPruner", "NopPruner"
 
@@ -26,9 +26,11 @@ class StudySettings:
     direction: str | Sequence[str] | None
     storage: str | None
     study_name: str | None
-    n_trials: Annotated[int, Ge(1)] | None
-    n_jobs: Annotated[int, Ge(0)]
+    n_trials: Count | None
+    n_jobs: Natural
     max_failure_rate: Annotated[float, Ge(0), Le(1)]
+    processes_per_trial: Count
+    detach: bool
     params: Mapping[str, Any] | None
     custom_search_space: str | None
     when: Mapping[str, Any] | None
@@ -40,11 +42,15 @@ class StudySettings:
     seeds: Sequence[Annotated[int, Ge(0), Lt(2**32)]] | None
     seeds_reduce: str
     bound_errors: Annotated[float, Ge(0)]
-    retries: Annotated[int, Ge(0)]
-    beat_every: Annotated[float, Ge(0.1)]
-    stale_after: Annotated[float, Ge(0.5)]
-    threads: Annotated[int, Ge(1)] | None
+    retries: Natural
+    beat_every: Seconds
+    stale_after: Seconds
+    threads: Count | None
     pictures: bool
+
+    @property
+    def work(self) -> WorkSettings:
+        return WorkSettings.of(vars(self))
 
     @property
     def prunes(self) -> bool:
@@ -62,16 +68,12 @@ def read_settings(given: Mapping[str, Any]) -> StudySettings:
         for key, value in given.items()
     }
     settings: StudySettings = construct(StudySettings, plain, "hydra.sweeper")
-    name = settings.study_name
-    if name is not None and not (isinstance(name, str) and re.fullmatch(r"[^\s./\\][^/\\\0]{0,199}", name)):
-        raise ExpError(
-            f"hydra.sweeper.study_name={name!r} names a folder in multirun/: 1 to 200 characters, no / or \\, no dot "
-            "or space in front"
-        )
-    _check_numbers(settings)
+    _ = settings.work  # checks its part
     for key in ("sampler", "pruner"):
-        if "_target_" not in getattr(settings, key):
+        if not isinstance(getattr(settings, key).get("_target_"), str):
             raise ExpError(f"hydra.sweeper.{key} holds no option; choose one: hydra/sweeper/{key}=...")
+    if settings.n_trials is None and not settings.is_grid:
+        raise ExpError("hydra.sweeper.n_trials=null means all cells, which only hydra/sweeper/sampler=grid has")
     seed = settings.sampler.get("seed")
     if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32):
         raise ExpError(f"hydra.sweeper.sampler.seed={seed} must be 0 or more and below {2**32}, or null")
@@ -89,13 +91,3 @@ def read_settings(given: Mapping[str, Any]) -> StudySettings:
             "set hydra.sweeper.seeds=[1,2,3,4,5]"
         )
     return settings
-
-
-def _check_numbers(settings: StudySettings) -> None:
-    if settings.n_trials is None and not settings.is_grid:
-        raise ExpError("hydra.sweeper.n_trials=null means all cells, which only hydra/sweeper/sampler=grid has")
-    if settings.stale_after < 3 * settings.beat_every:
-        raise ExpError(
-            f"hydra.sweeper.stale_after={settings.stale_after} s must be at least three times "
-            f"beat_every={settings.beat_every} s, or one late heartbeat looks like a death"
-        )

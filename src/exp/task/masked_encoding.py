@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from exp.data.features import EncodedRows, Ragged
+from exp.errors import ExpError
 from exp.task import blocks
 from exp.task.blocks import Row, TokenSequence
 from exp.task.masking import Masker
@@ -26,8 +27,11 @@ def encoded_texts(tokenizer: Any, texts: Sequence[str], block_size: int, togethe
     """Rows of at most `block_size` tokens, special tokens included.
 
     `together`: texts run on in blocks, with a separator between two; else each is a row, or several where it is longer.
+    Raises ExpError where no text has a token that could be masked.
     """
     ids, words = _tokenized(tokenizer, [str(text) for text in texts])
+    if not any(word != SPECIAL for row in words for word in row):
+        raise ExpError(f"none of {len(texts)} texts has a token for this tokenizer, so there is nothing to mask")
     before, behind = _frame_of(tokenizer)
     room = block_size - len(before) - len(behind)
     separator = tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id

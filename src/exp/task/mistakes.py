@@ -22,13 +22,13 @@ def mistakes(reading: Reading, table: pa.Table) -> pa.Table | None:
         table: of predictions.
 
     Returns:
-        At most 1,000 rows; None where no row has a label.
+        At most 1,000 rows; None where no row has a label, or rows have no prediction.
     """
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if "label" not in table.column_names or table["label"].null_count == len(table):
+    if not {"label", "prediction"} <= set(table.column_names) or table["label"].null_count == len(table):
         return None
     known = table.filter(pc.is_valid(table["label"]))
     pairs = zip(known["prediction"].to_pylist(), known["label"].to_pylist(), strict=True)

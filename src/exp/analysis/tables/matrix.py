@@ -19,7 +19,8 @@ def matrix(plan: TablePlan) -> str:
     for row in rows:
         lines.append([row, *(_cell(plan, row, column) for column in columns)])
     widths = [max(len(line[at]) for line in lines) for at in range(len(lines[0]))]
-    return "\n".join("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in lines)
+    shown = ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    return "\n".join(shown)
 
 
 def _cell(plan: TablePlan, row: str, column: str) -> str:
