@@ -1,8 +1,8 @@
 """python -m benchmarks.random_kills [--kills 50] [--seed 1] [--table]
 
-SIGKILL at random moments: of a worker, of the coordinator, or of all of them, until `--kills` were sent. What is gone is
-started again by the same command. At the end the study (or table) must be exact: every slot complete, no job told twice,
-no process left, the best as the storage says. The objective takes milliseconds; the journal is the storage.
+SIGKILL at random moments, `--kills` times: of a worker, of the coordinator, or of all of them. What is gone is started
+again by the same command. At the end every slot has to be complete, no job told twice, no process left, and the best
+as the storage says. The objective takes milliseconds; the journal is the storage.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ import sys
 from exp.analysis import formats, latex, table
 from exp.analysis.collect import collect
 from exp.analysis.comparison import Comparison
+from exp.analysis.evidence import tables as evidence
 from exp.analysis.grouping import compare
 from exp.api import tables
 from exp.api.callable_module import make_callable
@@ -34,6 +35,9 @@ GRAMMAR = arguments.Grammar(
             "best (the default) or last: values that differences are taken of", arguments.one_of("best", "last"), "best"
         ),
         "baseline": Option("a condition, as a filter (optimizer.lr=5e-5) or the start of a hash"),
+        "items": Option("true: tests over the examples of the evaluation set too", arguments.switch, False),
+        "cluster": Option("with items: a column whose equal values are not independent of each other"),
+        "overlap": Option("with items, true: pair the rows that all runs have", arguments.switch, False),
         "sort": Option("a metric (best first) or a config key"),
         "reverse": Option("true: turn the order round", arguments.switch, False),
         "columns": Option("only these columns, in this order: a,b", arguments.listed),
@@ -65,7 +69,8 @@ def main(argv: list[str] | None = None) -> int:
             reverse=given["reverse"],
             use=given["use"],
         )
-        tables = [table.make(task, given["precision"], given["columns"]) for task in comparison.tasks]
+        comparison = _with_evidence(comparison, given)
+        tables = _tables(comparison, given)
         _print(tables, comparison, given["width"])
         for path in _write(given, tables, comparison):
             print(f"wrote {path}")
@@ -78,6 +83,26 @@ def _check_targets(given: arguments.Given) -> None:
     twice = [file for file in files if files.count(file) > 1]
     if twice:
         raise ExpError(f"{twice[0]} is named for two formats; give each a file of its own")
+
+
+def _with_evidence(comparison: Comparison, given: arguments.Given) -> Comparison:
+    for key in ("cluster", "overlap"):
+        if given[key] and not given["items"]:
+            raise ExpError(f"{key}={given[key]} belongs to items=true, which is not given")
+    if not given["items"]:
+        return comparison
+    from exp.analysis.evidence.items import with_items
+
+    return with_items(comparison, cluster=given["cluster"], overlap=given["overlap"])
+
+
+def _tables(comparison: Comparison, given: arguments.Given) -> list[table.Table]:
+    """Of each task the table over seeds, and after it what was asked over examples."""
+    tables = []
+    for task in comparison.tasks:
+        tables.append(table.make(task, given["precision"], given["columns"]))
+        tables += evidence.tables(task, given["precision"])
+    return tables
 
 
 def _print(tables: list[table.Table], comparison: Comparison, width: int | None) -> None:

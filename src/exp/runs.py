@@ -30,7 +30,7 @@ from exp.analysis.table import SHORT_HASH, short_keys
 from exp.api import tables
 from exp.api.callable_module import make_callable
 from exp.errors import ExpError, nearest
-from exp.options import arguments
+from exp.options import arguments, project
 from exp.options.arguments import Given, Grammar, Option
 from exp.run.exits import plain_exits
 from exp.run.folder import read_record
@@ -40,7 +40,6 @@ from exp.run.said import counted, near
 MOST_COMPARED = 300  # conditions: finding out what tells them apart takes time in proportion to their square
 MOST_TOLD = 5  # options of a run in one line of the list
 TITLES = ("created", "data", "model", "adapter", "what differs", "seed", "status", "best", "condition", "id", "folder")
-HOMES = ("outputs", "multirun")  # where conf/train.yaml puts runs
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -235,9 +234,9 @@ def _agreed(question: str) -> bool:
 
 
 def _found(sources: list[str]) -> Collection:
-    homes = sources or [home for home in HOMES if Path(home).is_dir()]
+    homes = sources or [str(home) for home in project.homes() if home.is_dir()]
     if not homes:
-        raise ExpError(f"there is no {' or '.join(HOMES)} here; name a folder")
+        raise ExpError(f"there is no {' or '.join(map(str, project.homes()))} here; name a folder")
     return collect(homes)
 
 

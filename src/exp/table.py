@@ -18,6 +18,7 @@ from exp.analysis.tables import load, plan, produce, views
 from exp.errors import ExpError, nearest
 from exp.options import arguments
 from exp.options.arguments import Option
+from exp.options.project import homes
 from exp.run.exits import INTERRUPTED, plain_exits
 from exp.work.settings import WorkSettings
 
@@ -52,9 +53,7 @@ GRAMMAR = arguments.Grammar(
             "a folder of options and tables of your own, as --config-dir of exp train", arguments.folder
         ),
         "folder": Option("where runs and the table go (multirun/tables/NAME)", arguments.folder),
-        "sources": Option(
-            "where finished runs are looked for: '[outputs,multirun]'", arguments.listed, ["outputs", "multirun"]
-        ),
+        "sources": Option("where finished runs are looked for: '[outputs,multirun]'", arguments.listed),
         "detach": Option(
             "true: leave it to the background once the jobs are with the launcher", arguments.switch, False
         ),
@@ -91,8 +90,8 @@ def make(given: arguments.Given, added: dict[str, list[str]]) -> int:
     if (processes := given.get("hydra.sweeper.processes_per_trial", "1")) != "1":
         added[""] = [*added.get("", []), f"distributed.processes={processes}"]  # it multiplies the batch
     table = load.load(given.bare[0], given["seeds"], added, given["config_dir"])
-    folder = given["folder"] or Path(f"multirun/tables/{table.name}")
-    sources = [*(Path(source) for source in given["sources"]), folder]
+    folder = given["folder"] or homes()[1] / "tables" / table.name
+    sources = [*(map(Path, given["sources"]) if given["sources"] else homes()), folder]
     made = plan.make(table, sources, given["cells"], given["retry_failed"])
     print(produce.plan_summary(made), flush=True)
     stopped = not given["render_only"] and _run(made, folder.absolute(), given)

@@ -8,8 +8,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from exp.data import leakage
 from exp.loop.evaluation import Evaluation
 from exp.metrics.key import Key
+from exp.run.files import write_json
 from exp.run.folder import read_record
 from exp.run.result import Result
 from exp.run.said import counted, near
@@ -64,11 +66,22 @@ def describe(parts: Parts, run: Run) -> None:
     elif settings.do_predict and all(split.targets is None for split in parts.data.tests.values()):
         log.info("do_predict=true: the test set has no labels; its predictions are written, nothing is measured")
     run.update(
-        data=data_facts(parts),
+        data={**data_facts(parts), "leaks": _leaks(parts, run)},
         model={"type": model.config.model_type, "parameters": total, "trained_parameters": trained},
         processes=parts.world.size,
         plan={"total_steps": plan.total_steps, "steps_per_epoch": plan.steps_per_epoch},
     )
+
+
+def _leaks(parts: Parts, run: Run) -> dict[str, Any]:
+    """Says which evaluation rows were trained on. leaks.json has their numbers, for scores without them."""
+    found = leakage.exact(parts.data)
+    told = {name: list(leaks.rows) for name, leaks in found.items() if leaks.rows}
+    if line := leakage.line(found):
+        log.log(logging.WARNING if told else logging.INFO, "%s", line)
+    if told and run.kept:
+        write_json(run.folder / "leaks.json", told)
+    return {name: leaks.facts() for name, leaks in found.items()}
 
 
 def data_facts(parts: Parts) -> dict[str, Any]:

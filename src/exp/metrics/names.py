@@ -124,6 +124,11 @@ def is_known(name: str) -> bool:
     return name in METRICS or name in (LOSS, COMBINED)
 
 
+def needs_scores(name: str) -> bool:
+    """Whether a metric of ours reads the model's probabilities; the mean of several may."""
+    return name == COMBINED or (name in METRICS and METRICS[name].needs_scores)
+
+
 def greater_is_better(name: str) -> bool:
     """By the metric's spec. A name that exp does not know falls with a word such as loss, error, mse, mae,
     perplexity, brier or cost in it (`my_rmse`, `word_error_rate`); every other one rises."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from exp.data.examples import Examples, TaskData
     from exp.data.features import Encoded, FeatureSet
     from exp.data.rows import Rows
+    from exp.metrics.additive import Additive
     from exp.task.pictures import Picture
 
 
@@ -148,6 +149,13 @@ class Reading(Protocol):
         """One score an example, higher is better, for tests over examples."""
         ...
 
+    def additive(self, table: pa.Table, metric: str) -> Additive | None:
+        """One of the numbers that `score` returns, as a function of sums over examples; None: it is no such function.
+
+        `table` has labels.
+        """
+        ...
+
     def confidence(self, table: pa.Table) -> np.ndarray | None:
         """How sure the model was of each answer, higher is surer; None where a table does not say."""
         ...
@@ -181,7 +189,7 @@ class Reading(Protocol):
 
 
 class Untuned:
-    """For readings that fit nothing."""
+    """For readings that fit nothing, and whose metrics are no functions of sums unless they say so."""
 
     def confidence(self, table: pa.Table) -> np.ndarray | None:
         return None
@@ -191,6 +199,9 @@ class Untuned:
 
     def applied(self, table: pa.Table) -> pa.Table:
         return table
+
+    def additive(self, table: pa.Table, metric: str) -> Additive | None:
+        return None
 
 
 def named_inputs(inputs: Mapping[str, list[Any]], reserved: Sequence[str]) -> dict[str, list[Any]]:

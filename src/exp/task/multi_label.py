@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from exp.data.base import RawData
     from exp.data.collate import Collator
     from exp.data.features import FeatureSet
+    from exp.metrics.additive import Additive
 
 log = logging.getLogger("exp")
 LABELS_COLUMN = "labels"
@@ -215,6 +216,12 @@ class MultiLabelReading:
 
         predictions, references = (self._hot(table[name]) for name in ("prediction", "label"))
         return compute(self.metrics, "multi_label", predictions, references, self._scores(table), self.label_names)
+
+    def additive(self, table: pa.Table, metric: str) -> Additive | None:
+        from exp.metrics.additive import additive
+
+        predictions, references = (self._hot(table[name]) for name in ("prediction", "label"))
+        return additive(metric, "multi_label", predictions, references, self._scores(table), self.label_names)
 
     def item_scores(self, table: pa.Table) -> np.ndarray:
         """1.0 where all labels of a row are right, else 0.0."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from exp.data.base import RawData
     from exp.data.collate import Collator
     from exp.data.features import Encoded, EncodedRows, FeatureSet
+    from exp.metrics.additive import Additive
 
 CONTEXT_COLUMN, CHOICES_COLUMN, LABEL_COLUMN, MAX_LENGTH = "context", "choices", "label", 128
 METRICS = ("accuracy",)
@@ -225,10 +226,12 @@ class ChoiceReading(Untuned):
     def score(self, table: pa.Table) -> dict[str, float]:
         from exp import metrics
 
-        columns = [table[name].to_pylist() for name in ("names", "prediction", "label")]
-        pairs = [(names.index(guess), names.index(label)) for names, guess, label in zip(*columns, strict=True)]
-        predictions, references = ([pair[at] for pair in pairs] for at in (0, 1))
-        return metrics.compute(self.metrics, "choices", predictions, references)
+        return metrics.compute(self.metrics, "choices", *self._numbers(table))
+
+    def additive(self, table: pa.Table, metric: str) -> Additive | None:
+        from exp.metrics.additive import additive
+
+        return additive(metric, "choices", *self._numbers(table))
 
     def item_scores(self, table: pa.Table) -> np.ndarray:
         """1.0 where the right choice was taken, else 0.0."""
@@ -271,3 +274,9 @@ class ChoiceReading(Untuned):
             row["scores"] = [f"{score:.6f}" for score in row["scores"]]
             rows.append([" | ".join(cell) if isinstance(cell, list) else cell for cell in row.values()])
         return table.column_names, rows
+
+    def _numbers(self, table: pa.Table) -> tuple[list[int], list[int]]:
+        """Of the choices taken, and of the right ones."""
+        columns = [table[name].to_pylist() for name in ("names", "prediction", "label")]
+        pairs = [(names.index(guess), names.index(label)) for names, guess, label in zip(*columns, strict=True)]
+        return [guess for guess, _ in pairs], [label for _, label in pairs]
