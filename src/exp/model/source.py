@@ -14,17 +14,19 @@ from exp.run.files import user_path
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _LFS = b"version https://git-lfs.github.com/spec/"
+PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 _TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "spm.model", "sentencepiece.bpe.model", "spiece.model")
 
 
-def locate(path: str) -> str:
+def locate(path: str, processor: str | None = "tokenizer") -> str:
     """The folder that `path` names, checked, or the Hub id as it is. Touches no network.
 
-    Raises ExpError for a folder that is missing, or that lacks a config, safetensors weights or a tokenizer.
+    Raises ExpError for a folder that is missing, or that lacks a config, safetensors weights or the processor, which is
+    of a kind of Head.processor; None: whatever its processor is.
     """
     folder = user_path(path)
     if folder.is_dir():
-        check_folder(folder)
+        check_folder(folder, processor)
         return str(folder)
     if folder.exists():
         raise ExpError(f"model.path={path} is a file; give the folder that save_pretrained wrote")
@@ -36,7 +38,7 @@ def locate(path: str) -> str:
     return path
 
 
-def check_folder(folder: Path) -> None:
+def check_folder(folder: Path, processor: str | None = "tokenizer") -> None:
     """Raises ExpError, with the mend, when `from_pretrained` could not load `folder` as we load it."""
     names = {entry.name for entry in folder.iterdir()}
     for name in sorted(names & {"config.json", *_WEIGHTS, *_TOKENIZERS}):
@@ -59,7 +61,12 @@ def check_folder(folder: Path) -> None:
             f"model.path={folder} has no model.safetensors{why}. Convert it once, if you trust it:\n  "
             + conversion(folder)
         )
-    if not names & set(_TOKENIZERS):
+    if processor not in (None, "tokenizer") and not names & set(PROCESSORS):
+        raise ExpError(
+            f"model.path={folder} has no {str(processor).replace('_', ' ')} ({' or '.join(PROCESSORS)}); copy that file of "
+            "the model that it was trained from into it"
+        )
+    if processor == "tokenizer" and not names & set(_TOKENIZERS):
         raise ExpError(
             f"model.path={folder} has no tokenizer ({', '.join(_TOKENIZERS)}); copy the tokenizer files of the model"
             " that it was trained from into it"

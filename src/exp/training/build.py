@@ -154,7 +154,10 @@ def build(config: Mapping[str, Any]) -> Parts:
     model = adapter.apply(model, steps.total_steps, head.peft_task)
     if settings.gradient_checkpointing:
         if not model.supports_gradient_checkpointing:
-            raise ExpError(f"gradient_checkpointing=true: {model.config.model_type} has none; leave it out")
+            raise ExpError(
+                f"gradient_checkpointing=true: transformers' {type(model).__name__} cannot recompute its activations; "
+                f"set it to false, and take a smaller batch with gradient_accumulation_steps"
+            )
         model.activation_checkpointing_enable()
     speed = make(config["speed"], "speed")
     speed.apply(model, _device(), precision, settings.dropout_seed)
