@@ -61,9 +61,9 @@ def check_folder(folder: Path, processor: str | None = "tokenizer") -> None:
             f"model.path={folder} has no model.safetensors{why}. Convert it once, if you trust it:\n  "
             + conversion(folder)
         )
-    if processor not in (None, "tokenizer") and not names & set(PROCESSORS):
+    if processor is not None and processor != "tokenizer" and not names & set(PROCESSORS):
         raise ExpError(
-            f"model.path={folder} has no {str(processor).replace('_', ' ')} ({' or '.join(PROCESSORS)}); copy that file of "
+            f"model.path={folder} has no {processor.replace('_', ' ')} ({' or '.join(PROCESSORS)}); copy that file of "
             "the model that it was trained from into it"
         )
     if processor == "tokenizer" and not names & set(_TOKENIZERS):
