@@ -163,6 +163,13 @@ class Reading(Protocol):
         """How sure the model was of each answer, higher is surer; None where a table does not say."""
         ...
 
+    def probabilities(self, table: pa.Table) -> tuple[np.ndarray, np.ndarray] | None:
+        """[n, classes] probabilities of answers of which one is right, and [n] which; None: the task has none.
+
+        `table` has labels.
+        """
+        ...
+
     def tuned(self, table: pa.Table) -> tuple[Reading, Mapping[str, float]]:
         """What is fitted on the first evaluation set, such as a threshold: the reading with it, and its values.
 
@@ -192,7 +199,7 @@ class Reading(Protocol):
 
 
 class Untuned:
-    """For readings that fit nothing, and whose metrics are no functions of sums unless they say so."""
+    """For readings that fit nothing, and say nothing of probabilities and of sums over examples."""
 
     def confidence(self, table: pa.Table) -> np.ndarray | None:
         return None
@@ -204,6 +211,9 @@ class Untuned:
         return table
 
     def additive(self, table: pa.Table, metric: str) -> Additive | None:
+        return None
+
+    def probabilities(self, table: pa.Table) -> tuple[np.ndarray, np.ndarray] | None:
         return None
 
 

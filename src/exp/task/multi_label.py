@@ -227,6 +227,12 @@ class MultiLabelReading:
         """1.0 where all labels of a row are right, else 0.0."""
         return (self._hot(table["prediction"]) == self._hot(table["label"])).all(axis=1).astype(float)
 
+    def probabilities(self, table: pa.Table) -> tuple[np.ndarray, np.ndarray] | None:
+        """Of each label of each row, whether it is given."""
+        from exp.metrics.calibration import events
+
+        return events(self._scores(table), self._hot(table["label"]))
+
     def confidence(self, table: pa.Table) -> np.ndarray | None:
         """The mean over labels of the probability of what was said of each, yes or no."""
         import numpy as np

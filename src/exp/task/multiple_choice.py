@@ -238,6 +238,16 @@ class ChoiceReading(Untuned):
         predictions, references = (table[name].to_numpy(zero_copy_only=False) for name in ("prediction", "label"))
         return (predictions == references).astype(float)
 
+    def probabilities(self, table: pa.Table) -> tuple[np.ndarray, np.ndarray] | None:
+        """Of the choices of each row; 0 where a row has fewer than another."""
+        import numpy as np
+
+        rows = table["scores"].to_pylist()
+        found = np.zeros((len(rows), max(map(len, rows))))
+        for at, row in enumerate(rows):
+            found[at, : len(row)] = row
+        return found, np.array(self._numbers(table)[1])
+
     def confidence(self, table: pa.Table) -> np.ndarray | None:
         """The probability of the choice that was taken."""
         import numpy as np

@@ -259,6 +259,10 @@ class TextReading(Untuned):
             return -np.square(predictions - references)
         return (predictions == references).astype(float)
 
+    def probabilities(self, table: pa.Table) -> tuple[np.ndarray, np.ndarray] | None:
+        scores = None if self.label_names is None else self._stacked(table)
+        return None if scores is None else (scores, self._indices(table["label"]))
+
     def confidence(self, table: pa.Table) -> np.ndarray | None:
         """The probability of the predicted class; None in regression."""
         import numpy as np
