@@ -14,7 +14,8 @@ from annotated_types import Ge
 from exp.errors import ExpError
 from exp.options.option import construct
 
-Natural, Count = Annotated[int, Ge(0)], Annotated[int, Ge(1)]
+Natural = Annotated[int, Ge(0)]
+Count = Annotated[int, Ge(1)]
 Seconds = Annotated[float, Ge(0.1)]
 
 
