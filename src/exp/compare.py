@@ -38,6 +38,9 @@ GRAMMAR = arguments.Grammar(
         "items": Option("true: tests over the examples of the evaluation set too", arguments.switch, False),
         "cluster": Option("with items: a column whose equal values are not independent of each other"),
         "overlap": Option("with items, true: pair the rows that all runs have", arguments.switch, False),
+        "slice": Option("a column or an expression (length>20) whose parts are scored alone; repeatable", many=True),
+        "without_leaks": Option("true: scores without the rows that stand in train too", arguments.switch, False),
+        "calibration": Option("true: whether the probabilities mean what they say", arguments.switch, False),
         "sort": Option("a metric (best first) or a config key"),
         "reverse": Option("true: turn the order round", arguments.switch, False),
         "columns": Option("only these columns, in this order: a,b", arguments.listed),
@@ -77,14 +80,18 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _with_evidence(comparison: Comparison, given: arguments.Given) -> Comparison:
-    for key in ("cluster", "overlap"):
-        if given[key] and not given["items"]:
-            raise ExpError(f"{key}={given[key]} belongs to items=true, which is not given")
-    if not given["items"]:
+    asked = ("items", "slice", "without_leaks", "calibration")
+    if not any(given[key] for key in asked):
+        for key in ("cluster", "overlap"):
+            if given[key]:
+                raise ExpError(f"{key}={given[key]} belongs to items=true, which is not given")
         return comparison
-    from exp.analysis.evidence.items import with_items
+    from exp.analysis.evidence.items import ItemOptions, with_items
 
-    return with_items(comparison, cluster=given["cluster"], overlap=given["overlap"])
+    options = ItemOptions(
+        given["cluster"], given["overlap"], tuple(given["slice"]), given["without_leaks"], given["calibration"]
+    )
+    return with_items(comparison, options)
 
 
 def _tables(comparison: Comparison, given: arguments.Given) -> list[table.Table]:

@@ -9,7 +9,8 @@ import pytest
 
 CELLS = (
     "import exp",
-    'run = exp.train(["data.train_size=32", "data.eval_size=20", "max_steps=2", "tracker=none", "logging_steps=1"])\nrun',
+    'run = exp.train(["data.train_size=32", "data.eval_size=20", "max_steps=2", "tracker=none", '
+    '"logging_steps=1"])\nrun',
     "run.metrics",
     'exp.train(["optimizer.lr=-1"])',
     "exp.runs()",
@@ -26,7 +27,9 @@ def test_a_notebook_from_end_to_end(tmp_path: Path) -> None:
     NotebookClient(book, timeout=300, allow_errors=True, resources={"metadata": {"path": str(tmp_path)}}).execute()
     shown = [cell.outputs for cell in book.cells]
     html = {place: shown[place][-1].data["text/html"] for place in (1, 2, 4, 5)}
-    assert "completed, seed 42" in html[1] and "eval/accuracy" in html[2] and "<table" in html[4] and "<table" in html[5]
+    assert (
+        "completed, seed 42" in html[1] and "eval/accuracy" in html[2] and "<table" in html[4] and "<table" in html[5]
+    )
     printed = "".join(one.text for one in shown[1] if one.output_type == "stream")
     assert "completed: best" in printed and "Traceback" not in printed
     [error] = [one for one in shown[3] if one.output_type == "error"]

@@ -119,16 +119,21 @@ def task_of(run: Finished) -> Task:
         return build_task(run.config)
 
 
+def head_of(run: Finished) -> Head:
+    """What the run's task asks of a model."""
+    return task_of(run).head(labels_of(run))
+
+
 def load_model(run: Finished) -> Model:
     """From run/model alone. Raises ExpError where its files are damaged."""
     import torch
     from accelerate import Accelerator
     from safetensors import SafetensorError
-    from transformers import AutoTokenizer
     from transformers.utils import logging as hf_logging
 
     from exp.compat.accelerate import forget_last_run
     from exp.loop.evaluation import Evaluator
+    from exp.model.processors import load_processor
     from exp.training.build import as_trained, mixed_precision
 
     if threads := run.record["hardware"].get("threads"):
@@ -139,7 +144,7 @@ def load_model(run: Finished) -> Model:
     hf_logging.disable_progress_bar()
     try:
         module = _module(run, place, head)
-        processor = AutoTokenizer.from_pretrained(place, use_fast=True, trust_remote_code=False, local_files_only=True)
+        processor = load_processor(head, str(place), trust_remote_code=False, local_files_only=True)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         if isinstance(error, ExpError):
             raise
@@ -192,7 +197,7 @@ def load_data(run: Finished, moved: Mapping[str, Any]) -> TaskData:
     node = {**run.config["data"], **moved}
     with whitelisted(), standing_in(run.record["cwd"]):
         try:
-            data = build_data({"data": node, "task": run.config["task"]})
+            data = build_data({**run.config, "data": node})
         except ExpError as error:
             hint = "; say where it lies now, e.g. data.path=..." if "path" in node or "train_file" in node else ""
             raise ExpError(f"the data of {run.folder} cannot be read any more: {error}{hint}") from None

@@ -16,7 +16,7 @@ from exp.data.examples import Examples, TaskData
 from exp.data.rows import Rows, shortened
 from exp.errors import ExpError, nearest
 from exp.metrics import names as metric_names
-from exp.task import labels, pictures
+from exp.task import labels, pictures, terms
 from exp.task.assemble import assemble, read_splits
 from exp.task.base import Answers, Floors, Head, named_inputs
 from exp.task.text_classification import MAX_LENGTH, RESERVED, TEXT_COLUMNS, TextClassification
@@ -115,6 +115,7 @@ class MultiLabel:
             peft_task="SEQ_CLS",
             pipeline="text-classification",
             max_length=data.max_length,
+            terms=terms.SEVERAL,
         )
 
     # As for one label a text: the same features, units and answers.
@@ -225,6 +226,12 @@ class MultiLabelReading:
     def item_scores(self, table: pa.Table) -> np.ndarray:
         """1.0 where all labels of a row are right, else 0.0."""
         return (self._hot(table["prediction"]) == self._hot(table["label"])).all(axis=1).astype(float)
+
+    def probabilities(self, table: pa.Table) -> tuple[np.ndarray, np.ndarray] | None:
+        """Of each label of each row, whether it is given."""
+        from exp.metrics.calibration import events
+
+        return events(self._scores(table), self._hot(table["label"]))
 
     def confidence(self, table: pa.Table) -> np.ndarray | None:
         """The mean over labels of the probability of what was said of each, yes or no."""

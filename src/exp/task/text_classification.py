@@ -17,7 +17,7 @@ from exp.data.examples import Examples, TaskData
 from exp.data.rows import Rows
 from exp.errors import ExpError
 from exp.metrics import names as metric_names
-from exp.task import labels, pictures, tokens
+from exp.task import labels, pictures, terms, tokens
 from exp.task.assemble import assemble, read_splits, with_fingerprint
 from exp.task.base import Answers, EvaluatedBatch, Floors, Head, Untuned, named_inputs
 
@@ -131,6 +131,7 @@ class TextClassification:
             peft_task="SEQ_CLS",
             pipeline="text-classification",
             max_length=data.max_length,
+            terms=terms.SCORES if data.labels is None else terms.ROWS,
         )
 
     def encode(self, data: TaskData, processor: Any, cache_dir: Path) -> Encoded:
@@ -257,6 +258,10 @@ class TextReading(Untuned):
         if self.label_names is None:
             return -np.square(predictions - references)
         return (predictions == references).astype(float)
+
+    def probabilities(self, table: pa.Table) -> tuple[np.ndarray, np.ndarray] | None:
+        scores = None if self.label_names is None else self._stacked(table)
+        return None if scores is None else (scores, self._indices(table["label"]))
 
     def confidence(self, table: pa.Table) -> np.ndarray | None:
         """The probability of the predicted class; None in regression."""
