@@ -99,11 +99,6 @@ def open_storage(storage: str | None, folder: Path) -> BaseStorage:
     kind = storage.partition("://")[0].partition("+")[0]
     if kind == "grpc":
         return _proxy(storage)
-    if kind not in ("sqlite", "postgresql", "mysql"):
-        raise ExpError(
-            f"storage={redacted(storage)}: unknown kind {kind!r}; give sqlite:///file.db, postgresql://..., "
-            f"mysql://..., grpc://host:port, journal:///path, or leave it out for a journal in the sweep's folder"
-        )
     url = with_driver(storage)
     options: dict[str, Any] = {"pool_pre_ping": True}
     if kind == "postgresql":
