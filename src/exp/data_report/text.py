@@ -176,7 +176,7 @@ def _leaks(report: DataReport) -> Iterator[str]:
             yield f"  {id}: {told!r}"
         for column, (count, values) in report.columns.get(name, {}).items():
             if count:
-                yield f"{name}: {counted(values, 'value')} of {column}, in {counted(count, 'row')}, stand in train's too"
+                yield f"{name}: {counted(values, 'value')} of {column} ({counted(count, 'row')}) stand in train too"
         pairs = (report.near or {}).get(name, ())
         if report.near is not None:
             yield f"{name}: {len(pairs):,} nearly stand in train (0.8 of their word 3-grams or more)"
