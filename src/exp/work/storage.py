@@ -96,11 +96,6 @@ def open_storage(storage: str | None, folder: Path) -> BaseStorage:
             raise ExpError(f"{path} is no journal of Optuna ({error})") from None
     assert storage is not None
     kind = storage.partition("://")[0].partition("+")[0]
-    if kind not in ("sqlite", "postgresql", "mysql"):
-        raise ExpError(
-            f"storage={redacted(storage)}: unknown kind {kind!r}; give sqlite:///file.db, postgresql://..., "
-            f"mysql://..., journal:///path, or leave it out for a journal in the sweep's folder"
-        )
     url = with_driver(storage)
     options: dict[str, Any] = {"pool_pre_ping": True}
     if kind == "postgresql":
