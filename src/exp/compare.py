@@ -38,10 +38,13 @@ GRAMMAR = arguments.Grammar(
         "items": Option("true: tests over the examples of the evaluation set too", arguments.switch, False),
         "cluster": Option("with items: a column whose equal values are not independent of each other"),
         "overlap": Option("with items, true: pair the rows that all runs have", arguments.switch, False),
+        "slice": Option("a column or an expression (length>20) whose parts are scored alone; repeatable", many=True),
+        "without_leaks": Option("true: scores without the rows that stand in train too", arguments.switch, False),
+        "calibration": Option("true: whether the probabilities mean what they say", arguments.switch, False),
         "sort": Option("a metric (best first) or a config key"),
         "reverse": Option("true: turn the order round", arguments.switch, False),
         "columns": Option("only these columns, in this order: a,b", arguments.listed),
-        "precision": Option("digits after the point (4)", arguments.whole(0), 4),
+        "precision": Option("digits after the point (4)", arguments.whole(0, 17), 4),
         "width": Option("terminal columns (as wide as it is)", arguments.whole(20)),
         "md": Option("a file for Markdown", arguments.file),
         "csv": Option("a file for CSV, one line a condition", arguments.file),
@@ -58,6 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     """0; ends the process with code 2 and one line on stderr for bad input."""
     with plain_exits():
         given = arguments.parse(sys.argv[1:] if argv is None else argv, GRAMMAR)
+        _check_targets(given)
         comparison = compare(
             collect(given.bare, given["index"]),
             sources=given.bare,
@@ -76,15 +80,27 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _with_evidence(comparison: Comparison, given: arguments.Given) -> Comparison:
-    for key in ("cluster", "overlap"):
-        if given[key] and not given["items"]:
-            raise ExpError(f"{key}={given[key]} belongs to items=true, which is not given")
-    if not given["items"]:
-        return comparison
-    from exp.analysis.evidence.items import with_items
+def _check_targets(given: arguments.Given) -> None:
+    """Two tables in one file would be one. Raises ExpError."""
+    files = [given[name].resolve() for name in ("md", "csv", "json", "latex", "html") if name in given]
+    twice = [file for file in files if files.count(file) > 1]
+    if twice:
+        raise ExpError(f"{twice[0]} is named for two formats; give each a file of its own")
 
-    return with_items(comparison, cluster=given["cluster"], overlap=given["overlap"])
+
+def _with_evidence(comparison: Comparison, given: arguments.Given) -> Comparison:
+    asked = ("items", "slice", "without_leaks", "calibration")
+    if not any(given[key] for key in asked):
+        for key in ("cluster", "overlap"):
+            if given[key]:
+                raise ExpError(f"{key}={given[key]} belongs to items=true, which is not given")
+        return comparison
+    from exp.analysis.evidence.items import ItemOptions, with_items
+
+    options = ItemOptions(
+        given["cluster"], given["overlap"], tuple(given["slice"]), given["without_leaks"], given["calibration"]
+    )
+    return with_items(comparison, options)
 
 
 def _tables(comparison: Comparison, given: arguments.Given) -> list[table.Table]:

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from exp.data import leakage
 from exp.loop.evaluation import Evaluation
 from exp.metrics.key import Key
@@ -161,6 +163,29 @@ def keep_tuned(run: Run, found: Mapping[str, Evaluation]) -> None:
     tuned = {key: value for evaluation in found.values() for key, value in evaluation.tuned.items()}
     if tuned:
         run.update(data={**read_record(run.folder)["data"], "tuned": tuned})
+
+
+def keep_calibration(run: Run, reading: Reading, found: Mapping[str, Evaluation]) -> None:
+    """The temperature that the first evaluation set asks for, in run.json's block `data`; a line where the model is
+    overconfident. Nothing for tasks without probabilities."""
+    from exp.metrics import calibration
+
+    if not found:
+        return
+    table = next(iter(found.values())).table
+    if not len(table) or "label" not in table.column_names or table["label"].null_count:
+        return
+    told = reading.probabilities(table)
+    if told is None or not np.isfinite(told[0]).all():
+        return
+    temperature, measured = calibration.fit_temperature(*told), calibration.measure(*told)
+    facts = {"split": "eval", "temperature": temperature, "ece": measured.ece, "overconfident": measured.overconfident}
+    run.update(data={**read_record(run.folder)["data"], "calibration": facts})
+    if measured.overconfident:
+        log.info(
+            "overconfident: says %.3f on average and is right in %.3f (ECE %.3f); a temperature of %.2f mends it",
+            *(measured.confidence, measured.accuracy, measured.ece, temperature),
+        )
 
 
 def save_model(parts: Parts, run: Run, result: Result) -> None:

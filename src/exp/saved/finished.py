@@ -62,7 +62,7 @@ def find(path: str) -> Finished:
     Raises ExpError for a folder that is no run, a run of a newer exp, one without model/, or with parts that are not
     trusted.
     """
-    folder = Path(path).expanduser().resolve()
+    folder = user_path(path).resolve()
     if not folder.is_dir():
         beside = [item.name for item in folder.parent.iterdir()] if folder.parent.is_dir() else []
         raise ExpError(f"{path}: there is no such folder{nearest(folder.name, beside) if beside else ''}")
@@ -117,6 +117,11 @@ def task_of(run: Finished) -> Task:
 
     with whitelisted():
         return build_task(run.config)
+
+
+def head_of(run: Finished) -> Head:
+    """What the run's task asks of a model."""
+    return task_of(run).head(labels_of(run))
 
 
 def load_model(run: Finished) -> Model:
@@ -192,7 +197,7 @@ def load_data(run: Finished, moved: Mapping[str, Any]) -> TaskData:
     node = {**run.config["data"], **moved}
     with whitelisted(), standing_in(run.record["cwd"]):
         try:
-            data = build_data({"data": node, "task": run.config["task"]})
+            data = build_data({**run.config, "data": node})
         except ExpError as error:
             hint = "; say where it lies now, e.g. data.path=..." if "path" in node or "train_file" in node else ""
             raise ExpError(f"the data of {run.folder} cannot be read any more: {error}{hint}") from None

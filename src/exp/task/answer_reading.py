@@ -130,6 +130,9 @@ class AnswerReading:
         pairs = zip(table["prediction"].to_pylist(), table["label"].to_pylist(), strict=True)
         return np.array([squad.f1(*pair) for pair in pairs])
 
+    def probabilities(self, table: pa.Table) -> tuple[np.ndarray, np.ndarray] | None:
+        return None
+
     def confidence(self, table: pa.Table) -> np.ndarray | None:
         """The logits of the answer's start and end, added up."""
         return table["score"].to_numpy()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from exp.data.rows import Rows
     from exp.metrics.additive import Additive
     from exp.task.pictures import Picture
+    from exp.task.terms import Terms
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class Head:
     # Called with the built or loaded model and its processor, before an adapter wraps it. Raises ExpError where the
     # model cannot do what the task asks.
     prepare: Callable[[Any, Any], None] = _as_it_is
+    # Logits and labels a unit, for losses of conf/loss/. None: only the model's own loss fits the task.
+    terms: Terms | None = None
 
 
 @dataclass(frozen=True)
@@ -163,6 +166,13 @@ class Reading(Protocol):
         """How sure the model was of each answer, higher is surer; None where a table does not say."""
         ...
 
+    def probabilities(self, table: pa.Table) -> tuple[np.ndarray, np.ndarray] | None:
+        """[n, classes] probabilities of answers of which one is right, and [n] which; None: the task has none.
+
+        `table` has labels.
+        """
+        ...
+
     def tuned(self, table: pa.Table) -> tuple[Reading, Mapping[str, float]]:
         """What is fitted on the first evaluation set, such as a threshold: the reading with it, and its values.
 
@@ -192,7 +202,7 @@ class Reading(Protocol):
 
 
 class Untuned:
-    """For readings that fit nothing, and whose metrics are no functions of sums unless they say so."""
+    """For readings that fit nothing, and say nothing of probabilities and of sums over examples."""
 
     def confidence(self, table: pa.Table) -> np.ndarray | None:
         return None
@@ -204,6 +214,9 @@ class Untuned:
         return table
 
     def additive(self, table: pa.Table, metric: str) -> Additive | None:
+        return None
+
+    def probabilities(self, table: pa.Table) -> tuple[np.ndarray, np.ndarray] | None:
         return None
 
 

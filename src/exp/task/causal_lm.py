@@ -15,11 +15,12 @@ from exp.data.examples import Examples, TaskData
 from exp.data.rows import Rows
 from exp.errors import ExpError
 from exp.metrics import names as metric_names
-from exp.task import chat_template, documents, tokens
+from exp.task import chat_template, documents, terms, tokens
 from exp.task.assemble import assemble, read_splits
 from exp.task.base import Answers, EvaluatedBatch, Generation, Head
 from exp.task.chats import answers, chats_of, paired
 from exp.task.likelihood import LikelihoodReading, token_sums
+from exp.task.tokens import MOST_TOKENS
 
 if TYPE_CHECKING:
     import torch
@@ -44,12 +45,12 @@ class CausalLm:
     prompt_column: str | None
     completion_column: str | None
     between_rows: documents.Between | None
-    block_size: Annotated[int, Ge(8)] | None
+    block_size: Annotated[int, Ge(8), Le(MOST_TOKENS)] | None
     packing: bool
     truncation: Literal["error", "right", "left"]
     chat_template: str | None
     samples: Annotated[int, Ge(0)]
-    max_new_tokens: Annotated[int, Ge(1)]
+    max_new_tokens: Annotated[int, Ge(1), Le(MOST_TOKENS)]
     do_sample: bool
     temperature: Annotated[float, Gt(0)]
     top_k: Annotated[int, Ge(1)] | None
@@ -130,6 +131,7 @@ class CausalLm:
             lengths={"block_size": data.max_length},
             generation=Generation(self._generation()),
             prepare=self._prepare,
+            terms=terms.NEXT_TOKENS,
         )
 
     def encode(self, data: TaskData, processor: Any, cache_dir: Path) -> Encoded:

@@ -10,16 +10,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
-from annotated_types import Ge, Gt, Len, Lt
+from annotated_types import Ge, Gt, Le, Len, Lt
 
 from exp.data.examples import Examples, TaskData
 from exp.data.rows import Rows, shortened
 from exp.errors import ExpError, nearest
 from exp.metrics import names as metric_names
-from exp.task import labels, pictures
+from exp.task import labels, pictures, terms
 from exp.task.assemble import assemble, read_splits
 from exp.task.base import Answers, Floors, Head, named_inputs
 from exp.task.text_classification import MAX_LENGTH, RESERVED, TEXT_COLUMNS, TextClassification
+from exp.task.tokens import MOST_TOKENS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +47,7 @@ class MultiLabel:
     threshold: Annotated[float, Gt(0), Lt(1)]
     tune_threshold: bool
     metrics: list[str] | None
-    max_length: Annotated[int, Ge(8)] | None
+    max_length: Annotated[int, Ge(8), Le(MOST_TOKENS)] | None
 
     def __post_init__(self) -> None:
         if self.labels_column in (self.text_columns or []):
@@ -115,6 +116,7 @@ class MultiLabel:
             peft_task="SEQ_CLS",
             pipeline="text-classification",
             max_length=data.max_length,
+            terms=terms.SEVERAL,
         )
 
     # As for one label a text: the same features, units and answers.
@@ -225,6 +227,12 @@ class MultiLabelReading:
     def item_scores(self, table: pa.Table) -> np.ndarray:
         """1.0 where all labels of a row are right, else 0.0."""
         return (self._hot(table["prediction"]) == self._hot(table["label"])).all(axis=1).astype(float)
+
+    def probabilities(self, table: pa.Table) -> tuple[np.ndarray, np.ndarray] | None:
+        """Of each label of each row, whether it is given."""
+        from exp.metrics.calibration import events
+
+        return events(self._scores(table), self._hot(table["label"]))
 
     def confidence(self, table: pa.Table) -> np.ndarray | None:
         """The mean over labels of the probability of what was said of each, yes or no."""

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from annotated_types import Ge, Len
+from annotated_types import Ge, Le, Len
 
 from exp.data.examples import Examples, TaskData
 from exp.data.rows import Rows
@@ -19,8 +19,10 @@ from exp.metrics import names as metric_names
 from exp.task import labels, pictures, tokens
 from exp.task.assemble import assemble, read_splits
 from exp.task.base import Answers, EvaluatedBatch, Floors, Head, Untuned, named_inputs
-from exp.task.choices import choices_of, right_ones, without_padded_choices
+from exp.task.choices import choice_terms, choices_of, right_ones, without_padded_choices
 from exp.task.forward import correct_outputs
+from exp.task.terms import Terms
+from exp.task.tokens import MOST_TOKENS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +60,7 @@ class MultipleChoice:
     choices_column: str | Annotated[list[str], Len(2)] | None
     label_column: str | None
     metrics: list[str] | None
-    max_length: Annotated[int, Ge(8)] | None
+    max_length: Annotated[int, Ge(8), Le(MOST_TOKENS)] | None
 
     def __post_init__(self) -> None:
         choices = [self.choices_column] if isinstance(self.choices_column, str) else self.choices_column or []
@@ -113,6 +115,7 @@ class MultipleChoice:
             pipeline="multiple-choice",
             max_length=data.max_length,
             prepare=_prepare,
+            terms=Terms("class", choice_terms),
         )
 
     def encode(self, data: TaskData, processor: Any, cache_dir: Path) -> Encoded:
@@ -236,6 +239,16 @@ class ChoiceReading(Untuned):
         """1.0 where the right choice was taken, else 0.0."""
         predictions, references = (table[name].to_numpy(zero_copy_only=False) for name in ("prediction", "label"))
         return (predictions == references).astype(float)
+
+    def probabilities(self, table: pa.Table) -> tuple[np.ndarray, np.ndarray] | None:
+        """Of the choices of each row; 0 where a row has fewer than another."""
+        import numpy as np
+
+        rows = table["scores"].to_pylist()
+        found = np.zeros((len(rows), max(map(len, rows))))
+        for at, row in enumerate(rows):
+            found[at, : len(row)] = row
+        return found, np.array(self._numbers(table)[1])
 
     def confidence(self, table: pa.Table) -> np.ndarray | None:
         """The probability of the choice that was taken."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 from exp.data.examples import Examples, TaskData
 from exp.data.rows import Rows
@@ -19,6 +19,8 @@ from exp.task.answer_reading import AnswerReading
 from exp.task.assemble import Splits, assemble, ids_of
 from exp.task.base import Answers, EvaluatedBatch, Head
 from exp.task.forward import correct_outputs
+from exp.task.terms import Terms
+from exp.task.tokens import MOST_TOKENS
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +55,7 @@ class QuestionAnswering:
     context_column: str | None
     answers_column: str | None
     id_column: str | None
-    max_length: Annotated[int, Ge(8)] | None
+    max_length: Annotated[int, Ge(8), Le(MOST_TOKENS)] | None
     doc_stride: Annotated[int, Ge(0)] | None
     max_answer_length: Annotated[int, Ge(1)]
     n_best_size: Annotated[int, Ge(1)]
@@ -139,6 +141,8 @@ class QuestionAnswering:
         return Examples(list(range(len(rows))), inputs, targets)
 
     def head(self, data: TaskData) -> Head:
+        from exp.task.spans import span_terms
+
         return Head(
             auto_class="AutoModelForQuestionAnswering",
             labels=None,
@@ -148,6 +152,7 @@ class QuestionAnswering:
             pipeline="question-answering",
             max_length=data.max_length,
             prepare=_prepare,
+            terms=Terms("class", span_terms),
         )
 
     def encode(self, data: TaskData, processor: Any, cache_dir: Path) -> Encoded:

@@ -10,16 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from annotated_types import Ge, Len
+from annotated_types import Ge, Le, Len
 
 from exp.data.collate import Collator
 from exp.data.examples import Examples, TaskData
 from exp.data.rows import Rows
 from exp.errors import ExpError
 from exp.metrics import names as metric_names
-from exp.task import labels, pictures, tokens
+from exp.task import labels, pictures, terms, tokens
 from exp.task.assemble import assemble, read_splits, with_fingerprint
 from exp.task.base import Answers, EvaluatedBatch, Floors, Head, Untuned, named_inputs
+from exp.task.tokens import MOST_TOKENS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +48,7 @@ class TextClassification:
     no_label: list[str | int] | None
     problem_type: Literal["single_label_classification", "regression"] | None
     metrics: list[str] | None
-    max_length: Annotated[int, Ge(8)] | None
+    max_length: Annotated[int, Ge(8), Le(MOST_TOKENS)] | None
     both_orders: bool
 
     def __post_init__(self) -> None:
@@ -131,6 +132,7 @@ class TextClassification:
             peft_task="SEQ_CLS",
             pipeline="text-classification",
             max_length=data.max_length,
+            terms=terms.SCORES if data.labels is None else terms.ROWS,
         )
 
     def encode(self, data: TaskData, processor: Any, cache_dir: Path) -> Encoded:
@@ -257,6 +259,10 @@ class TextReading(Untuned):
         if self.label_names is None:
             return -np.square(predictions - references)
         return (predictions == references).astype(float)
+
+    def probabilities(self, table: pa.Table) -> tuple[np.ndarray, np.ndarray] | None:
+        scores = None if self.label_names is None else self._stacked(table)
+        return None if scores is None else (scores, self._indices(table["label"]))
 
     def confidence(self, table: pa.Table) -> np.ndarray | None:
         """The probability of the predicted class; None in regression."""

@@ -10,18 +10,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 from exp.data.collate import IGNORED, Collator
 from exp.data.examples import Examples, TaskData
 from exp.data.rows import Rows
 from exp.errors import ExpError, nearest
 from exp.metrics import names as metric_names
-from exp.task import labels, pictures, tokens
+from exp.task import labels, pictures, terms, tokens
 from exp.task.assemble import assemble, read_splits
 from exp.task.base import Answers, EvaluatedBatch, Floors, Head, Untuned, named_inputs
 from exp.task.tag_windows import windows
 from exp.task.tags import OUTSIDE, check_iob2, continuations, scheme_of, tag_names, tags_of, words_of
+from exp.task.tokens import MOST_TOKENS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,7 +49,7 @@ class TokenClassification:
     label_all_tokens: bool
     stride: Annotated[int, Ge(0)]
     metrics: list[str] | None
-    max_length: Annotated[int, Ge(8)] | None
+    max_length: Annotated[int, Ge(8), Le(MOST_TOKENS)] | None
 
     def __post_init__(self) -> None:
         labels.check_names(self.label_names)
@@ -135,6 +136,7 @@ class TokenClassification:
             peft_task="TOKEN_CLS",
             pipeline="token-classification",
             max_length=data.max_length,
+            terms=terms.TOKENS,
         )
 
     def encode(self, data: TaskData, processor: Any, cache_dir: Path) -> Encoded:

@@ -13,7 +13,7 @@ from tests.analysis.synthetic import predict, write
 from exp import compare as command
 from exp.analysis import formats
 from exp.analysis.collect import collect
-from exp.analysis.evidence.items import with_items
+from exp.analysis.evidence.items import ItemOptions, with_items
 from exp.analysis.evidence.tables import make
 from exp.analysis.grouping import compare
 from exp.analysis.report.payload import payload
@@ -46,7 +46,7 @@ def runs(root, wrong_a=range(6), wrong_b=range(4, 20), seeds=(1, 2, 3), **column
 
 def items_of(root, **options):
     asked = {key: options.pop(key) for key in ("metric", "baseline") if key in options}
-    return with_items(compare(collect([str(root)]), **asked), **options)
+    return with_items(compare(collect([str(root)]), **asked), ItemOptions(**options))
 
 
 @pytest.fixture(scope="module")

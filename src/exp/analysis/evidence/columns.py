@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from exp.options import trust
 from exp.run.folder import read_record
 
 LENGTH = "length"  # words of all inputs of a row
+LEAKED = "leaked"  # whether the row stands in train too
 
 
 def column(found: Predictions, name: str, split: str) -> list[Any]:
@@ -26,12 +28,27 @@ def column(found: Predictions, name: str, split: str) -> list[Any]:
         return [tuple(cell) if isinstance(cell, list) else cell for cell in found.table[name].to_pylist()]
     if name == LENGTH:
         return _lengths(found)
+    if name == LEAKED:
+        return leaked(found, split)
     rows, ids = _rows(found, split, name)
     if name not in rows:
-        known = {*found.table.column_names, *rows.columns, LENGTH}
+        known = {*found.table.column_names, *rows.columns, LENGTH, LEAKED}
         raise ExpError(f"there is no column {name!r} in the predictions or the data{nearest(name, known)}")
     cells = rows.column(name)
     return [cells[at] for at in _places(found, rows, ids)]
+
+
+def leaked(found: Predictions, split: str) -> list[str]:
+    """`yes` for each row whose inputs stand in train too. Raises ExpError for a run that did not look for them."""
+    if split not in (found.run.data.get("leaks") or {}):
+        raise ExpError("the run was made before exp looked for rows that stand in train too")
+    assert found.run.folder is not None
+    path = found.run.folder / "leaks.json"
+    try:
+        rows = set(json.loads(path.read_text(encoding="utf-8")).get(split, [])) if path.exists() else set()
+    except (OSError, ValueError):
+        raise ExpError(f"{path} cannot be read") from None
+    return ["yes" if row in rows else "no" for row in range(len(found.table))]
 
 
 def _lengths(found: Predictions) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -19,19 +20,36 @@ from exp.errors import ExpError
 from exp.metrics.additive import Additive, mean
 from exp.metrics.key import Key
 
+MANY = 5  # conditions from which the best of them is said to be one of many
 MEMBERS = 30  # clusters below which a clustered error is known to be too small (Cameron and Miller 2015)
 
 
-def with_items(comparison: Comparison, *, cluster: str | None = None, overlap: bool = False) -> Comparison:
-    """Each task with its tests over examples.
+@dataclass(frozen=True)
+class ItemOptions:
+    """What is asked of the examples.
 
     Args:
         cluster: a column whose equal values say which examples are not independent of each other.
         overlap: runs that were evaluated on different rows are compared on those that all have.
-    Raises:
-        ExpError: the predictions of no task can be tested, or there is no column `cluster`.
+        slices: columns or expressions (length>20) whose parts are scored alone.
+        without_leaks: scores without the rows that stand in train too.
+        calibration: whether probabilities mean what they say.
     """
-    tasks = [replace(task, items=evidence(task, cluster, overlap)) for task in comparison.tasks]
+
+    cluster: str | None = None
+    overlap: bool = False
+    slices: Sequence[str] = ()
+    without_leaks: bool = False
+    calibration: bool = False
+
+
+def with_items(comparison: Comparison, options: ItemOptions = ItemOptions()) -> Comparison:
+    """Each task with its tests over examples.
+
+    Raises:
+        ExpError: the predictions of no task can be tested, or there is no column that the options name.
+    """
+    tasks = [replace(task, items=evidence(task, options)) for task in comparison.tasks]
     if all(task.items is None or not task.items.scores for task in tasks):
         why = "; ".join(note for task in tasks if task.items for note in task.items.notes[:2])
         raise ExpError(f"nothing can be tested over examples: {why or 'no metric ranks these runs'}")
@@ -39,26 +57,24 @@ def with_items(comparison: Comparison, *, cluster: str | None = None, overlap: b
 
 
 @dataclass
-class _Run:
+class ItemRun:
+    """One run with its predictions, and its metric as sums over them."""
+
     condition: Condition
     seed: int | None
     found: Predictions
     additive: Additive
 
 
-def evidence(task: TaskComparison, cluster: str | None = None, overlap: bool = False) -> ItemEvidence | None:
+def evidence(task: TaskComparison, options: ItemOptions) -> ItemEvidence | None:
     """None for a task without a metric."""
     if task.metric is None:
         return None
-    key = Key.of(task.metric)
+    key, cluster = Key.of(task.metric), options.cluster
     notes: list[str] = []
-    runs = _read_all(task, key.split, notes)
-    base = _baseline(task, {run.condition.id for run in runs})
-    runs = _same_rows(runs, base, overlap, notes)
+    runs, base = item_runs(task, key, options.overlap, notes)
     if not runs:
         return ItemEvidence(task.metric, key.split, 0, None, 0, base, {}, {}, tuple(notes))
-    for run in runs:
-        run.additive = _additive(run.found, key, notes)
     n = len(runs[0].found.table)
     if n < 2:
         notes.append(f"{key.split} has one example: nothing can be said of others")
@@ -74,9 +90,50 @@ def evidence(task: TaskComparison, cluster: str | None = None, overlap: bool = F
         if groups < 2:
             return ItemEvidence(task.metric, key.split, n, groups, 0, base, {}, {}, tuple(dict.fromkeys(notes)))
     scores, differences = _test(parts, ones, runs, base, notes)
+    notes += _best_of_many(scores)
+    more = _more(task, runs, options, notes)
     count = resample.resamples(parts.n)
     told = tuple(dict.fromkeys(notes))
-    return ItemEvidence(task.metric, key.split, n, groups, count, base, scores, differences, told)
+    found = ItemEvidence(task.metric, key.split, n, groups, count, base, scores, differences, told)
+    return replace(found, **more)
+
+
+def _best_of_many(scores: Mapping[str, ItemScore]) -> list[str]:
+    """How far the best of as many equal conditions would lie above their mean by the draw of examples alone: the
+    expected largest of independent normals, which is the most that paired ones can differ by."""
+    count = len(scores)
+    if count < MANY:
+        return []
+    error = float(np.median([score.error for score in scores.values()]))
+    above = resample.expected_largest(count) * error
+    return [
+        f"the best of {count} conditions: of {count} equal ones the best would lie up to {above:.4f} above their mean"
+    ]
+
+
+def _more(task: TaskComparison, runs: list[ItemRun], options: ItemOptions, notes: list[str]) -> dict[str, Any]:
+    from exp.analysis.evidence import calibrated, slices
+
+    assert task.metric is not None
+    split = Key.of(task.metric).split
+    found: dict[str, Any] = {}
+    if options.slices:
+        found["slices"] = slices.slices(runs, options.slices, split, task.rises(task.metric), notes)
+    if options.without_leaks:
+        found["clean"] = slices.clean(runs, split)
+    if options.calibration:
+        found["calibration"] = calibrated.conditions(runs, split, notes)
+    return found
+
+
+def item_runs(task: TaskComparison, key: Key, overlap: bool, notes: list[str]) -> tuple[list[ItemRun], str | None]:
+    """Runs of a task on the same rows, and the baseline's id; `notes` gets why others are left out."""
+    runs = _read_all(task, key.split, notes)
+    base = _baseline(task, {run.condition.id for run in runs})
+    runs = _same_rows(runs, base, overlap, notes)
+    for run in runs:
+        run.additive = _additive(run.found, key, notes)
+    return runs, base
 
 
 def _of_clusters(column: str, groups: int, n: int) -> list[str]:
@@ -89,7 +146,7 @@ def _of_clusters(column: str, groups: int, n: int) -> list[str]:
     return []
 
 
-def _read_all(task: TaskComparison, split: str, notes: list[str]) -> list[_Run]:
+def _read_all(task: TaskComparison, split: str, notes: list[str]) -> list[ItemRun]:
     runs = []
     refused: Counter[tuple[str, str]] = Counter()
     for condition in task.conditions:
@@ -98,7 +155,7 @@ def _read_all(task: TaskComparison, split: str, notes: list[str]) -> list[_Run]:
             if run.seed in seen:
                 continue  # a seed that ran twice is no second seed
             try:
-                runs.append(_Run(condition, run.seed, read(run, split), mean([0.0])))
+                runs.append(ItemRun(condition, run.seed, read(run, split), mean([0.0])))
             except ExpError as error:
                 refused[name_of(condition), str(error)] += 1
                 continue
@@ -116,7 +173,7 @@ def _baseline(task: TaskComparison, there: set[str]) -> str | None:
     return kept[-1] if len(kept) == 2 else None
 
 
-def _same_rows(runs: list[_Run], base: str | None, overlap: bool, notes: list[str]) -> list[_Run]:
+def _same_rows(runs: list[ItemRun], base: str | None, overlap: bool, notes: list[str]) -> list[ItemRun]:
     """Runs on the rows of the baseline, or of most runs; with `overlap` all runs, on the rows that all of them have."""
     if len({run.found.fingerprint for run in runs}) <= 1:
         return runs
@@ -179,7 +236,7 @@ def _numbered(values: Sequence[object]) -> np.ndarray:
 
 
 def _test(
-    parts: ItemParts, ones: np.ndarray | None, runs: list[_Run], base: str | None, notes: list[str]
+    parts: ItemParts, ones: np.ndarray | None, runs: list[ItemRun], base: str | None, notes: list[str]
 ) -> tuple[Mapping[str, ItemScore], Mapping[str, ItemDifference]]:
     members: dict[str, dict[int | None, int]] = {}
     for at, run in enumerate(runs):

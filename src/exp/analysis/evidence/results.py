@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -43,6 +43,52 @@ class ItemDifference:
 
 
 @dataclass(frozen=True)
+class SliceScore:
+    """Of one condition on the rows of one slice, the mean over its seeds; NaN where there are too few rows.
+
+    `p` is of the difference to all other rows, `holm` over the slices of the condition.
+    """
+
+    name: str
+    n: int
+    value: float
+    low: float
+    high: float
+    rest: float
+    p: float
+    holm: float = math.nan
+
+
+@dataclass(frozen=True)
+class CleanScore:
+    """Of one condition, with and without the rows that stand in train too. `error` is over examples, of the clean."""
+
+    leaked: int
+    full: float
+    clean: float
+    error: float
+
+
+@dataclass(frozen=True)
+class CalibratedCondition:
+    """Of one condition, means over its seeds. `temperature` was fitted on the rows of `fitted_on`."""
+
+    confidence: float
+    accuracy: float
+    ece: float
+    brier: float
+    reliability: float
+    resolution: float
+    uncertainty: float
+    temperature: float
+    fitted_on: str
+    ece_after: float
+    overconfident: int  # seeds
+    seeds: int
+    bins: tuple[tuple[float, float], ...]  # confidence and share of right answers, of the first seed
+
+
+@dataclass(frozen=True)
 class ItemEvidence:
     """Of one task. `scores` and `differences` are by condition; `clusters` counts them, None: examples stand alone."""
 
@@ -55,6 +101,9 @@ class ItemEvidence:
     scores: Mapping[str, ItemScore]
     differences: Mapping[str, ItemDifference]
     notes: tuple[str, ...]
+    slices: Mapping[str, tuple[SliceScore, ...]] = field(default_factory=dict)  # worst first
+    clean: Mapping[str, CleanScore] = field(default_factory=dict)
+    calibration: Mapping[str, CalibratedCondition] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         plain = asdict(self)

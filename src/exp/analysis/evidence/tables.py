@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from exp.analysis.comparison import ABSENT, Condition, TaskComparison
 from exp.analysis.evidence.results import ItemDifference, ItemEvidence
@@ -13,7 +14,7 @@ from exp.analysis.table import NOTHING, SHORT_HASH, Column, Table, key_title, na
 
 def tables(task: TaskComparison, precision: int) -> list[Table]:
     """All that was asked of a task's examples."""
-    found = [make(task, precision)]
+    found = [make(task, precision), _slices(task, precision), _clean(task, precision), _calibration(task, precision)]
     return [table for table in found if table is not None]
 
 
@@ -113,3 +114,101 @@ def _difference(one: ItemDifference, key: str, precision: int) -> str:
         parts = (both.of_examples, both.of_seeds, both.of_both)
         return ", ".join(f"{math.sqrt(part):.{precision}f}" for part in parts)
     return f"{both.p if key == 'both p' else one.both_holm:.3g}"
+
+
+def _named(task: TaskComparison, ids: Iterable[str]) -> dict[str, str]:
+    return {condition.id: name_of(condition) for condition in task.conditions if condition.id in set(ids)}
+
+
+def _slices(task: TaskComparison, precision: int) -> Table | None:
+    found = task.items
+    if found is None or not found.slices:
+        return None
+    several = len(found.slices) > 1
+    columns = [
+        *([Column("condition", "condition", "text")] if several else []),
+        Column("slice", "slice", "text"),
+        Column("n", "n", "number"),
+        Column("score", found.metric, "value"),
+        Column("interval", "95% over examples", "value"),
+        Column("rest", "all other rows", "number"),
+        Column("p", "p", "number"),
+        Column("holm", "p Holm", "number"),
+    ]
+    rows = []
+    for id, name in _named(task, found.slices).items():
+        for one in found.slices[id]:
+            few = math.isnan(one.low)
+            rows.append(
+                (
+                    *([name] if several else []),
+                    one.name,
+                    str(one.n),
+                    f"{one.value:.{precision}f}",
+                    "too few rows" if few else f"{one.low:.{precision}f} to {one.high:.{precision}f}",
+                    f"{one.rest:.{precision}f}",
+                    NOTHING if math.isnan(one.p) else f"{one.p:.3g}",
+                    NOTHING if math.isnan(one.holm) else f"{one.holm:.3g}",
+                )
+            )
+    looks = max(map(len, found.slices.values()), default=0)
+    note = f"worst first; p of the difference to all other rows, Holm over the {looks} slices of a condition"
+    return Table(f"{task.name}, slices of {found.split}", tuple(columns), tuple(rows), frozenset(), (note,))
+
+
+def _clean(task: TaskComparison, precision: int) -> Table | None:
+    found = task.items
+    if found is None or not found.clean:
+        return None
+    columns = (
+        Column("condition", "condition", "text"),
+        Column("leaked", "in train", "number"),
+        Column("full", f"{found.metric}, all rows", "value"),
+        Column("clean", "without them", "value"),
+        Column("change", "change", "number"),
+    )
+    rows = tuple(
+        (
+            name,
+            f"{one.leaked} of {found.n}",
+            f"{one.full:.{precision}f}",
+            f"{one.clean:.{precision}f} ± {one.error:.{precision}f}",
+            f"{one.clean - one.full:+.{precision}f}",
+        )
+        for id, name in _named(task, found.clean).items()
+        for one in [found.clean[id]]
+    )
+    note = "in train: rows of which all inputs stand in the train split too, as the run found them; ± over examples"
+    return Table(f"{task.name}, without leaks", columns, rows, frozenset(), (note,))
+
+
+def _calibration(task: TaskComparison, precision: int) -> Table | None:
+    found = task.items
+    if found is None or not found.calibration:
+        return None
+    titles = ("confidence", "accuracy", "ECE", "Brier", "reliability", "resolution", "uncertainty")
+    columns = [Column("condition", "condition", "text"), *(Column(title, title, "number") for title in titles)]
+    columns += [Column("temperature", "temperature", "number"), Column("after", "ECE with it", "number")]
+    rows, notes = [], []
+    for id, name in _named(task, found.calibration).items():
+        one = found.calibration[id]
+        numbers = [getattr(one, title.lower()) for title in titles]
+        rows.append(
+            (
+                name,
+                *(f"{number:.{precision}f}" for number in numbers),
+                f"{one.temperature:.3f}",
+                f"{one.ece_after:.{precision}f}",
+            )
+        )
+        if one.overconfident:
+            notes.append(
+                f"{name}: overconfident in {one.overconfident} of {one.seeds} seeds: says {one.confidence:.3f} on "
+                f"average and is right in {one.accuracy:.3f}; divide logits by {one.temperature:.2f}"
+            )
+    first = next(iter(found.calibration.values()))
+    same = ", the rows that it is measured on" if first.fitted_on == found.split else ""
+    notes.append("ECE: 15 bins of equal mass. Brier of the answer being right = reliability - resolution + uncertainty")
+    notes.append(f"temperature: fitted on {first.fitted_on}{same}")
+    title = f"{task.name}, calibration on {found.split}"
+    return Table(title, tuple(columns), tuple(rows), frozenset(), tuple(notes))

@@ -1,4 +1,4 @@
-// Tables over examples, as they stand in the terminal.
+// Tables over examples, as they stand in the terminal, and the reliability picture.
 function drawEvidence() {
   const tables = state.task.evidence;
   at('evidence').hidden = !tables.length;
@@ -14,5 +14,7 @@ function drawEvidence() {
         el('table', {}, el('thead', {}, head), el('tbody', {}, ...rows))),
       el('ul', { class: 'notes' }, ...table.notes.map((note) => el('li', {}, note))),
     ];
-  }));
+  }), ...(state.task.reliability
+    ? [el('img', { src: state.task.reliability, alt: 'Reliability: share of right answers by confidence', class: 'reliability' })]
+    : []));
 }

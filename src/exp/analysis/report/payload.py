@@ -20,6 +20,7 @@ from typing import Any
 from exp.analysis import table
 from exp.analysis.comparison import ABSENT, Comparison, Condition, TaskComparison
 from exp.analysis.evidence import tables as evidence
+from exp.analysis.evidence.pictures import reliability
 from exp.analysis.filters import plain
 from exp.analysis.grouping import distinguishing_keys, independent_keys, shown_value
 from exp.analysis.report.confusion import confusion
@@ -92,6 +93,7 @@ def _task(task: TaskComparison, limits: Thresholds) -> dict[str, Any]:
         "metric": task.metric,
         "notes": shown.notes,
         "evidence": _evidence(task),
+        "reliability": reliability(task),
         "lower": {key: not task.rises(key) for key in (*task.metrics, *names_of_series)},
         "columns": [*columns, {"key": "verdict", "title": "verdict", "kind": "verdict"}],
         "runColumns": _run_columns(task),
