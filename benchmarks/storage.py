@@ -23,9 +23,8 @@ from exp.study.objective import Objective
 from exp.study.plan import StudyPlan
 from exp.study.samplers import make_sampler
 from exp.study.space import read_space
-from exp.study.worker import open_queue
 from exp.work.storage import open_storage
-from exp.work.trial_queue import Heartbeat
+from exp.work.trial_queue import Heartbeat, open_queue
 
 ROUNDS = 40
 PARAMS = {"lr": "tag(log,interval(1e-5,1e-3))", "warmup": "interval(0.0,0.2)", "batch": "choice(8,16,32)"}
@@ -35,7 +34,7 @@ SAMPLERS = {"random": "optuna.samplers.RandomSampler", "TPE": "optuna.samplers.T
 def plan_of(storage: str | None, folder: Path, sampler: str) -> StudyPlan:
     objective = Objective(("eval/f1",), ("maximize",), "best", "mean", 1.0, {})
     return StudyPlan(
-        study_name="s", storage=storage, folder=folder, n_trials=1_000_000, retries=3, beat_every=10.0,
+        study_name="s", storage=storage, folder=folder, n_trials=1_000_000, only=None, retries=3, beat_every=10.0,
         stale_after=60.0, max_failure_rate=1.0, sampler={"_target_": sampler, "seed": 1},
         pruner={"_target_": "optuna.pruners.NopPruner"}, seeds=(), space=read_space(PARAMS, None, None, [], {}),
         custom=None, objective=objective, extra={},

@@ -19,7 +19,7 @@ from exp.errors import ExpError
 from exp.options import trust
 from exp.run.folder import create
 from exp.study import frozen_config
-from exp.training import cell_trainer
+from exp.training.launch import check_config
 
 PLACES = ("data", "model", "precision", "speed", "hub", "loop", "optimizer", "tracker.evil")
 
@@ -42,6 +42,7 @@ def hostile_nodes(mark: Path) -> dict[str, dict[str, Any]]:
         "nested": {**harmless, "train_size": write},
         "deep in a list": {**harmless, "train_size": [{"x": [write]}]},
         "positional": {**harmless, "_args_": [write]},
+        "a function by name": {**plain(compose(["model=own_tiny", "model.make=x.y"]))["model"], "make": "os.system"},
     }
 
 
@@ -77,7 +78,10 @@ def trained(*words: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("place", "kind"),
-    [*((place, "a function of exp") for place in PLACES), *(("data", kind) for kind in hostile_nodes(Path("x")))],
+    [
+        *((place, "a function of exp") for place in PLACES),
+        *(("model" if "by name" in kind else "data", kind) for kind in hostile_nodes(Path("x"))),
+    ],
 )
 def test_no_part_of_a_run_folder_runs_code(
     place: str, kind: str, mark: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -209,7 +213,7 @@ def test_a_studys_files_stay_in_its_folder(name: str, mark: Path) -> None:
 def test_a_studys_config_is_checked_before_its_trial_runs(mark: Path) -> None:
     from exp.training.launch import Job
 
-    def task(cfg: Any) -> None:
+    def task(cfg: Any, trial: Any) -> None:
         raise AssertionError("it was run")
 
     for words in (
@@ -225,7 +229,8 @@ def test_a_studys_config_is_checked_before_its_trial_runs(mark: Path) -> None:
 def test_a_table_trusts_nothing(mark: Path) -> None:
     write = "exp.run.files.write_atomic"
     for words in ([f"data._target_={write}"], [f"++tracker.evil={{_target_: {write}, path: {mark}, text: x}}"]):
-        assert "is not trusted" in (cell_trainer.check(words, []) or "")
+        with pytest.raises(ExpError, match="is not trusted"):
+            check_config(compose(words))
         CellComposer(words, [], None)  # planning composes, and makes nothing
     assert not mark.exists()
 
@@ -250,3 +255,22 @@ def test_readers_run_nothing(mark: Path, capsys: pytest.CaptureFixture[str], mon
 def test_the_whitelist_names_options_and_no_package() -> None:
     assert not [name for name in trust.whitelist() if name.endswith("*")]
     assert not [name for name in trust.whitelist() if ".run." in name or ".study." in name or ".work." in name]
+
+
+def test_files_beside_runs_trust_nothing(mark: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pyproject.toml, rules and views in a folder of runs, or in --config-dir, are nobody's."""
+    from exp.analysis.tables.views import view
+    from exp.curves.own_rules import own_rules
+    from exp.options import project
+
+    runs = mark.parent / "runs"
+    evil = run_folder(mark.parent / "evil", plain(compose(["tracker=none"])), "completed")
+    for folder in (runs, evil, evil / ".hydra"):
+        for group in ("verdict", "view"):
+            (folder / "conf" / group).mkdir(parents=True, exist_ok=True)
+            (folder / "conf" / group / "evil.yaml").write_text("_target_: os.system\n")
+        (folder / "pyproject.toml").write_text("[tool.exp]\ntrust = ['antigravity']\nconf = 'conf'\n")
+    compose(["tracker=none"], config_dir=evil / "conf")
+    assert project.packages() == () and not own_rules()
+    with pytest.raises(ExpError, match="view=evil: no such view"):
+        view("evil")

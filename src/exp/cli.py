@@ -12,6 +12,7 @@ from exp.run.exits import plain_exits
 COMMANDS = {
     "train": ("exp.train", "fine-tune: exp train data=mrpc model=bert_base optimizer=adamw"),
     "sweep": ("exp.train", "search: exp sweep lr ... is exp train --multirun sweep=lr ..."),
+    "data": ("exp.data.__main__", "look at data as a model would be shown them, before training"),
     "predict": ("exp.predict", "a run's model on new text"),
     "evaluate": ("exp.evaluate", "a run's model on labelled data"),
     "share": ("exp.share", "push a run's model to the Hugging Face Hub"),

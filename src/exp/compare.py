@@ -13,6 +13,7 @@ import sys
 from exp.analysis import formats, latex, table
 from exp.analysis.collect import collect
 from exp.analysis.comparison import Comparison
+from exp.analysis.evidence import tables as evidence
 from exp.analysis.grouping import compare
 from exp.api import tables
 from exp.api.callable_module import make_callable
@@ -34,6 +35,12 @@ GRAMMAR = arguments.Grammar(
             "best (the default) or last: values that differences are taken of", arguments.one_of("best", "last"), "best"
         ),
         "baseline": Option("a condition, as a filter (optimizer.lr=5e-5) or the start of a hash"),
+        "items": Option("true: tests over the examples of the evaluation set too", arguments.switch, False),
+        "cluster": Option("with items: a column whose equal values are not independent of each other"),
+        "overlap": Option("with items, true: pair the rows that all runs have", arguments.switch, False),
+        "slice": Option("a column or an expression (length>20) whose parts are scored alone; repeatable", many=True),
+        "without_leaks": Option("true: scores without the rows that stand in train too", arguments.switch, False),
+        "calibration": Option("true: whether the probabilities mean what they say", arguments.switch, False),
         "sort": Option("a metric (best first) or a config key"),
         "reverse": Option("true: turn the order round", arguments.switch, False),
         "columns": Option("only these columns, in this order: a,b", arguments.listed),
@@ -64,11 +71,36 @@ def main(argv: list[str] | None = None) -> int:
             reverse=given["reverse"],
             use=given["use"],
         )
-        tables = [table.make(task, given["precision"], given["columns"]) for task in comparison.tasks]
+        comparison = _with_evidence(comparison, given)
+        tables = _tables(comparison, given)
         _print(tables, comparison, given["width"])
         for path in _write(given, tables, comparison):
             print(f"wrote {path}")
     return 0
+
+
+def _with_evidence(comparison: Comparison, given: arguments.Given) -> Comparison:
+    asked = ("items", "slice", "without_leaks", "calibration")
+    if not any(given[key] for key in asked):
+        for key in ("cluster", "overlap"):
+            if given[key]:
+                raise ExpError(f"{key}={given[key]} belongs to items=true, which is not given")
+        return comparison
+    from exp.analysis.evidence.items import ItemOptions, with_items
+
+    options = ItemOptions(
+        given["cluster"], given["overlap"], tuple(given["slice"]), given["without_leaks"], given["calibration"]
+    )
+    return with_items(comparison, options)
+
+
+def _tables(comparison: Comparison, given: arguments.Given) -> list[table.Table]:
+    """Of each task the table over seeds, and after it what was asked over examples."""
+    tables = []
+    for task in comparison.tasks:
+        tables.append(table.make(task, given["precision"], given["columns"]))
+        tables += evidence.tables(task, given["precision"])
+    return tables
 
 
 def _print(tables: list[table.Table], comparison: Comparison, width: int | None) -> None:

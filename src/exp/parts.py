@@ -36,9 +36,9 @@ def told(check: bool) -> Iterator[str]:
     for package in found:
         yield f"{package.name} {version(package.name) or '(not installed)'}: {package.origin}"
         yield from (f"  {place}" for place in (package.file, *package.folders) if place)
-        for folder in package.conf:
+        for folder in [*package.conf, *([package.of_project] if package.of_project else [])]:
             yield from _options(folder, package.name, owners, check)
-    if own.conf is not None and own.conf not in [folder for package in found for folder in package.conf]:
+    if own.conf is not None and own.conf not in [package.of_project for package in found]:
         yield f"options of the project: {own.conf}"
         yield from _options(own.conf, str(own.folder), owners, check)
 

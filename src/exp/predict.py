@@ -2,6 +2,7 @@
 
   exp predict RUN data.split=test         train, eval or test; MNLI also has eval_mm and test_mm
   exp predict RUN file=new.csv            .csv, .tsv, .jsonl, .parquet with the text columns; .txt with a text a line
+  exp predict RUN file=photos             a folder of images or recordings, or one of them
   exp predict RUN text="a fine soup"      once for each text column
   echo "a fine soup" | exp predict RUN    a text a line; where the model reads two texts, a tab between them
   exp predict RUN                         asks for one text after another (on a terminal)
@@ -35,7 +36,7 @@ GRAMMAR = arguments.Grammar(
     key="run",
     options={
         "data.split": Option("train, eval or test, with a suffix where a data set has several (test_mm)"),
-        "file": Option("a file to predict; a column with labels is used to measure"),
+        "file": Option("a file to predict; a column with labels is used to measure. Of images and sound also a folder"),
         "text": Option("a text to predict; once for each text column", many=True),
         "labels": Option(
             "ignore: the file's label column is left aside, where it holds something else",

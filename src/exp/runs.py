@@ -7,6 +7,8 @@
   exp runs remove RUN ...           delete run folders; asks first
   exp runs archive RUN ... to=FILE  put runs, or all runs below folders, into one .tar.gz
   exp runs restore FILE             unpack an archive
+  exp runs studies [FOLDER ...]     searches and tables, and how far they are (multirun)
+  exp runs stop STUDY               end a search or table; its runs save, and the same command goes on with it
 
 RUN is a folder, or the beginning of an id; exp runs COMMAND --help lists the options.
 """
@@ -28,7 +30,7 @@ from exp.analysis.table import SHORT_HASH, short_keys
 from exp.api import tables
 from exp.api.callable_module import make_callable
 from exp.errors import ExpError, nearest
-from exp.options import arguments
+from exp.options import arguments, project
 from exp.options.arguments import Given, Grammar, Option
 from exp.run.exits import plain_exits
 from exp.run.folder import read_record
@@ -38,7 +40,6 @@ from exp.run.said import counted, near
 MOST_COMPARED = 300  # conditions: finding out what tells them apart takes time in proportion to their square
 MOST_TOLD = 5  # options of a run in one line of the list
 TITLES = ("created", "data", "model", "adapter", "what differs", "seed", "status", "best", "condition", "id", "folder")
-HOMES = ("outputs", "multirun")  # where conf/train.yaml puts runs
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -184,6 +185,47 @@ def restore(given: Given) -> int:
     return 0
 
 
+def list_studies(given: Given) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    from exp.work.studies import state_of, study_folders
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("study", "kind", "trials", "workers", "folder"):
+        table.add_column(title, overflow="fold", no_wrap=title != "folder")
+    for folder in study_folders(_homes(given.bare)):
+        found = state_of(folder)
+        states = found.problem or ", ".join(f"{count} {state}" for state, count in (found.states or {}).items())
+        workers = f"{found.workers}{' in the background' if found.detached else ''}"
+        table.add_row(found.name, found.kind, states, workers, near(folder))
+    Console(width=None if sys.stdout.isatty() else 10_000).print(table)
+    return 0
+
+
+def stop_study(given: Given) -> int:
+    from exp.work.detached import living_coordinator, living_workers, stop
+    from exp.work.storage import quiet_optuna
+    from exp.work.studies import find, open_study
+
+    with quiet_optuna():
+        folder = find(given.bare[0], _homes(given["in"]))
+        queue = open_study(folder, given["storage"])
+        name = queue.study.study_name
+        if not living_workers(queue) and living_coordinator(queue) is None:
+            raise ExpError(f"nothing of the study {name} runs")
+        if not stop(queue, given["seconds"]):
+            raise ExpError(
+                f"study {name} was asked to stop, and something of it still runs; look with exp runs studies"
+            )
+    print(f"stopped {name}; the same command goes on with it")
+    return 0
+
+
+def _homes(named: list[str]) -> list[Path]:
+    return [Path(name) for name in named] or [Path("multirun")]
+
+
 def _agreed(question: str) -> bool:
     try:
         return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
@@ -192,9 +234,9 @@ def _agreed(question: str) -> bool:
 
 
 def _found(sources: list[str]) -> Collection:
-    homes = sources or [home for home in HOMES if Path(home).is_dir()]
+    homes = sources or [str(home) for home in project.homes() if home.is_dir()]
     if not homes:
-        raise ExpError(f"there is no {' or '.join(HOMES)} here; name a folder")
+        raise ExpError(f"there is no {' or '.join(map(str, project.homes()))} here; name a folder")
     return collect(homes)
 
 
@@ -293,6 +335,22 @@ COMMANDS: dict[str, tuple[Callable[[Given], int], Grammar]] = {
             "exp runs restore FILE: unpacks an archive",
             {"to": Option("the folder it is unpacked in (outputs)", arguments.folder, Path("outputs"))},
             *("FILE", 1, 1),
+        ),
+    ),
+    "studies": (
+        list_studies,
+        Grammar("exp runs studies [FOLDER ...]: searches and tables below multirun, or FOLDER", bare="FOLDER"),
+    ),
+    "stop": (
+        stop_study,
+        Grammar(
+            "exp runs stop STUDY: ends a search or table; its runs save first",
+            {
+                "seconds": Option("how long to wait for its runs to save (60)", arguments.seconds, 60.0),
+                "storage": Option("where it is kept, if its address holds a password"),
+                **IN,
+            },
+            *("STUDY", 1, 1),
         ),
     ),
 }

@@ -8,6 +8,8 @@ NAME is a file of conf/table/, or the path of a YAML of your own. The same comma
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,9 @@ from exp.analysis.tables import load, plan, produce, views
 from exp.errors import ExpError, nearest
 from exp.options import arguments
 from exp.options.arguments import Option
+from exp.options.project import homes
 from exp.run.exits import INTERRUPTED, plain_exits
+from exp.work.settings import WorkSettings
 
 
 def _seeds(text: str) -> Any:
@@ -34,7 +38,7 @@ GRAMMAR = arguments.Grammar(
     most=1,
     key="table",
     options={
-        "jobs": Option("worker processes on this machine (1)", arguments.whole(1), 1),
+        "jobs": Option("worker processes, or jobs of a launcher (1); 0: in this process", arguments.whole(0), 1),
         "dry_run": Option("true: say what would run and what it costs, and run nothing", arguments.switch, False),
         "render_only": Option("true: write the table of what is there", arguments.switch, False),
         "cells": Option("only these cells: '[ROW/*]', patterns of ROW/COLUMN", arguments.listed, []),
@@ -49,9 +53,13 @@ GRAMMAR = arguments.Grammar(
             "a folder of options and tables of your own, as --config-dir of exp train", arguments.folder
         ),
         "folder": Option("where runs and the table go (multirun/tables/NAME)", arguments.folder),
-        "sources": Option(
-            "where finished runs are looked for: '[outputs,multirun]'", arguments.listed, ["outputs", "multirun"]
+        "sources": Option("where finished runs are looked for: '[outputs,multirun]'", arguments.listed),
+        "detach": Option(
+            "true: leave it to the background once the jobs are with the launcher", arguments.switch, False
         ),
+        "hydra/launcher": Option("slurm_gpu, slurm_cpu, ray_cluster, joblib: where the workers run (here)"),
+        "hydra.launcher.": Option("hydra.launcher.partition=gpu: what that launcher takes"),
+        "hydra.sweeper.": Option("hydra.sweeper.storage=postgresql://...: how the work is kept, as of a sweep"),
     },
 )
 
@@ -79,20 +87,48 @@ def read(words: list[str]) -> tuple[arguments.Given, dict[str, list[str]]]:
 
 def make(given: arguments.Given, added: dict[str, list[str]]) -> int:
     extra = views.view(given["view"]) if given["view"] else None
+    if (processes := given.get("hydra.sweeper.processes_per_trial", "1")) != "1":
+        added[""] = [*added.get("", []), f"distributed.processes={processes}"]  # it multiplies the batch
     table = load.load(given.bare[0], given["seeds"], added, given["config_dir"])
-    folder = given["folder"] or Path(f"multirun/tables/{table.name}")
-    sources = [*(Path(source) for source in given["sources"]), folder]
+    folder = given["folder"] or homes()[1] / "tables" / table.name
+    sources = [*(map(Path, given["sources"]) if given["sources"] else homes()), folder]
     made = plan.make(table, sources, given["cells"], given["retry_failed"])
     print(produce.plan_summary(made), flush=True)
-    stopped = False
-    if not given["render_only"]:
-        stopped = produce.run_missing(made, folder, given)
+    stopped = not given["render_only"] and _run(made, folder.absolute(), given)
     if given["dry_run"]:
         return 0
     produce.write(made, folder, extra, given["bold"])
     if stopped:
         print("stopped; the same command goes on")
     return INTERRUPTED if stopped else 0
+
+
+def _run(made: plan.TablePlan, folder: Path, given: arguments.Given) -> bool:
+    """Runs what is missing, or says what would run. True if it was stopped before the end."""
+    chosen = produce.chosen_runs(made, given["max_cells"])
+    if any(job.state in ("missing", "waiting", "running") for job in chosen):
+        # By name: what only plans and reads tables imports nothing of the training.
+        runs = importlib.import_module("exp.training.table_runs")
+        task = importlib.import_module("exp.train").train
+        words = [*_hydra_words(given), f"hydra.sweeper.n_jobs={given['jobs']}"]
+        words.append(f"hydra.sweeper.detach={str(given['detach']).lower()}")
+        with runs.table_jobs(words, folder, given["config_dir"], task) as jobs:
+            runs.check_configs(made, jobs)
+            if not given["dry_run"]:
+                return runs.run_missing(made, chosen, folder, given["retry_failed"], jobs)
+    if given["dry_run"]:
+        produce.print_plan(made, chosen)
+    return False
+
+
+def _hydra_words(given: arguments.Given) -> list[str]:
+    """Raises ExpError for a key of the sweeper that says nothing about how a table's runs are worked on."""
+    known = [field.name for field in dataclasses.fields(WorkSettings) if field.name not in ("n_jobs", "detach")]
+    for key in given:
+        name = key.removeprefix("hydra.sweeper.")
+        if name != key and name not in known:
+            raise ExpError(f"{key}: of a sweep's keys a table takes {', '.join(known)}{nearest(name, known)}")
+    return [f"{key}={value}" for key, value in given.items() if key.startswith("hydra")]
 
 
 if __name__ == "__main__":

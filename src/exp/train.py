@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
     from exp.api.run import Run
     from exp.api.sweep import Sweep
+    from exp.loop.trial import Trial
 
 log = logging.getLogger("exp")
 
 
-def train(cfg: DictConfig) -> float:
+def train(cfg: DictConfig, trial: Trial) -> float:
     """One run: config -> parts -> loop -> result. Returns the objective."""
     # Imported here, because --help and a typo should not wait for torch.
     from hydra.core.hydra_config import HydraConfig
@@ -29,7 +30,8 @@ def train(cfg: DictConfig) -> float:
 
     from exp.curves import summary as curves
     from exp.curves.verdict import Thresholds
-    from exp.loop import outputs, trial
+    from exp.loop import outputs
+    from exp.loop.trial import NoTrial
     from exp.run.interrupts import Interrupted
     from exp.run.result import write_result
     from exp.saved import card, next_steps
@@ -39,10 +41,10 @@ def train(cfg: DictConfig) -> float:
 
     folder = Path(HydraConfig.get().runtime.output_dir)
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
-    with opened(folder, config) as run:
+    with opened(folder, config, trial.study) as run:
         tracker = build_tracker(config)
         with recorded(run, tracker) as ending:
-            parts, result = fit(config, run, tracker, trial.current.get())
+            parts, result = fit(config, run, tracker, trial)
             if result.status == "interrupted":
                 raise Interrupted(result.reason)
             if not run.kept:  # of several processes the first one writes what follows
@@ -52,7 +54,7 @@ def train(cfg: DictConfig) -> float:
             outputs.summarize(run, result)
             with afterwards(run, "the curve"):
                 # A trial's picture would cost more than its overhead is allowed; `exp.curves` draws it when asked.
-                alone = isinstance(trial.current.get(), trial.NoTrial)
+                alone = isinstance(trial, NoTrial)
                 log.info("%s", curves.draw_and_judge(folder, Thresholds(), picture=alone))
             with afterwards(run, "the model card"):
                 card.write(folder, result)

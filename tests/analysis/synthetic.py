@@ -97,3 +97,23 @@ def grid(root, seeds=(1, 2, 3), rates=(5e-5, 1e-4)):
             best = 0.80 + seed / 100 + 0.02 * number
             write(root / f"{rate}-{seed}", seed=seed, accuracy=(0.7, best, best - 0.01), optimizer__lr=rate)
     return root
+
+
+def predict(run, labels, guesses, texts=None, split="eval", scores=None, **columns):
+    """predictions/<split>.parquet, and the input column in run.json."""
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    record = run_folder.read_record(run.folder)
+    run.update(data={**record["data"], "inputs": ["text"]})
+    run.predictions.mkdir(exist_ok=True)
+    n = len(guesses)
+    table = {
+        "id": [str(number) for number in range(n)],
+        "label": list(labels),
+        "prediction": list(guesses),
+        "scores": scores or [[0.3, 0.7] if guess == "yes" else [0.8, 0.2] for guess in guesses],
+        "text": texts or [f"text {number}" for number in range(n)],
+        **columns,
+    }
+    parquet.write_table(pa.table(table), run.predictions / f"{split}.parquet")

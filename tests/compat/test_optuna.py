@@ -15,7 +15,7 @@ def study() -> optuna.Study:
     return optuna.create_study(study_name="s")
 
 
-@pytest.mark.parametrize("name", ["_storage", "_study_id", "_pop_waiting_trial_id"])
+@pytest.mark.parametrize("name", ["_storage", "_study_id"])
 def test_a_study_still_has(study: optuna.Study, name: str) -> None:
     assert hasattr(study, name), f"optuna {optuna.__version__} has no Study.{name} any more: see exp.compat.optuna"
 
@@ -30,13 +30,13 @@ def test_storage_and_ids_are_those_that_the_storage_knows(study: optuna.Study) -
     assert private.trial_id(study.get_trials()[0]) == private.trial_id(trial)
 
 
-def test_a_waiting_trial_is_taken_and_none_is_made(study: optuna.Study) -> None:
-    assert private.take_waiting(study) is None
+def test_a_waiting_trial_is_taken_once(study: optuna.Study) -> None:
     study.add_trial(create_trial(state=TrialState.WAITING))
-    taken = private.take_waiting(study)
-    assert taken is not None
+    (waiting,) = study.trials
+    storage = private.storage_of(study)
+    assert storage.set_trial_state_values(private.trial_id(waiting), TrialState.RUNNING)
     assert [trial.state for trial in study.trials] == [TrialState.RUNNING]
-    assert private.take_waiting(study) is None and len(study.trials) == 1
+    assert not storage.set_trial_state_values(private.trial_id(waiting), TrialState.RUNNING)
 
 
 def test_the_storage_still_takes_what_a_board_writes(study: optuna.Study) -> None:

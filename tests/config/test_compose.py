@@ -11,7 +11,7 @@ from exp.analysis.tables.compose import CellComposer
 from exp.config.compose import compose, plain, search_path
 from exp.errors import ExpError
 from exp.options.confdir import conf_dir
-from exp.training import cell_trainer
+from exp.training.table_runs import table_jobs
 
 
 @pytest.fixture
@@ -105,8 +105,8 @@ def test_tables_and_their_workers_see_the_folder(options: Path, tmp_path: Path) 
     assert CellComposer(words, [], tmp_path / "cache", options).root["max_steps"] == 7
     with pytest.raises(ExpError, match="experiment=mine: no such option"):
         CellComposer(words, [], tmp_path / "cache")
-    assert cell_trainer.check(words, ["--config-dir", str(options)]) is None
-    assert "no such option" in (cell_trainer.check(words, []) or "")
+    with table_jobs([], tmp_path / "table", options, lambda cfg, trial: None) as jobs:
+        assert jobs.compose(words, "cell", 0).max_steps == 7
     assert "mine" in load.names(options) and "mine" not in load.names()
     table = load.load("mine", config_dir=options)
     assert table.config_dir == options

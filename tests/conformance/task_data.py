@@ -143,6 +143,41 @@ def masked_lm(folder: Path) -> list[str]:
     return [*_write(folder, row), "task=masked_lm", "task.block_size=8", "task.whole_word_masking=true"]
 
 
+def image_classification(folder: Path) -> list[str]:
+    """Files of textures, three classes, cropped and flipped in training."""
+    from exp.data.dice import Dice
+    from exp.data.textures import NAMES, picture
+
+    folder.mkdir(parents=True, exist_ok=True)
+    draws = Dice(7)
+
+    def row(dice: random.Random) -> dict[str, Any]:
+        kind, name = dice.randrange(3), f"{dice.random()}.ppm"
+        (folder / name).write_bytes(picture(draws, kind))
+        return {"image": name, "label": NAMES[kind]}
+
+    small = ["model.hidden_size=32", "model.num_hidden_layers=1", "model.patch_size=8"]
+    return [*_write(folder, row), "task=image_classification", *small]
+
+
+def audio_classification(folder: Path) -> list[str]:
+    """Recordings of unequal length; training hears a part of the longer ones, at another loudness each time."""
+    from exp.data.dice import Dice
+    from exp.data.tones import NAMES, recording
+
+    folder.mkdir(parents=True, exist_ok=True)
+    draws = Dice(7)
+
+    def row(dice: random.Random) -> dict[str, Any]:
+        kind, name = dice.randrange(3), f"{dice.random()}.wav"
+        (folder / name).write_bytes(recording(draws, kind))
+        return {"audio": name, "label": NAMES[kind]}
+
+    cut = ["task.max_length_seconds=0.3", "task.train_transforms=[Gain,Shift]"]
+    small = ["model.hidden_size=32", "model.num_hidden_layers=1", "model.conv_dim=8"]
+    return [*_write(folder, row), "task=audio_classification", *cut, *small]
+
+
 def sentence_embedding(folder: Path) -> list[str]:
     """Scored pairs; longer texts are cut."""
 
@@ -178,6 +213,8 @@ TASKS: dict[str, Callable[[Path], list[str]]] = {
     "causal_lm-packed": causal_lm_packed,
     "causal_lm-chats": causal_lm_chats,
     "masked_lm": masked_lm,
+    "image_classification": image_classification,
+    "audio_classification": audio_classification,
     "sentence_embedding": sentence_embedding,
     "sentence_embedding-triplets": sentence_embedding_triplets,
 }

@@ -19,6 +19,8 @@ from exp.run.folder import STATUSES
 from exp.testing import trackers
 from exp.tracker.base import Fanout, NullTracker
 from exp.tracker.jsonl import JsonlTracker
+from exp.tracker.mlflow import MLflow
+from exp.tracker.tensorboard import TensorBoard
 from exp.tracker.trackio import Trackio
 from exp.tracker.wandb import Wandb
 from tests.tracker.folders import history, leave_results, new_run, wandb_folders
@@ -42,11 +44,23 @@ def a_wandb() -> Wandb:
     return Wandb(**options("wandb"))
 
 
+def a_tensorboard() -> TensorBoard:
+    pytest.importorskip("tensorboard", reason="the extra tensorboard is not installed")
+    return TensorBoard(**options("tensorboard"))
+
+
+def an_mlflow() -> MLflow:
+    pytest.importorskip("mlflow", reason="the extra mlflow is not installed")
+    return MLflow(**options("mlflow"))
+
+
 MAKERS = {
     "null": NullTracker,
     "jsonl": JsonlTracker,
     "wandb": a_wandb,
     "trackio": a_trackio,
+    "tensorboard": a_tensorboard,
+    "mlflow": an_mlflow,
     "fanout": lambda: Fanout(JsonlTracker(), [a_wandb(), NullTracker()]),
     "fanout of one": lambda: Fanout(JsonlTracker(), []),
 }
@@ -60,14 +74,15 @@ def _offline(tmp_path_factory, monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def _trackio_store(tmp_path_factory):
+def _stores(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:  # trackio reads it once, at its import
         patch.setenv("TRACKIO_DIR", str(tmp_path_factory.mktemp("trackio")))
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}")
         yield
 
 
 @pytest.fixture(params=MAKERS)
-def tracker(request, _trackio_store):
+def tracker(request, _stores):
     return MAKERS[request.param]()
 
 
@@ -154,6 +169,7 @@ def test_a_tracker_that_raises_is_dropped_and_the_others_go_on(call, tmp_path, c
         (["tracker=none"], []),
         (["tracker=[wandb,trackio]"], ["wandb", "trackio"]),
         (["tracker=trackio"], ["trackio"]),
+        (["tracker=[tensorboard,mlflow]"], ["tensorboard", "mlflow"]),
         (["tracker.wandb.mode=offline"], ["wandb"]),
     ],
 )
@@ -166,8 +182,14 @@ def test_the_choice_on_the_command_line(words, names):
 
 
 def test_a_tracker_is_light_until_it_starts():
-    code = "import sys, exp.tracker.wandb, exp.tracker.trackio as t; t.Trackio('a', None, None);" + (
-        "print(*sorted({'wandb', 'trackio', 'numpy', 'pandas', 'matplotlib', 'pyarrow'} & set(sys.modules)))"
+    code = (
+        "import sys, exp.tracker.wandb, exp.tracker.accelerate, exp.tracker.trackio as t; t.Trackio('a', None, None);"
+        + (
+            "import exp.tracker.tensorboard as b, exp.tracker.mlflow as m; b.TensorBoard(1.0);"
+            "m.MLflow(None, 'a', None, False, None, 1.0);"
+            "heavy = {'wandb', 'trackio', 'tensorboard', 'mlflow', 'accelerate', 'torch', 'numpy', 'matplotlib'};"
+            "print(*sorted(heavy & set(sys.modules)))"
+        )
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ})
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr

@@ -103,6 +103,23 @@ def test_defaults_of_a_project(folder: Path) -> None:
     assert own_project.homes() == [folder / "results", folder / "many"]
 
 
+def test_an_editable_install_brings_its_projects_options(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package lies in its project, whose options lie beside it; one stands somewhere else."""
+    (folder / "pyproject.toml").write_text("[tool.exp]\ntrust = ['acme']\nconf = 'conf'\n")
+    option(folder, "optimizer/own.yaml", "_target_: acme.Own\nown: 1\n", "conf")
+    announce(folder / "site", "acme", "acme")
+    (folder / "away").mkdir()
+    for entry in (folder, folder / "site"):
+        monkeypatch.syspath_prepend(str(entry))
+    monkeypatch.chdir(folder / "away")
+    own_project._packages.cache_clear()
+    try:
+        assert [package.origin for package in own_project.packages()] == ["entry point acme of acme"]
+        assert compose(["optimizer=own"]).optimizer.own == 1
+    finally:
+        own_project._packages.cache_clear()
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

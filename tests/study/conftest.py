@@ -8,6 +8,7 @@ import io
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import optuna
 import pytest
 
+from exp.errors import ExpError
 from tests.postgres import postgres  # noqa: F401 (a fixture)
 
 STUB = Path(__file__).parent / "stub"
@@ -22,7 +24,7 @@ CONF = Path(__file__).parents[2] / "conf"
 Sweep = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def command(*words: str, conf: Path | None = None, sweeper: str = "study") -> list[str]:
+def stub_command(*words: str, conf: Path | None = None, sweeper: str = "study") -> list[str]:
     return [sys.executable, str(STUB / "app.py"), *arguments(*words, conf=conf, sweeper=sweeper)]
 
 
@@ -50,34 +52,40 @@ def environment() -> dict[str, str]:
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> Sweep:
-    """Runs a sweep in a folder of its own; the study's folder is tmp_path/s unless said otherwise."""
+    """Runs a sweep in a folder of its own, its coordinator in this process, which has imported everything already."""
 
     def run(*words: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
-        if "hydra.sweeper.n_jobs=0" in words and check:
-            return inside(tmp_path, arguments(*words, **options))
-        timeout = options.pop("timeout", 120)
-        done = subprocess.run(
-            command(*words, **options), cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=timeout
-        )
-        assert not check or done.returncode == 0, done.stdout + done.stderr
-        return done
+        return inside(tmp_path, arguments(*words, **options), check)
 
     return run
 
 
-def inside(folder: Path, words: list[str]) -> subprocess.CompletedProcess[str]:
-    """The same in this process, which has imported everything already."""
+def inside(folder: Path, words: list[str], check: bool = True) -> subprocess.CompletedProcess[str]:
+    """With `check` an error is raised as it is, else it is what the command writes to stderr."""
     from hydra.core.global_hydra import GlobalHydra
 
     out = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out):
         patch.setattr(sys, "argv", [str(STUB / "app.py"), *words])
-        patch.setenv("HYDRA_FULL_ERROR", "1")
+        for name in ("HYDRA_FULL_ERROR", "PYTHONPATH"):
+            patch.setenv(name, environment()[name])
         patch.syspath_prepend(str(STUB))
         patch.chdir(folder)
         GlobalHydra.instance().clear()
-        importlib.import_module("app").main()
+        try:
+            importlib.import_module("app").main()
+        except (ExpError, SystemExit) as error:
+            if check:
+                raise
+            return subprocess.CompletedProcess(words, 1, out.getvalue(), str(error))
     return subprocess.CompletedProcess(words, 0, out.getvalue(), "")
+
+
+def until(happened: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)
 
 
 def load(folder: Path) -> optuna.Study:

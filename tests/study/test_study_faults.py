@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import optuna
@@ -18,24 +17,22 @@ from exp.work.storage import with_driver
 from exp.work.trial_queue import slot_holders
 from tests.postgres import Postgres
 
-from .conftest import Sweep, command, environment, load
+from .conftest import Sweep, environment, load, stub_command, until
 
 X = "x=interval(0.0,1.0)"
 UP = "hydra.sweeper.direction=maximize"
 NAMED = "hydra.sweeper.study_name=s"
 
 
-def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+def start(folder: Path, *words: str, command: list[str] | None = None) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        command(*words), cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command or stub_command(*words),
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
-
-
-def until(happened: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)
 
 
 def finished(folder: Path) -> list[int]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,14 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from exp.errors import ExpError
-from exp.run.process import this_process
+from exp.run.process import is_stopped, started, this_process
 from exp.study.direction import check_objectives, directions, greater_is_better, objective_names
 from exp.study.objective import Objective, read_constraints, reduce
 from exp.study.space import read_space
 from exp.work.storage import ClaimLock, open_storage, with_driver
 from exp.work.trial_queue import TrialQueue, heartbeat_key, slot_holders
+
+from .conftest import until
 
 MRPC = {"data": {"metrics": ["accuracy", "f1"]}, "metric_for_best_model": None, "greater_is_better": None}
 
@@ -191,22 +195,69 @@ def test_a_claim_beyond_the_total_is_given_back(tmp_path: Path, monkeypatch: pyt
     assert len(slot_holders(ours.study.trials)) == 1
 
 
-def test_another_machines_worker_is_dead_when_its_beat_stands_still(tmp_path: Path) -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The monotonic clock, in seconds, to be set."""
+    now = [1000.0]
+    monkeypatch.setattr("exp.work.trial_queue.time.monotonic", lambda: now[0])
+    return now
+
+
+def looks(ours: TrialQueue, clock: list[float], count: int) -> list[int]:
+    """What is recovered while somebody looks every ten seconds, as a coordinator does."""
+    found = []
+    for _ in range(count):
+        clock[0] += 10
+        found += ours.recover()
+    return found
+
+
+def test_another_machines_worker_is_dead_when_its_beat_stands_still(tmp_path: Path, clock: list[float]) -> None:
     ours = queue(tmp_path)
     alive(ours, "far", machine="elsewhere", time=time.time() + 100)  # its clock is wrong
     ours.claim("far")
-    ours.stale_after = 0.3
-    assert ours.recover() == []
-    time.sleep(0.2)
+    assert looks(ours, clock, 5) == []
     alive(ours, "far", machine="elsewhere", time=time.time() + 200)
-    assert ours.recover() == []
-    time.sleep(0.2)
-    assert ours.recover() == []
-    time.sleep(0.4)
-    assert ours.recover() == [0]
+    assert looks(ours, clock, 6) == []
+    assert looks(ours, clock, 2) == [0]
     alive(ours, "old", machine="elsewhere", time=time.time() - 1000)
     ours.claim("old")
     assert ours.recover() == [1]  # long since
+
+
+def test_beats_that_nobody_could_see_are_not_missed(tmp_path: Path, clock: list[float]) -> None:
+    """The database was away for two minutes: neither could its workers write nor could we read."""
+    ours = queue(tmp_path)
+    alive(ours, "far", machine="elsewhere")
+    ours.claim("far")
+    assert looks(ours, clock, 2) == []
+    clock[0] += 120
+    assert looks(ours, clock, 5) == []
+    alive(ours, "far", machine="elsewhere", time=time.time() + 1)
+    assert looks(ours, clock, 5) == []
+
+
+def test_a_halted_worker_of_this_machine_is_dead_after_a_while(tmp_path: Path, clock: list[float]) -> None:
+    """SIGSTOP longer than `stale_after`, then SIGCONT: its trial has gone to another, its late result is dropped."""
+    ours = queue(tmp_path)
+    sleeper = subprocess.Popen(["sleep", "60"])
+    try:
+        began = started(sleeper.pid)
+        alive(ours, "halted", pid=sleeper.pid, started=began)
+        claimed = ours.claim("halted")
+        assert claimed is not None
+        trial = optuna.Trial(ours.study, claimed._trial_id)
+        assert looks(ours, clock, 10) == []  # it lives, however rarely it beats
+        sleeper.send_signal(signal.SIGSTOP)
+        until(lambda: is_stopped(sleeper.pid))
+        assert looks(ours, clock, 6) == []
+        assert looks(ours, clock, 2) == [0]
+        sleeper.send_signal(signal.SIGCONT)
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+    assert not ours.tell(trial, "halted", TrialState.COMPLETE, [1.0])
+    assert [trial.state.name for trial in ours.study.trials] == ["FAIL", "WAITING"]
 
 
 def test_a_result_that_comes_too_late_is_dropped(tmp_path: Path) -> None:

@@ -33,6 +33,12 @@ def test_in_regression_the_largest_error_stands_first() -> None:
     assert (found["id"].to_pylist(), found["item_score"].to_pylist()) == (["b", "c"], [-4.0, -0.25])
 
 
+def test_an_embedding_is_left_out() -> None:
+    with_vectors = table(["x"], ["y"], [0.9]).append_column("vectors", pa.array([[0.1, 0.2]], pa.list_(pa.float32())))
+    found = mistakes(TextReading(["x", "y"], ("accuracy",)), with_vectors)
+    assert found is not None and "vectors" not in found.column_names and "scores" in found.column_names
+
+
 def test_without_labels_there_are_none() -> None:
     reading = TextReading(["x", "y"], ("accuracy",))
     assert mistakes(reading, table([None, None], ["x", "y"], [0.9, 0.6])) is None

@@ -10,6 +10,7 @@ import pytest
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from exp.loop.trial import Trial
 from exp.training import launch
 
 Launch = Callable[..., list[tuple[DictConfig, Path]]]
@@ -23,7 +24,7 @@ def launched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Launch:
     def call(*words: str, task: Callable[[DictConfig], float] | None = None) -> list[tuple[DictConfig, Path]]:
         calls = []
 
-        def noting(cfg: DictConfig) -> float:
+        def noting(cfg: DictConfig, trial: Trial) -> float:
             calls.append((cfg, Path(HydraConfig.get().runtime.output_dir)))
             return task(cfg) if task else 0.0
 

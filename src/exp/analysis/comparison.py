@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from exp.analysis.collection import Problem
+from exp.analysis.evidence.results import ItemEvidence
 from exp.analysis.run_data import RunData
 from exp.analysis.stats import Paired, Summary
 from exp.metrics.best import rises
@@ -75,6 +76,7 @@ class TaskComparison:
     baseline: str | None
     notes: tuple[str, ...]
     directions: Mapping[str, bool]
+    items: ItemEvidence | None = None  # None: nobody asked for tests over examples
 
     def rises(self, key: str) -> bool:
         return rises(key, self.directions)
@@ -117,4 +119,6 @@ def _task_json(task: TaskComparison) -> dict[str, Any]:
         }
         for c in task.conditions
     ]
+    if task.items is not None:
+        plain["items"] = task.items.to_json()
     return plain

@@ -7,7 +7,7 @@ import io
 import math
 from typing import TYPE_CHECKING, Literal
 
-from exp.analysis.comparison import ABSENT, Comparison
+from exp.analysis.comparison import ABSENT, Comparison, TaskComparison
 from exp.analysis.filters import plain
 from exp.analysis.table import Column, Table
 
@@ -41,6 +41,8 @@ def csv_text(comparison: Comparison) -> str:
         header += [f"best {metric} {part}" for part in parts] + [f"best {metric} step"]
         header += [f"last {metric} {part}" for part in parts] + [f"last {metric} step"]
     header += [f"difference {part}" for part in ("metric", "mean", "low", "high", "n", "p", "holm")]
+    over_items = any(task.items for task in comparison.tasks)
+    header += [f"items {part}" for part in ITEM_PARTS] if over_items else []
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(header)
@@ -63,8 +65,32 @@ def csv_text(comparison: Comparison) -> str:
                 if test
                 else [""] * 7
             )
+            row += _item_cells(task, condition.id) if over_items else []
             writer.writerow(row)
     return stream.getvalue()
+
+
+# Of a condition alone, of its difference over examples, and of that over examples and seeds.
+ITEM_PARTS = (
+    *("n", "value", "low", "high", "error"),
+    *("difference", "difference low", "difference high", "p", "holm", "detectable"),
+    *("both error", "both p", "both holm", "variance of examples", "variance of seeds", "variance of both"),
+)
+
+
+def _item_cells(task: TaskComparison, condition: str) -> list[object]:
+    found = task.items
+    score = found.scores.get(condition) if found else None
+    if found is None or score is None:
+        return [""] * len(ITEM_PARTS)
+    cells = [found.n, score.value, score.low, score.high, score.error]
+    one = found.differences.get(condition)
+    if one is not None:
+        cells += [one.value, one.low, one.high, one.p, one.holm, one.detectable]
+    if one is not None and one.both is not None:
+        both = one.both
+        cells += [both.error, both.p, one.both_holm, both.of_examples, both.of_seeds, both.of_both]
+    return [*(_number(cell) for cell in cells), *[""] * (len(ITEM_PARTS) - len(cells))]
 
 
 def show(tables: list[Table], comparison: Comparison, console: Console) -> None:

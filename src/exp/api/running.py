@@ -13,7 +13,7 @@ from exp.api.sweep import Sweep
 from exp.errors import ExpError
 from exp.run.interrupts import Interrupted
 
-Task = Callable[[Any], Any]
+Task = Callable[[Any, Any], Any]  # of config and trial, see exp.training.launch
 
 
 def train(task: Task, words: Sequence[str], config_dir: str | Path | None) -> Run:
@@ -23,11 +23,11 @@ def train(task: Task, words: Sequence[str], config_dir: str | Path | None) -> Ru
         raise ExpError("--multirun runs many: call exp.sweep")
     folder: list[Path] = []
 
-    def noted(cfg: Any) -> Any:
+    def noted(cfg: Any, trial: Any) -> Any:
         from hydra.core.hydra_config import HydraConfig
 
         folder.append(Path(HydraConfig.get().runtime.output_dir))
-        return task(cfg)
+        return task(cfg, trial)
 
     with suppress(Interrupted):
         _launch(noted, given)

@@ -27,11 +27,6 @@ def trial_id(trial: Trial | FrozenTrial) -> int:
     return trial._trial_id
 
 
-def take_waiting(study: Study) -> int | None:
-    """Sets the oldest waiting trial to running; its id, None where none waits. The public `ask` makes one then."""
-    return study._pop_waiting_trial_id()
-
-
 class ReplayedCmaEs(CmaEsSampler):
     """CMA-ES that reads no pickle, and draws what Optuna's own draws.
 

@@ -31,6 +31,7 @@ class Command:
     config_dir: Path | None = None
     config_name: str = PRIMARY
     saved: Path | None = None
+    detach: bool = False  # leave the sweep to the background
     goes_on: bool = False  # with the run in `saved`, in its folder
     shows: Namespace | None = None  # --cfg, --help, --info and the like: prints and ends
 
@@ -39,6 +40,7 @@ def read(argv: Sequence[str]) -> Command:
     """Raises ExpError for flags that do not exist or do not go together, and for a run that cannot be gone on with."""
     parser = flags_parser()
     parser.error = _refuse  # type: ignore[method-assign]
+    parser.add_argument("--detach", action="store_true")
     given = parser.parse_intermixed_args(list(argv))
     for flag, mend in (
         ("config_path", "add a folder of options with --config-dir"),
@@ -53,7 +55,10 @@ def read(argv: Sequence[str]) -> Command:
         multirun=given.multirun or MULTIRUN in words,
         config_dir=Path(given.config_dir) if given.config_dir else None,
         config_name=given.config_name or PRIMARY,
+        detach=given.detach,
     )
+    if given.detach and not command.multirun:
+        raise ExpError("--detach leaves a search or a table to the background: add --multirun hydra/sweeper=study")
     shown = [flag for flag in SHOWING if getattr(given, flag)]
     if len(shown) + (given.multirun or given.run) > 1:
         flags = [*shown, *(flag for flag in ("multirun", "run") if getattr(given, flag))]

@@ -25,6 +25,8 @@ from exp.task import metrics_of
 EXTRAS = {
     ("optimizer", "adamw_8bit"): ("bitsandbytes", "bnb"),
     ("adapter", "qlora"): ("bitsandbytes", "bnb"),
+    ("task", "audio_classification"): ("soundfile", "audio"),
+    ("task", "image_classification"): ("PIL", "vision"),
     ("tracker", "trackio"): ("trackio", "trackio"),
 }
 FILES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".gz")

@@ -65,7 +65,8 @@ class FeatureSet:
         self.kept = kept
         self.example = example
         self.fields = fields
-        self.lengths: list[int] = np.diff(fields["input_ids"].starts).tolist()  # tokens of each row
+        longest = fields.get("input_ids") or next(iter(fields.values()))
+        self.lengths: list[int] = np.diff(longest.starts).tolist()  # tokens of each row
 
     def begin_epoch(self, epoch: int, seed: int) -> None:
         """Called on the train split before each epoch. What is drawn anew in training (masks, augmentations) depends on

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -97,6 +97,8 @@ def _rows(loaded: DatasetDict, path: str, split: str) -> Rows:
     if split not in loaded:
         raise ExpError(f"{path} has no split {split!r}{nearest(split, loaded)}")
     rows = loaded[split]
+    for column in _media_columns(rows):  # {bytes, path}: decoded when a batch asks for them
+        rows = rows.cast_column(column, replace(rows.features[column], decode=False))
     columns: dict[str, list[Any]] = rows.to_dict()
     for column, names in _class_columns(rows).items():
         columns[column] = [_named(cell, names) for cell in columns[column]]
@@ -121,10 +123,19 @@ def _class_columns(split: Dataset) -> dict[str, list[str]]:
     return found
 
 
+def _media_columns(split: Dataset) -> dict[str, str]:
+    """Columns of images and recordings, with the key of the task that names such a column."""
+    from datasets import Audio, Image
+
+    keys = {Image: "image_column", Audio: "audio_column"}
+    return {column: keys[type(feature)] for column, feature in split.features.items() if type(feature) in keys}
+
+
 def _own_names(split: Dataset) -> dict[str, Any]:
-    """The data set's order of names, where one column of classes has them."""
-    classes = _class_columns(split)
-    return {"label_names": next(iter(classes.values()))} if len(classes) == 1 else {}
+    """The data set's order of names, where one column of classes has them, and its only image or recording."""
+    classes, media = _class_columns(split), _media_columns(split)
+    names: dict[str, Any] = {"label_names": next(iter(classes.values()))} if len(classes) == 1 else {}
+    return names | ({key: column for column, key in media.items()} if len(media) == 1 else {})
 
 
 def _first_line(error: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from exp.errors import ExpError, nearest
 
-Unit = Literal["line", "row", "question"]
+Unit = Literal["line", "row", "question", "file"]  # file: the file is the row
 
 
 class Source(NamedTuple):
@@ -75,6 +75,8 @@ class Rows:
             source = self.sources[row]
         else:
             source = Source(self.path, "row" if self.path.suffix.lower() == ".parquet" else "line")
+        if source.unit == "file":
+            return str(source.path)
         return f"{source.path}, {source.unit} {self.lines[row]}"
 
     def texts(self, name: str) -> list[str]:

@@ -8,8 +8,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from exp.data import leakage
 from exp.loop.evaluation import Evaluation
 from exp.metrics.key import Key
+from exp.run.files import write_json
 from exp.run.folder import read_record
 from exp.run.result import Result
 from exp.run.said import counted, near
@@ -64,11 +68,22 @@ def describe(parts: Parts, run: Run) -> None:
     elif settings.do_predict and all(split.targets is None for split in parts.data.tests.values()):
         log.info("do_predict=true: the test set has no labels; its predictions are written, nothing is measured")
     run.update(
-        data=data_facts(parts),
+        data={**data_facts(parts), "leaks": _leaks(parts, run)},
         model={"type": model.config.model_type, "parameters": total, "trained_parameters": trained},
         processes=parts.world.size,
         plan={"total_steps": plan.total_steps, "steps_per_epoch": plan.steps_per_epoch},
     )
+
+
+def _leaks(parts: Parts, run: Run) -> dict[str, Any]:
+    """Says which evaluation rows were trained on. leaks.json has their numbers, for scores without them."""
+    found = leakage.exact(parts.data)
+    told = {name: list(leaks.rows) for name, leaks in found.items() if leaks.rows}
+    if line := leakage.line(found):
+        log.log(logging.WARNING if told else logging.INFO, "%s", line)
+    if told and run.kept:
+        write_json(run.folder / "leaks.json", told)
+    return {name: leaks.facts() for name, leaks in found.items()}
 
 
 def data_facts(parts: Parts) -> dict[str, Any]:
@@ -148,6 +163,29 @@ def keep_tuned(run: Run, found: Mapping[str, Evaluation]) -> None:
     tuned = {key: value for evaluation in found.values() for key, value in evaluation.tuned.items()}
     if tuned:
         run.update(data={**read_record(run.folder)["data"], "tuned": tuned})
+
+
+def keep_calibration(run: Run, reading: Reading, found: Mapping[str, Evaluation]) -> None:
+    """The temperature that the first evaluation set asks for, in run.json's block `data`; a line where the model is
+    overconfident. Nothing for tasks without probabilities."""
+    from exp.metrics import calibration
+
+    if not found:
+        return
+    table = next(iter(found.values())).table
+    if not len(table) or "label" not in table.column_names or table["label"].null_count:
+        return
+    told = reading.probabilities(table)
+    if told is None or not np.isfinite(told[0]).all():
+        return
+    temperature, measured = calibration.fit_temperature(*told), calibration.measure(*told)
+    facts = {"split": "eval", "temperature": temperature, "ece": measured.ece, "overconfident": measured.overconfident}
+    run.update(data={**read_record(run.folder)["data"], "calibration": facts})
+    if measured.overconfident:
+        log.info(
+            "overconfident: says %.3f on average and is right in %.3f (ECE %.3f); a temperature of %.2f mends it",
+            *(measured.confidence, measured.accuracy, measured.ece, temperature),
+        )
 
 
 def save_model(parts: Parts, run: Run, result: Result) -> None:

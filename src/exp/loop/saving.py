@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import torch
 
 from exp.distributed import sharding
@@ -78,6 +79,7 @@ class Saving:
         found = newest(self.run.checkpoints, self.world)
         if found is None:
             torch.manual_seed(self.settings.dropout_seed + self.world.rank)
+            np.random.seed(self.settings.dropout_seed + self.world.rank)  # wav2vec2 draws its masks of time from here
             return 0
         state, training = found.state(), self._restore_weights(found)
         self.scheduler.load_state_dict(training["scheduler"])

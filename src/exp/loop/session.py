@@ -260,6 +260,7 @@ class Session:
                     self._publish({f"{name}/{key}": value for key, value in evaluation.metrics.items()}, weights_step)
         if self.world.rank == 0:
             outputs.keep_tuned(self.run, found)
+            outputs.keep_calibration(self.run, self.reading, found)
 
     def _write(self, name: str, found: Evaluation) -> None:
         if self.world.rank == 0:

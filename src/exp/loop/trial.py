@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Protocol
 
 
 class Trial(Protocol):
-    """One point of a study, as a loop sees it."""
+    """One point of a study, as a run sees it."""
+
+    @property
+    def study(self) -> str | None:
+        """The study or table that the run belongs to, for its record."""
+        ...
 
     def report(self, value: float, step: int) -> None:
         """The objective's value at an evaluation; `step` counts optimizer steps."""
@@ -16,18 +21,14 @@ class Trial(Protocol):
     def should_prune(self) -> bool: ...
 
 
+@dataclass(frozen=True)
 class NoTrial:
-    """A run outside a sweep is never pruned."""
+    """A run that is never pruned: outside a sweep, or a table's."""
+
+    study: str | None = None
 
     def report(self, value: float, step: int) -> None:
         pass
 
     def should_prune(self) -> bool:
         return False
-
-
-# The study that a run is a trial of, for its record.
-study: ContextVar[str | None] = ContextVar("study", default=None)
-
-# Hydra hands a job nothing but its config; the sweep's worker sets the live trial around the call.
-current: ContextVar[Trial] = ContextVar("trial", default=NoTrial())  # noqa: B039 (stateless)

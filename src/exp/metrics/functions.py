@@ -100,6 +100,16 @@ def _of_classes(function: str) -> Function:
     return score
 
 
+def _top_5(predictions: Array, references: Array, scores: Array) -> float:
+    """1.0 where there are five classes at most."""
+    from sklearn.metrics import top_k_accuracy_score
+
+    classes = scores.shape[1]
+    if classes <= 5:
+        return 1.0
+    return float(top_k_accuracy_score(references, scores, k=5, labels=np.arange(classes)))
+
+
 def _of_labels(average: str) -> Function:
     def score(predictions: Array, references: Array, scores: Array) -> float:
         from sklearn.metrics import average_precision_score
@@ -189,6 +199,7 @@ FUNCTIONS: dict[tuple[str, str], Function] = {
     ("balanced_accuracy", "single_label"): _of_answers("balanced_accuracy_score"),
     ("matthews_correlation", "single_label"): _of_answers("matthews_corrcoef"),
     ("cohen_kappa", "single_label"): _of_answers("cohen_kappa_score"),
+    ("top_5_accuracy", "single_label"): _top_5,
     ("roc_auc", "single_label"): _class_auc,
     ("brier", "single_label"): _of_classes("brier_score_loss"),
     ("log_loss", "single_label"): _of_classes("log_loss"),

@@ -51,6 +51,7 @@ METRICS = {
     "recall_micro": MetricSpec(SINGLE + MULTI),
     "recall_weighted": MetricSpec(SINGLE + MULTI),
     "balanced_accuracy": MetricSpec(SINGLE),
+    "top_5_accuracy": MetricSpec(SINGLE, needs_scores=True),  # the right class is among the five likeliest
     "matthews_correlation": MetricSpec(SINGLE, lowest=-1.0),
     "cohen_kappa": MetricSpec(SINGLE, lowest=-1.0),
     "roc_auc": MetricSpec(SINGLE + MULTI, needs_scores=True),  # more than two classes: each against the rest
@@ -122,6 +123,11 @@ def spec(name: str) -> MetricSpec:
 
 def is_known(name: str) -> bool:
     return name in METRICS or name in (LOSS, COMBINED)
+
+
+def needs_scores(name: str) -> bool:
+    """Whether a metric of ours reads the model's probabilities; the mean of several may."""
+    return name == COMBINED or (name in METRICS and METRICS[name].needs_scores)
 
 
 def greater_is_better(name: str) -> bool:

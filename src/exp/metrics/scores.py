@@ -44,7 +44,7 @@ def compute(
     assert kind in KINDS, kind
     if not len(references):
         raise ExpError("there are no rows to score")
-    predictions, references = (_in_form(rows, kind, labels) for rows in (predictions, references))
+    predictions, references = (in_form(rows, kind, labels) for rows in (predictions, references))
     scores = None if scores is None else np.asarray(scores, dtype=np.float64)
     values: dict[str, float] = text.compute(metrics, predictions, references) if kind == "text" else {}
     for name in metrics:
@@ -67,13 +67,14 @@ def details(kind: str, predictions: Any, references: Any, labels: Sequence[str] 
     """
     if kind in ("text", "spans", "choices") or kind in NUMBERS:
         return {}
-    predictions, references = (_in_form(rows, kind, labels) for rows in (predictions, references))
+    predictions, references = (in_form(rows, kind, labels) for rows in (predictions, references))
     if kind == "tags":
         return of_each_type(predictions, references)
     return of_each_class(kind, predictions, references, labels)
 
 
-def _in_form(rows: Any, kind: str, labels: Sequence[str] | None) -> Any:
+def in_form(rows: Any, kind: str, labels: Sequence[str] | None) -> Any:
+    """Predictions or references as the metrics read them: names of classes become indices, numbers an array."""
     if kind == "tags":
         return [[str(tag) for tag in row] for row in rows]
     if kind in ("text", "spans"):

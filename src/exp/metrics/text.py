@@ -9,7 +9,7 @@ BLEU and chrF are the corpus's, against all references at once; their signatures
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -38,6 +38,17 @@ def of_each_row(name: str, predictions: Sequence[str], references: References) -
     metric = _sacrebleu(name, sentences=True)
     pairs = zip(predictions, references, strict=True)
     return np.array([metric.sentence_score(text, list(right)).score for text, right in pairs])
+
+
+def statistics(
+    name: str, predictions: Sequence[str], references: References
+) -> tuple[NDArray[np.float64], Callable[[NDArray[np.float64]], float]]:
+    """What of each row adds up to BLEU or chrF, [n, k], and the score of such sums, [k]."""
+    from exp.compat.sacrebleu import score_of_sums, sentence_statistics
+
+    metric = _sacrebleu(name)
+    parts = np.array(sentence_statistics(metric, predictions, _streams(references)), dtype=np.float64)
+    return parts, lambda sums: score_of_sums(metric, sums)
 
 
 def signatures(metrics: Sequence[str], references: References) -> dict[str, str]:

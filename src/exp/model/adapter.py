@@ -21,25 +21,33 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Query and value projections, as in the LoRA paper; ModernBERT has one matrix for query, key and value. Those of
-# decoders (GPT-2, Llama, Qwen) are in peft's own table.
+# Query and value projections, as in the LoRA paper; ModernBERT has one matrix for query, key and value, ConvNeXt and
+# ResNet have no attention: theirs are the layers that mix channels. Those of decoders (GPT-2, Llama, Qwen) are in
+# peft's own table.
 TARGETS = {
     "albert": ("query", "value"),
+    "audio-spectrogram-transformer": ("q_proj", "v_proj"),
     "bart": ("q_proj", "v_proj"),
     "bert": ("query", "value"),
     "camembert": ("query", "value"),
+    "convnext": ("pwconv1", "pwconv2"),
     "deberta": ("in_proj",),
     "deberta-v2": ("query_proj", "value_proj"),
     "distilbert": ("q_lin", "v_lin"),
     "electra": ("query", "value"),
+    "hubert": ("q_proj", "v_proj"),
     "m2m_100": ("q_proj", "v_proj"),
     "marian": ("q_proj", "v_proj"),
     "mbart": ("q_proj", "v_proj"),
     "modernbert": ("Wqkv",),
     "mpnet": ("q", "v"),
     "pegasus": ("q_proj", "v_proj"),
+    "resnet": ("convolution",),
     "roberta": ("query", "value"),
+    "swin": ("q_proj", "v_proj"),
     "t5": ("q", "v"),
+    "vit": ("q_proj", "v_proj"),
+    "wav2vec2": ("q_proj", "v_proj"),
     "xlm-roberta": ("query", "value"),
 }
 Rank = Annotated[int, Ge(1)]
@@ -57,7 +65,7 @@ class NoAdapter:
     def load_kwargs(self) -> dict[str, Any]:
         return {}
 
-    def apply(self, model: PreTrainedModel, total_steps: int, peft_task: str) -> PreTrainedModel:
+    def apply(self, model: PreTrainedModel, total_steps: int, peft_task: str | None) -> PreTrainedModel:
         return model
 
     def after_optimizer_step(self, model: PreTrainedModel, step: int) -> None:
@@ -79,7 +87,7 @@ class Lora:
     def load_kwargs(self) -> dict[str, Any]:
         return {}
 
-    def apply(self, model: PreTrainedModel, total_steps: int, peft_task: str) -> PreTrainedModel:
+    def apply(self, model: PreTrainedModel, total_steps: int, peft_task: str | None) -> PreTrainedModel:
         """The model wrapped by peft. Raises ExpError for target modules that the model does not have."""
         return _wrap_lora(model, peft_task, self.r, self.lora_alpha, self.lora_dropout, self.target_modules)
 
@@ -128,7 +136,7 @@ class AdaLora:
     def load_kwargs(self) -> dict[str, Any]:
         return {}
 
-    def apply(self, model: PreTrainedModel, total_steps: int, peft_task: str) -> PreTrainedModel:
+    def apply(self, model: PreTrainedModel, total_steps: int, peft_task: str | None) -> PreTrainedModel:
         """The model wrapped by peft.
 
         Raises ExpError for target modules that the model does not have, and for a run that is too short.
@@ -136,7 +144,7 @@ class AdaLora:
         self.check_length(total_steps)
         peft = _peft("adalora")
         config = peft.AdaLoraConfig(
-            task_type=peft.TaskType[peft_task],
+            task_type=None if peft_task is None else peft.TaskType[peft_task],
             init_r=self.init_r,
             target_r=self.target_r,
             lora_alpha=self.lora_alpha,
@@ -196,7 +204,7 @@ class QLora:
             )
         }
 
-    def apply(self, model: PreTrainedModel, total_steps: int, peft_task: str) -> PreTrainedModel:
+    def apply(self, model: PreTrainedModel, total_steps: int, peft_task: str | None) -> PreTrainedModel:
         """The model wrapped by peft. Raises ExpError for target modules that the model does not have."""
         peft = _peft("qlora")
         # Gradient checkpointing is the loop's business, so it is not switched on here.
@@ -220,7 +228,7 @@ def targets(model: PreTrainedModel, named: Sequence[str] | None) -> list[str]:
     from torch import nn
     from transformers.pytorch_utils import Conv1D  # GPT-2's linear layer
 
-    kinds = (nn.Linear, Conv1D)
+    kinds = (nn.Linear, nn.Conv2d, Conv1D)
     linear = {name.rsplit(".", 1)[-1] for name, module in model.named_modules() if isinstance(module, kinds)}
     if named is None:
         family = model.config.model_type
@@ -232,7 +240,9 @@ def targets(model: PreTrainedModel, named: Sequence[str] | None) -> list[str]:
         return list(TARGETS.get(family) or KNOWN_TO_PEFT[family])
     for name in named:
         if name.rsplit(".", 1)[-1] not in linear:
-            raise ExpError(f"adapter.target_modules: the model has no linear layer {name!r}{nearest(name, linear)}")
+            raise ExpError(
+                f"adapter.target_modules: the model has no linear layer or convolution {name!r}{nearest(name, linear)}"
+            )
     return list(named)
 
 
@@ -271,11 +281,11 @@ def _wrap(model: PreTrainedModel, config: Any) -> PreTrainedModel:
 
 
 def _wrap_lora(
-    model: PreTrainedModel, peft_task: str, r: int, alpha: int, dropout: float, named: Sequence[str] | None
+    model: PreTrainedModel, peft_task: str | None, r: int, alpha: int, dropout: float, named: Sequence[str] | None
 ) -> PreTrainedModel:
     peft = _peft("lora")
     config = peft.LoraConfig(
-        task_type=peft.TaskType[peft_task],
+        task_type=None if peft_task is None else peft.TaskType[peft_task],
         r=r,
         lora_alpha=alpha,
         lora_dropout=dropout,

@@ -15,7 +15,8 @@ class ModelSource(Protocol):
     """Where weights and processor come from. The seed is set before `model` draws the head."""
 
     def processor(self, data: TaskData, head: Head) -> Any:
-        """What makes numbers of rows: a tokenizer that can pad, without truncation and padding baked in."""
+        """What makes numbers of rows, of the kind that `head.processor` names: a tokenizer that can pad, without
+        truncation and padding baked in, an image processor or a feature extractor."""
         ...
 
     def model(self, head: Head, processor: Any, **load: Any) -> PreTrainedModel:
@@ -30,7 +31,7 @@ class Adapter(Protocol):
         """Extra arguments for `from_pretrained`."""
         ...
 
-    def apply(self, model: PreTrainedModel, total_steps: int, peft_task: str) -> PreTrainedModel:
+    def apply(self, model: PreTrainedModel, total_steps: int, peft_task: str | None) -> PreTrainedModel:
         """`total_steps` of the optimizer; `peft_task` is the head's (exp.task.base.Head)."""
         ...
 

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from exp.task.base import Head
 
 # Met most often, named first where a family does not fit; transformers knows some 40 more.
-_KNOWN_BEST = ("t5", "bart", "mbart", "marian", "m2m_100", "pegasus", "bert", "roberta", "deberta-v2", "gpt2", "llama")
+_KNOWN_BEST = (
+    *("t5", "bart", "mbart", "marian", "m2m_100", "pegasus", "bert", "roberta", "deberta-v2", "gpt2", "llama"),
+    *("vit", "swin", "resnet", "convnext", "wav2vec2", "hubert", "audio-spectrogram-transformer"),
+)
 
 
 def check_family(config: Any, head: Head, what: str) -> None:

@@ -16,6 +16,7 @@ from exp.model.family import check_family
 from exp.model.generation import set_generation
 from exp.model.labels import named_labels, set_labels
 from exp.model.output_layer import fit_output_layer
+from exp.model.processors import load_processor
 from exp.model.source import hub_errors, locate
 from exp.task.tokens import without_length_options
 
@@ -40,19 +41,20 @@ class Pretrained:
     mixout: Annotated[float, Ge(0), Lt(1)]
     attn_implementation: str | None
 
-    def processor(self, data: TaskData, head: Head) -> PreTrainedTokenizerBase:
-        """The checkpoint's tokenizer, without the truncation and padding that some files bake in.
+    def processor(self, data: TaskData, head: Head) -> Any:
+        """The checkpoint's own; of a tokenizer without the truncation and padding that some files bake in.
 
         Raises ExpError when it cannot be had, when `task.max_length` is more than the model can read, and for a family
         of models that has no such head.
         """
-        from transformers import AutoTokenizer
-
-        path = locate(self.path)
-        config = self._config()
+        path = locate(self.path, head.processor)
+        config = self._config(head)
         self.check_head(config, head)
         with hub_errors(self.path, self.revision):
-            tokenizer = AutoTokenizer.from_pretrained(path, revision=self.revision, use_fast=True)
+            found = load_processor(head, path, revision=self.revision)
+        return self._tokenizer(found, config, head) if head.processor == "tokenizer" else found
+
+    def _tokenizer(self, tokenizer: Any, config: PreTrainedConfig, head: Head) -> PreTrainedTokenizerBase:
         if not tokenizer.is_fast and head.drawn:
             raise ExpError(f"model.path={self.path} has no fast tokenizer (tokenizer.json); exp needs one")
         # sentence-transformers' MiniLM pads and cuts everything to 128 tokens.
@@ -73,7 +75,7 @@ class Pretrained:
             tokenizer.model_max_length = min(tokenizer.model_max_length, limit)
         return tokenizer
 
-    def model(self, head: Head, processor: PreTrainedTokenizerBase, **load: Any) -> PreTrainedModel:
+    def model(self, head: Head, processor: Any, **load: Any) -> PreTrainedModel:
         """With the head that the task asks for, in fp32. What the checkpoint lacks is drawn from the current torch RNG.
 
         A head with the data's label names is kept, its rows put into the data's order; any other is drawn anew.
@@ -85,12 +87,12 @@ class Pretrained:
             raise ExpError(
                 "model.reinit_layers and model.mixout need trained weights; adapter=qlora freezes and packs them"
             )
-        path = locate(self.path)
-        config = self._config()
+        path = locate(self.path, head.processor)
+        config = self._config(head)
         old_names = named_labels(config)
         old_count, old_classes = config.num_labels, config.architectures or []
         set_labels(config, head)
-        if config.pad_token_id is None:
+        if head.processor == "tokenizer" and config.pad_token_id is None:
             config.pad_token_id = processor.pad_token_id
         if self.dropout is not None:
             _set_dropout(config, self.dropout)
@@ -136,10 +138,10 @@ class Pretrained:
 
         return getattr(transformers, head.auto_class)
 
-    def _config(self) -> PreTrainedConfig:
+    def _config(self, head: Head) -> PreTrainedConfig:
         from transformers import AutoConfig
 
-        path = locate(self.path)
+        path = locate(self.path, head.processor)
         with hub_errors(self.path, self.revision):
             return AutoConfig.from_pretrained(path, revision=self.revision, trust_remote_code=False)
 

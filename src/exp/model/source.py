@@ -12,17 +12,19 @@ from pathlib import Path
 from exp.errors import ExpError, nearest
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 _TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "spm.model", "sentencepiece.bpe.model", "spiece.model")
 
 
-def locate(path: str) -> str:
+def locate(path: str, processor: str = "tokenizer") -> str:
     """The folder that `path` names, checked, or the Hub id as it is. Touches no network.
 
-    Raises ExpError for a folder that is missing, or that lacks a config, safetensors weights or a tokenizer.
+    Raises ExpError for a folder that is missing, or that lacks a config, safetensors weights or the processor, which is
+    of a kind of Head.processor.
     """
     folder = Path(path).expanduser()
     if folder.is_dir():
-        check_folder(folder)
+        check_folder(folder, processor)
         return str(folder)
     if folder.exists():
         raise ExpError(f"model.path={path} is a file; give the folder that save_pretrained wrote")
@@ -34,7 +36,7 @@ def locate(path: str) -> str:
     return path
 
 
-def check_folder(folder: Path) -> None:
+def check_folder(folder: Path, processor: str = "tokenizer") -> None:
     """Raises ExpError, with the mend, when `from_pretrained` could not load `folder` as we load it."""
     names = {entry.name for entry in folder.iterdir()}
     if "config.json" not in names:
@@ -51,7 +53,12 @@ def check_folder(folder: Path) -> None:
             f"model.path={folder} has no model.safetensors{why}. Convert it once, if you trust it:\n  "
             + conversion(folder)
         )
-    if not names & set(_TOKENIZERS):
+    if processor != "tokenizer" and not names & set(PROCESSORS):
+        raise ExpError(
+            f"model.path={folder} has no {processor.replace('_', ' ')} ({' or '.join(PROCESSORS)}); copy that file of "
+            "the model that it was trained from into it"
+        )
+    if processor == "tokenizer" and not names & set(_TOKENIZERS):
         raise ExpError(
             f"model.path={folder} has no tokenizer ({', '.join(_TOKENIZERS)}); copy the tokenizer files of the model"
             " that it was trained from into it"

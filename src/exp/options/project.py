@@ -32,12 +32,14 @@ class Package:
     """A trusted package. `origin` says in words what trusts it.
 
     `folders` are where its files lie: one, for a namespace package perhaps several; none for a module of one `file`.
+    `of_project`: [tool.exp] conf of the project that the package lies in, as after an editable install.
     """
 
     name: str
     origin: str
     folders: tuple[Path, ...]
     file: Path | None = None
+    of_project: Path | None = None
 
     @property
     def home(self) -> Path:
@@ -90,7 +92,10 @@ def packages() -> tuple[Package, ...]:
 def conf_folders() -> list[Path]:
     """The project's own configs, and conf/ of each trusted package that has one."""
     own = project().conf
-    return [*([own] if own else []), *(folder for package in packages() for folder in package.conf)]
+    found = packages()
+    of_projects = [package.of_project for package in found if package.of_project]
+    of_packages = [folder for package in found for folder in package.conf]
+    return list(dict.fromkeys([*([own] if own else []), *of_projects, *of_packages]))
 
 
 def homes() -> list[Path]:
@@ -209,7 +214,15 @@ def _add(found: dict[str, Package], name: str, origin: str, beside: Path | None 
     places = tuple(Path(place) for place in spec.submodule_search_locations or () if Path(place).is_dir())
     if not places and spec.origin in (None, "built-in", "frozen"):
         raise ExpError(f"{origin} names {name}, which is built into Python: it cannot be trusted as a package")
-    found[name] = Package(name, origin, places, None if places else Path(str(spec.origin)))
+    file = None if places else Path(str(spec.origin))
+    found[name] = Package(name, origin, places, file, _conf_around(name, places))
+
+
+def _conf_around(name: str, places: tuple[Path, ...]) -> Path | None:
+    """The options of the project that has the package and trusts it; they lie beside it, not in it."""
+    above = (folder for place in places for folder in place.parents[:2])
+    of = next((made for folder in above if (made := _read(folder / "pyproject.toml")) and name in made.trust), None)
+    return of.conf if of else None
 
 
 def _spec(name: str) -> ModuleSpec | None:

@@ -58,3 +58,13 @@ def lives(writer: Mapping[str, Any]) -> bool | None:
     if now is None:
         return False
     return not isinstance(began, int | float) or abs(now - began) <= CLOCK or now == 0.0
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process of this machine was halted (SIGSTOP, a debugger) and does nothing."""
+    import psutil
+
+    try:
+        return psutil.Process(pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+    except psutil.Error:
+        return False

@@ -124,11 +124,11 @@ def load_model(run: Finished) -> Model:
     import torch
     from accelerate import Accelerator
     from safetensors import SafetensorError
-    from transformers import AutoTokenizer
     from transformers.utils import logging as hf_logging
 
     from exp.compat.accelerate import forget_last_run
     from exp.loop.evaluation import Evaluator
+    from exp.model.processors import load_processor
     from exp.training.build import as_trained, mixed_precision
 
     if threads := run.record["hardware"].get("threads"):
@@ -139,7 +139,7 @@ def load_model(run: Finished) -> Model:
     hf_logging.disable_progress_bar()
     try:
         module = _module(run, place, head)
-        processor = AutoTokenizer.from_pretrained(place, use_fast=True, trust_remote_code=False, local_files_only=True)
+        processor = load_processor(head, str(place), trust_remote_code=False, local_files_only=True)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         if isinstance(error, ExpError):
             raise

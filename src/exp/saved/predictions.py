@@ -55,6 +55,9 @@ def _read(run: Finished, path: Path) -> Rows:
     from exp.data.read_options import ReadOptions
 
     node = run.config["data"]
+    opened = getattr(finished.task_of(run), "opened", None)  # a task whose inputs are files: a folder, or one of them
+    if opened is not None and path.exists() and (rows := opened(path, run.facts["inputs"])) is not None:
+        return rows
     readers.require_file(path, "file")
     if path.suffix == ".txt":  # a row a line, of the only column there is
         return readers.read(path, ReadOptions(format="text", names=list(run.facts["inputs"][:1])))

@@ -9,11 +9,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from exp.errors import ExpError
 from exp.work.trial_queue import GIVEN_BACK, slot_holders
+from exp.work.worker import SAME_FAILURES
 
 if TYPE_CHECKING:
     from exp.study.plan import StudyPlan
-
-SAME_FAILURES = 3  # first trials that fail in the same way before the study, or a worker, gives up
 
 
 def reason_to_stop(trials: Sequence[FrozenTrial], plan: StudyPlan) -> ExpError | None:

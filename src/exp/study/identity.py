@@ -7,7 +7,7 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,11 +139,12 @@ def warn_changes(study: Study, config_files: frozen_config.Files) -> None:
         print(f"note: {shown} changed since the study began; its trials keep the config of then")
 
 
-def program_command(arguments: Sequence[str]) -> str:
-    """How this program is started, without any override."""
+def program_command(processes: int) -> str:
+    """How this program is started by so many processes, without any override."""
+    python = "python" if processes == 1 else f"torchrun --nproc-per-node {processes}"
     main = sys.modules.get("__main__")
     spec = getattr(main, "__spec__", None)
     if spec is not None and spec.name:
-        return f"python -m {spec.name.removesuffix('.__main__')}"
+        return f"{python} -m {spec.name.removesuffix('.__main__')}"
     program = Path(sys.argv[0])
-    return f"python {shlex.quote(sys.argv[0])}" if program.suffix == ".py" else shlex.quote(program.name)
+    return f"{python} {shlex.quote(sys.argv[0])}" if program.suffix == ".py" else shlex.quote(program.name)

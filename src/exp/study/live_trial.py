@@ -21,8 +21,14 @@ class LiveTrial:
     """
 
     def __init__(
-        self, trial: optuna.Trial, retrying: Callable[[Callable[[], Any]], Any], prunes: bool, metrics: Path
+        self,
+        study: str,
+        trial: optuna.Trial,
+        retrying: Callable[[Callable[[], Any]], Any],
+        prunes: bool,
+        metrics: Path,
     ) -> None:
+        self.study = study
         self.trial = trial
         self.retrying = retrying
         self.prunes = prunes

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from exp.study.objective import Objective
 from exp.study.space import Space
+from exp.work.settings import WorkPlan
 
 
 @dataclass(frozen=True)
-class StudyPlan:
+class StudyPlan(WorkPlan):
     """Everything about a study that its workers need, in plain values."""
 
-    study_name: str
-    storage: str | None
-    folder: Path  # the sweep's
-    n_trials: int
-    retries: int
-    beat_every: float  # seconds
-    stale_after: float  # seconds
+    n_trials: int  # of a study there is always a total
     max_failure_rate: float  # share of n_trials
     sampler: Mapping[str, Any]
     pruner: Mapping[str, Any]

@@ -7,7 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -18,15 +18,7 @@ ROWS = 20  # trials in the live table, where the terminal is high enough
 OTHER_COLUMNS = 38  # columns that number, state, value and time of a trial take
 
 
-class Progress(Protocol):
-    def update(self, trials: Sequence[FrozenTrial], workers: int) -> None: ...
-
-    def say(self, text: str) -> None: ...
-
-    def close(self) -> None: ...
-
-
-def make_progress(plan: StudyPlan) -> Progress:
+def make_progress(plan: StudyPlan) -> ProgressTable | ProgressLines:
     return ProgressTable(plan) if sys.stdout.isatty() else ProgressLines(plan)
 
 

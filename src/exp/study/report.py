@@ -23,7 +23,7 @@ from exp.run.said import counted
 from exp.run.secrets import redacted
 from exp.study.plan import StudyPlan
 from exp.study.progress import best_of, state_name, trial_seconds, value_text
-from exp.study.worker import TrialWorker
+from exp.work.hydra_jobs import HydraJobs
 from exp.work.trial_queue import TrialQueue, slot_holders
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ FEWEST = 10  # distinct complete trials that importances are told of; fewer give
 MOST_NAMED = 12  # trials in a picture's legend
 
 
-def report(queue: TrialQueue, plan: StudyPlan, worker: TrialWorker, command: str, pictures: bool) -> None:
+def report(queue: TrialQueue, plan: StudyPlan, jobs: HydraJobs, command: str, pictures: bool) -> None:
     """Writes optimization_results.yaml, trials.csv, pictures/ and best/, and prints what they say in short."""
     trials = queue.trials()
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
@@ -51,7 +51,7 @@ def report(queue: TrialQueue, plan: StudyPlan, worker: TrialWorker, command: str
         print("no complete trial keeps all constraints")
         return
     if best is not None:
-        again = redacted(retrain_command(plan, worker, best, command))
+        again = redacted(retrain_command(plan, jobs, best, command))
         results |= {"best_params": _config_values(best, plan), "best_value": best.value}
         results |= {"best_trial": best.number, "best_folder": _trial_folder(best)}
         results |= {"command": again, "importance": importance}
@@ -88,7 +88,7 @@ def report(queue: TrialQueue, plan: StudyPlan, worker: TrialWorker, command: str
         print(f"  pictures {plan.folder / 'pictures'}: {', '.join(drawn)}")
     from exp.study.wandb_summary import summarize
 
-    summarize(plan, worker, trials)
+    summarize(plan, jobs, trials)
 
 
 def _config_values(trial: FrozenTrial, plan: StudyPlan) -> dict[str, Any]:
@@ -150,21 +150,21 @@ def importances(study: optuna.Study) -> dict[str, float]:
     return {name: round(float(share), 4) for name, share in shares.items()}
 
 
-def retrain_command(plan: StudyPlan, worker: TrialWorker, trial: FrozenTrial, command: str) -> str:
+def retrain_command(plan: StudyPlan, jobs: HydraJobs, trial: FrozenTrial, command: str) -> str:
     """The command that trains this trial again: without the preset, but with all that the preset had set."""
     overrides = plan.space.overrides({name: trial.params[name] for name in trial.params if _known(plan, name)})
     plain = [word for word in overrides if not word.startswith(("sweep=", "hydra"))]
-    loader = worker.context.config_loader
-    without = [word for word in worker.master.hydra.overrides.hydra if not word.startswith("hydra")]
-    base = loader.load_configuration(worker.master.hydra.job.config_name, [*without, *plain], run_mode=_run_mode())
-    with_preset = loader.load_sweep_config(worker.master, overrides)
+    loader = jobs.context.config_loader
+    without = [word for word in jobs.master.hydra.overrides.hydra if not word.startswith("hydra")]
+    base = loader.load_configuration(jobs.master.hydra.job.config_name, [*without, *plain], run_mode=_run_mode())
+    with_preset = loader.load_sweep_config(jobs.master, overrides)
     before, after = (dict(flatten(_run_config(config))) for config in (base, with_preset))
     objective = plan.extra.get("metric_for_best_model")
     changed = {key: value for key, value in after.items() if key not in before or before[key] != value}
     if objective is not None and "metric_for_best_model" in after:
         changed["metric_for_best_model"] = objective
     words = [*plain, *(f"{key}={_text(value)}" for key, value in changed.items())]
-    flags = config_dir_flag([source.path for source in worker.master.hydra.runtime.config_sources])
+    flags = config_dir_flag([source.path for source in jobs.master.hydra.runtime.config_sources])
     return " ".join([command, *(shlex.quote(word) for word in [*flags, *words])])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from omegaconf import OmegaConf
 
 from exp.errors import ExpError, nearest
 from exp.study.objective import REDUCTIONS
+from exp.work.settings import WorkSettings, check_least
 
 GRID, WILCOXON, NOP = "GridSampler", "WilcoxonPruner", "NopPruner"
 
@@ -27,6 +27,8 @@ class StudySettings:
     study_name: str | None
     n_trials: int | None
     n_jobs: int
+    processes_per_trial: int
+    detach: bool
     max_failure_rate: float
     params: Mapping[str, Any] | None
     custom_search_space: str | None
@@ -44,6 +46,10 @@ class StudySettings:
     stale_after: float
     threads: int | None
     pictures: bool
+
+    @property
+    def work(self) -> WorkSettings:
+        return WorkSettings.of(vars(self))
 
     @property
     def prunes(self) -> bool:
@@ -68,12 +74,7 @@ def read_settings(given: Mapping[str, Any]) -> StudySettings:
         if key not in plain:
             raise ExpError(f"hydra.sweeper.{key} is missing; conf/hydra/sweeper/study.yaml gives its default")
     settings = StudySettings(**plain)
-    name = settings.study_name
-    if name is not None and not (isinstance(name, str) and re.fullmatch(r"[^\s./\\][^/\\\0]{0,199}", name)):
-        raise ExpError(
-            f"hydra.sweeper.study_name={name!r} names a folder in multirun/: 1 to 200 characters, no / or \\, no dot "
-            "or space in front"
-        )
+    _ = settings.work  # checks its part
     _check_numbers(settings)
     if settings.objective_from not in ("best", "last"):
         raise ExpError(f"hydra.sweeper.objective_from={settings.objective_from}: best or last")
@@ -96,17 +97,8 @@ def read_settings(given: Mapping[str, Any]) -> StudySettings:
 def _check_numbers(settings: StudySettings) -> None:
     if settings.n_trials is None and not settings.is_grid:
         raise ExpError("hydra.sweeper.n_trials=null means all cells, which only hydra/sweeper/sampler=grid has")
-    least = {"n_trials": 1, "n_jobs": 0, "retries": 0, "beat_every": 0.1, "stale_after": 0.5, "bound_errors": 0}
-    for key, low in least.items():
-        value = getattr(settings, key)
-        if key == "n_trials" and value is None:
-            continue
-        if not isinstance(value, int | float) or isinstance(value, bool) or value < low:
-            raise ExpError(f"hydra.sweeper.{key}={value} must be {low} or more")
+    if settings.n_trials is not None:
+        check_least("n_trials", settings.n_trials, 1)
+    check_least("bound_errors", settings.bound_errors, 0)
     if not 0 <= settings.max_failure_rate <= 1:
         raise ExpError(f"hydra.sweeper.max_failure_rate={settings.max_failure_rate} is a share: 0 to 1")
-    if settings.stale_after < 3 * settings.beat_every:
-        raise ExpError(
-            f"hydra.sweeper.stale_after={settings.stale_after} s must be at least three times "
-            f"beat_every={settings.beat_every} s, or one late heartbeat looks like a death"
-        )

@@ -6,7 +6,6 @@ or on another machine, and joins the study.
 
 from __future__ import annotations
 
-import json
 import math
 import shlex
 import warnings
@@ -22,48 +21,71 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from exp.config.grammar import literal, quoted
 from exp.errors import ExpError
 from exp.options.project import homes
-from exp.run.files import create_once
+from exp.run.environment import gpus
 from exp.run.said import counted
 from exp.run.secrets import redacted
 from exp.study import frozen_config, identity
 from exp.study.check_configs import check_configs, group_names
-from exp.study.coordinator import run_study
 from exp.study.direction import check_objectives, directions, objective_names
 from exp.study.objective import Objective, read_constraints
 from exp.study.plan import StudyPlan
+from exp.study.progress import make_progress
+from exp.study.recipe import StudyRecipe
+from exp.study.report import report
 from exp.study.samplers import make_pruner, make_sampler
 from exp.study.settings import StudySettings, read_settings
 from exp.study.space import Space, read_space
-from exp.study.worker import TrialWorker, open_queue
-from exp.work.launcher_workers import LauncherWorkers
+from exp.work.coordinator import Coordinator
+from exp.work.detached import leave_to_background
+from exp.work.folder import make_folder
+from exp.work.hydra_jobs import HydraJobs
+from exp.work.launcher_workers import by_launcher, runs_here
 from exp.work.local_workers import cpu_count
+from exp.work.settings import processes_word
 from exp.work.storage import ClaimLock, open_storage, opening_errors, quiet_optuna
 from exp.work.storage_file import check_storage
-from exp.work.trial_queue import TrialQueue, code_commit
+from exp.work.trial_queue import code_commit, open_queue
+from exp.work.worker import Worker
+
+INTERRUPTED = 130  # the exit code after Ctrl-C
 
 
 def run(
     given: Mapping[str, Any], context: HydraContext, task: TaskFunction, config: DictConfig, arguments: list[str]
-) -> Any:
+) -> None:
+    """Raises SystemExit 130 after Ctrl-C, ExpError where too many trials failed."""
     settings = read_settings(given)
     _check_sampler_and_pruner(settings, config)
+    arguments = [*arguments, *processes_word(config, settings.processes_per_trial)]
     space, plain = _space(settings, config, arguments)
     objective = _objective(settings, plain)
     name = settings.study_name or identity.derive_name(config, plain, space, objective)
     folder = _folder(config, name)
     total = _total(settings, space)
+    if runs_here(config):
+        settings.work.check_fits(cpu_count(), gpus())
     started = StudyPreparation(settings, config, context, space, objective, name, folder, total, arguments, plain)
     with quiet_optuna():
-        plan, worker = started.prepare(task)
+        plan, jobs = started.prepare(task)
         _print_header(settings, plan)
-        queue = open_queue(plan)
-
-        def by_launcher(queue: TrialQueue, say: Callable[[str], None]) -> LauncherWorkers:
-            fixed = [f"{key}={value}" for key, value in space.fixed.items()]
-            return LauncherWorkers(config, context, worker.named, fixed, plan.beat_every, queue, settings.n_jobs, say)
-
-        make = None if _runs_here(config) else by_launcher
-        return run_study(queue, plan, settings, worker, make, identity.program_command(arguments))
+        recipe = StudyRecipe(plan)
+        queue, worker = open_queue(plan, recipe.pruner()), Worker(plan, jobs, recipe)
+        if settings.detach:
+            leave_to_background(queue, folder)
+            return
+        fixed = [f"{key}={value}" for key, value in space.fixed.items()]
+        progress = make_progress(plan)
+        launched = by_launcher(worker, settings.work, fixed)
+        try:
+            request, problem = Coordinator(queue, worker, settings.work, launched, progress).run()
+        finally:
+            progress.close()
+        report(queue, plan, jobs, identity.program_command(settings.processes_per_trial), settings.pictures)
+        if problem is not None:
+            raise problem
+        if request:
+            print("stopped; the same command goes on")
+            raise SystemExit(INTERRUPTED)
 
 
 class StudyPreparation:
@@ -87,7 +109,7 @@ class StudyPreparation:
         self.name, self.folder, self.total, self.arguments = name, folder, total, arguments
         self.plain = plain
 
-    def prepare(self, task: TaskFunction) -> tuple[StudyPlan, TrialWorker]:
+    def prepare(self, task: TaskFunction) -> tuple[StudyPlan, HydraJobs]:
         loader = self.context.config_loader
         check_configs(loader, self.config, self.space, group_names(loader, self.config), getattr(task, "check", None))
         if not self.space.params and not self.settings.custom_search_space:
@@ -96,14 +118,13 @@ class StudyPreparation:
         if len(guesses) > self.total:
             raise ExpError(f"enqueue holds {len(guesses)} guesses, and n_trials={self.total} runs fewer")
         check_storage(self.settings.storage, self.folder)
-        _make_folder(self.folder, self.name)
+        make_folder(self.folder, self.name, self.settings.storage, "search")
         study = self._study(guesses)
         files = frozen_config.restore(study)
         assert files is not None
         frozen = frozen_config.frozen_loader(loader, files, self.folder / "config")
         context = replace(self.context, config_loader=frozen)
-        plan = self._plan()
-        return plan, TrialWorker(plan, self.config, context, task, "main")
+        return self._plan(), HydraJobs(self.config, context, task, self.settings.processes_per_trial)
 
     def _plan(self) -> StudyPlan:
         settings = self.settings
@@ -116,6 +137,7 @@ class StudyPreparation:
             storage=settings.storage,
             folder=self.folder,
             n_trials=self.total,
+            only=None,
             retries=settings.retries,
             beat_every=settings.beat_every,
             stale_after=settings.stale_after,
@@ -141,6 +163,11 @@ class StudyPreparation:
                     directions=list(self.objective.directions),  # type: ignore[arg-type]
                     load_if_exists=True,
                 )
+                if "table" in study.user_attrs:
+                    raise ExpError(
+                        f"study {self.name} holds the table {study.user_attrs['table']}, and this is a search: give it "
+                        "another name with hydra.sweeper.study_name=..."
+                    )
                 files = frozen_config.read_files(self.context.config_loader)
                 if frozen_config.restore(study) is not None:
                     identity.check_same(study, self.space, self.objective, self.settings, self.plain)
@@ -224,49 +251,7 @@ def _folder(config: DictConfig, name: str) -> Path:
     return folder
 
 
-def _make_folder(folder: Path, name: str) -> None:
-    """One folder, one study: study.json says which.
-
-    Raises ExpError for a folder of another study or of something else, and for one that cannot be written.
-    """
-    mark = folder / "study.json"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not mark.exists():
-            if strange := sorted(
-                path.name for path in folder.iterdir() if not path.name.startswith((".", "journal.log"))
-            ):
-                raise ExpError(
-                    f"{folder} exists and is no study's folder (it holds {strange[0]} and no {mark.name}); choose "
-                    "another with hydra.sweep.dir=..."
-                )
-            create_once(mark, json.dumps({"study_name": name}) + "\n")
-        held = json.loads(mark.read_text(encoding="utf-8")).get("study_name")
-        if held != name:
-            raise ExpError(
-                f"{folder} holds the study {held}, and this search is another one ({name}): choose another folder "
-                f"with hydra.sweep.dir=..., or leave it out"
-            )
-        (folder / "workers").mkdir(exist_ok=True)
-        (folder / "workers" / ".probe").write_text("")
-        (folder / "workers" / ".probe").unlink()
-    except ExpError:
-        raise
-    except (ValueError, AttributeError):
-        raise ExpError(f"{mark} is damaged; choose another folder with hydra.sweep.dir=...") from None
-    except OSError as error:
-        raise ExpError(
-            f"cannot write the sweep's folder {folder}: {error.strerror}; choose another with hydra.sweep.dir=..."
-        ) from None
-
-
-def _runs_here(config: DictConfig) -> bool:
-    return config.hydra.runtime.choices.get("hydra/launcher") == "basic"
-
-
 def _print_header(settings: StudySettings, plan: StudyPlan) -> None:
-    if settings.n_jobs > cpu_count():
-        print(f"warning: n_jobs={settings.n_jobs} workers share {cpu_count()} cores; they will slow each other down")
     print(f"study {plan.study_name}: {counted(plan.n_trials, 'trial')} in {plan.folder}")
     shown = redacted(plan.storage) or f"journal://{plan.folder / 'journal.log'}"
     dashboard = redacted(plan.storage) or plan.folder / "journal.log"

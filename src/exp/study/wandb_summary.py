@@ -10,12 +10,12 @@ from optuna.trial import FrozenTrial
 
 from exp.study.plan import StudyPlan
 from exp.study.progress import best_of, state_name
-from exp.study.worker import TrialWorker
+from exp.work.hydra_jobs import HydraJobs
 
 
-def summarize(plan: StudyPlan, worker: TrialWorker, trials: Sequence[FrozenTrial]) -> None:
+def summarize(plan: StudyPlan, jobs: HydraJobs, trials: Sequence[FrozenTrial]) -> None:
     """Nothing where the trials' tracker is not W&B, or is switched off."""
-    settings = OmegaConf.select(worker.master, "tracker.wandb", default=None)
+    settings = OmegaConf.select(jobs.master, "tracker.wandb", default=None)
     if settings is None:
         return
     try:

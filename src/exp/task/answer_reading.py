@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from exp.data.features import FeatureSet
+    from exp.metrics.additive import Additive
 
 RESERVED = ("id", "label", "prediction", "start", "end", "score", "null_score_diff")
 KINDS = ("answer", "no answer")
@@ -115,6 +116,11 @@ class AnswerReading:
         predictions, references = (table[name].to_pylist() for name in ("prediction", "label"))
         return metrics.compute(self.metrics, "spans", predictions, references)
 
+    def additive(self, table: pa.Table, metric: str) -> Additive | None:
+        from exp.metrics.additive import additive
+
+        return additive(metric, "spans", *(table[name].to_pylist() for name in ("prediction", "label")))
+
     def item_scores(self, table: pa.Table) -> np.ndarray:
         """F1 in words of each question."""
         import numpy as np
@@ -123,6 +129,9 @@ class AnswerReading:
 
         pairs = zip(table["prediction"].to_pylist(), table["label"].to_pylist(), strict=True)
         return np.array([squad.f1(*pair) for pair in pairs])
+
+    def probabilities(self, table: pa.Table) -> tuple[np.ndarray, np.ndarray] | None:
+        return None
 
     def confidence(self, table: pa.Table) -> np.ndarray | None:
         """The logits of the answer's start and end, added up."""

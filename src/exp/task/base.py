@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from exp.data.examples import Examples, TaskData
     from exp.data.features import Encoded, FeatureSet
     from exp.data.rows import Rows
+    from exp.metrics.additive import Additive
     from exp.task.pictures import Picture
 
 
@@ -43,13 +44,14 @@ class Head:
     auto_class: str  # of transformers: AutoModelForSequenceClassification
     labels: tuple[str, ...] | None  # names by index of the output; None: no classes
     problem_type: str | None  # for the config: regression | single_label_classification | multi_label_classification
-    peft_task: str  # peft's TaskType: SEQ_CLS
+    peft_task: str | None  # peft's TaskType: SEQ_CLS; None: peft has none, and the model's own arguments hold
     pipeline: str  # the Hub's name of the task, for the card: text-classification
     max_length: int  # tokens of the longest input
     outputs: int = 1  # where there are no labels: numbers that the output layer gives
     drawn: bool = True  # a linear output layer of the task's own; False: the checkpoint brings all weights
     lengths: Mapping[str, int] = field(default_factory=dict)  # key of the task -> tokens; empty: {"max_length": ...}
     generation: Generation | None = None  # None: the model generates nothing
+    processor: Literal["tokenizer", "image_processor", "feature_extractor"] = "tokenizer"  # what makes numbers of rows
     # Called with the built or loaded model and its processor, before an adapter wraps it. Raises ExpError where the
     # model cannot do what the task asks.
     prepare: Callable[[Any, Any], None] = _as_it_is
@@ -125,6 +127,8 @@ class Task(Protocol):
         """One row from texts that a person typed, one for each input column."""
         ...
 
+    # A task whose inputs are files has `opened(path, columns) -> Rows | None` too: rows of a folder of them, or of one.
+
     def reading(self, facts: Mapping[str, Any]) -> Reading:
         """`facts`: the block `data` of run.json."""
         ...
@@ -148,8 +152,22 @@ class Reading(Protocol):
         """One score an example, higher is better, for tests over examples."""
         ...
 
+    def additive(self, table: pa.Table, metric: str) -> Additive | None:
+        """One of the numbers that `score` returns, as a function of sums over examples; None: it is no such function.
+
+        `table` has labels.
+        """
+        ...
+
     def confidence(self, table: pa.Table) -> np.ndarray | None:
         """How sure the model was of each answer, higher is surer; None where a table does not say."""
+        ...
+
+    def probabilities(self, table: pa.Table) -> tuple[np.ndarray, np.ndarray] | None:
+        """[n, classes] probabilities of answers of which one is right, and [n] which; None: the task has none.
+
+        `table` has labels.
+        """
         ...
 
     def tuned(self, table: pa.Table) -> tuple[Reading, Mapping[str, float]]:
@@ -181,7 +199,7 @@ class Reading(Protocol):
 
 
 class Untuned:
-    """For readings that fit nothing."""
+    """For readings that fit nothing, and say nothing of probabilities and of sums over examples."""
 
     def confidence(self, table: pa.Table) -> np.ndarray | None:
         return None
@@ -191,6 +209,12 @@ class Untuned:
 
     def applied(self, table: pa.Table) -> pa.Table:
         return table
+
+    def additive(self, table: pa.Table, metric: str) -> Additive | None:
+        return None
+
+    def probabilities(self, table: pa.Table) -> tuple[np.ndarray, np.ndarray] | None:
+        return None
 
 
 def named_inputs(inputs: Mapping[str, list[Any]], reserved: Sequence[str]) -> dict[str, list[Any]]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from exp.data.features import FeatureSet
+    from exp.metrics.additive import Additive
 
 RESERVED = ("id", "label", "prediction", "length")
 LENGTH = "generated_length"  # tokens a text, a mean over rows; neither better nor worse
@@ -70,6 +71,13 @@ class GeneratedReading(Untuned):
         predictions, references = table["prediction"].to_pylist(), _references(table)
         found = metrics.compute(self.metrics, "text", predictions, references)
         return {**found, LENGTH: float(np.mean(table["length"].to_numpy()))}
+
+    def additive(self, table: pa.Table, metric: str) -> Additive | None:
+        from exp.metrics.additive import additive, mean
+
+        if metric == LENGTH:
+            return mean(table["length"].to_numpy())
+        return additive(metric, "text", table["prediction"].to_pylist(), _references(table))
 
     def item_scores(self, table: pa.Table) -> np.ndarray:
         """The primary metric of each row alone; the first ROUGE where it is one's own."""

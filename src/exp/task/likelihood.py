@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import torch
 
     from exp.data.features import FeatureSet
+    from exp.metrics.additive import Additive
 
 RESERVED = ("id", "nll", "tokens", "correct", "words", "bytes", "prompt", "generated")
 _VALUES = 1 << 24  # logits that are turned to log probabilities at once: 64 MB
@@ -97,14 +98,14 @@ class LikelihoodReading(Untuned):
         return pa.table(columns | named_inputs(examples.inputs, RESERVED))
 
     def score(self, table: pa.Table) -> dict[str, float]:
-        import numpy as np
-
         from exp import metrics
 
-        sums = {name: table[name].to_numpy() for name in ("nll", "correct", "tokens", "words", "bytes")}
-        predictions = np.stack([sums["nll"], sums["correct"]], axis=1)
-        references = np.stack([sums["tokens"], sums["words"], sums["bytes"]], axis=1)
-        return metrics.compute(self.metrics, self.kind, predictions, references)
+        return metrics.compute(self.metrics, self.kind, *_sums(table))
+
+    def additive(self, table: pa.Table, metric: str) -> Additive | None:
+        from exp.metrics.additive import additive
+
+        return additive(metric, self.kind, *_sums(table))
 
     def item_scores(self, table: pa.Table) -> np.ndarray:
         """The mean log likelihood of each example's tokens; 0.0 where it has none."""
@@ -143,6 +144,15 @@ class LikelihoodReading(Untuned):
             for cells, perplexity in zip(map(_flat_cells, table.to_pylist()), each, strict=True)
         ]
         return header, rows
+
+
+def _sums(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """Predictions and references, as exp.metrics.likelihood has them."""
+    import numpy as np
+
+    sums = {name: table[name].to_numpy() for name in ("nll", "correct", "tokens", "words", "bytes")}
+    predictions = np.stack([sums["nll"], sums["correct"]], axis=1)
+    return predictions, np.stack([sums["tokens"], sums["words"], sums["bytes"]], axis=1)
 
 
 def _flat_cells(row: Mapping[str, Any]) -> Sequence[Any]:

@@ -43,5 +43,17 @@ def mistakes(reading: Reading, table: pa.Table) -> pa.Table | None:
     first = {"id": picked["id"], "item_score": pa.array(scores[chosen], pa.float64())}
     if sure is not None:
         first["confidence"] = pa.array(np.asarray(sure)[chosen], pa.float64())
-    rest = {name: picked[name] for name in picked.column_names if name not in first}
+    rest = {
+        name: picked[name]
+        for name in picked.column_names
+        if name not in first and (name == "scores" or not _is_vector(picked[name].type))
+    }
     return pa.table({**first, **rest})
+
+
+def _is_vector(kind: pa.DataType) -> bool:
+    """Numbers for machines, such as an embedding."""
+    import pyarrow as pa
+
+    lists = pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)
+    return lists and pa.types.is_floating(kind.value_type)

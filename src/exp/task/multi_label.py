@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from exp.data.base import RawData
     from exp.data.collate import Collator
     from exp.data.features import FeatureSet
+    from exp.metrics.additive import Additive
 
 log = logging.getLogger("exp")
 LABELS_COLUMN = "labels"
@@ -215,9 +216,21 @@ class MultiLabelReading:
         predictions, references = (self._hot(table[name]) for name in ("prediction", "label"))
         return compute(self.metrics, "multi_label", predictions, references, self._scores(table), self.label_names)
 
+    def additive(self, table: pa.Table, metric: str) -> Additive | None:
+        from exp.metrics.additive import additive
+
+        predictions, references = (self._hot(table[name]) for name in ("prediction", "label"))
+        return additive(metric, "multi_label", predictions, references, self._scores(table), self.label_names)
+
     def item_scores(self, table: pa.Table) -> np.ndarray:
         """1.0 where all labels of a row are right, else 0.0."""
         return (self._hot(table["prediction"]) == self._hot(table["label"])).all(axis=1).astype(float)
+
+    def probabilities(self, table: pa.Table) -> tuple[np.ndarray, np.ndarray] | None:
+        """Of each label of each row, whether it is given."""
+        from exp.metrics.calibration import events
+
+        return events(self._scores(table), self._hot(table["label"]))
 
     def confidence(self, table: pa.Table) -> np.ndarray | None:
         """The mean over labels of the probability of what was said of each, yes or no."""

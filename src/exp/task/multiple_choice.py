@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from exp.data.base import RawData
     from exp.data.collate import Collator
     from exp.data.features import Encoded, EncodedRows, FeatureSet
+    from exp.metrics.additive import Additive
 
 CONTEXT_COLUMN, CHOICES_COLUMN, LABEL_COLUMN, MAX_LENGTH = "context", "choices", "label", 128
 METRICS = ("accuracy",)
@@ -224,15 +225,27 @@ class ChoiceReading(Untuned):
     def score(self, table: pa.Table) -> dict[str, float]:
         from exp import metrics
 
-        columns = [table[name].to_pylist() for name in ("names", "prediction", "label")]
-        pairs = [(names.index(guess), names.index(label)) for names, guess, label in zip(*columns, strict=True)]
-        predictions, references = ([pair[at] for pair in pairs] for at in (0, 1))
-        return metrics.compute(self.metrics, "choices", predictions, references)
+        return metrics.compute(self.metrics, "choices", *self._numbers(table))
+
+    def additive(self, table: pa.Table, metric: str) -> Additive | None:
+        from exp.metrics.additive import additive
+
+        return additive(metric, "choices", *self._numbers(table))
 
     def item_scores(self, table: pa.Table) -> np.ndarray:
         """1.0 where the right choice was taken, else 0.0."""
         predictions, references = (table[name].to_numpy(zero_copy_only=False) for name in ("prediction", "label"))
         return (predictions == references).astype(float)
+
+    def probabilities(self, table: pa.Table) -> tuple[np.ndarray, np.ndarray] | None:
+        """Of the choices of each row; 0 where a row has fewer than another."""
+        import numpy as np
+
+        rows = table["scores"].to_pylist()
+        found = np.zeros((len(rows), max(map(len, rows))))
+        for at, row in enumerate(rows):
+            found[at, : len(row)] = row
+        return found, np.array(self._numbers(table)[1])
 
     def confidence(self, table: pa.Table) -> np.ndarray | None:
         """The probability of the choice that was taken."""
@@ -270,3 +283,9 @@ class ChoiceReading(Untuned):
             row["scores"] = [f"{score:.6f}" for score in row["scores"]]
             rows.append([" | ".join(cell) if isinstance(cell, list) else cell for cell in row.values()])
         return table.column_names, rows
+
+    def _numbers(self, table: pa.Table) -> tuple[list[int], list[int]]:
+        """Of the choices taken, and of the right ones."""
+        columns = [table[name].to_pylist() for name in ("names", "prediction", "label")]
+        pairs = [(names.index(guess), names.index(label)) for names, guess, label in zip(*columns, strict=True)]
+        return [guess for guess, _ in pairs], [label for _, label in pairs]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from exp.data.base import RawData
     from exp.data.features import Encoded, FeatureSet
+    from exp.metrics.additive import Additive
 
 # Where neither the task's key nor the data option names them.
 TEXT_COLUMNS, LABEL_COLUMN, MAX_LENGTH = ("text",), "label", 128
@@ -229,16 +230,24 @@ class TextReading(Untuned):
         return pa.table(columns | named_inputs(examples.inputs, RESERVED))
 
     def score(self, table: pa.Table) -> dict[str, float]:
-        import numpy as np
-
         from exp.metrics.scores import compute
 
         if self.label_names is None:
             predictions, references = (table[name].to_numpy() for name in ("prediction", "label"))
             return compute(self.metrics, "regression", predictions, references)
         predictions, references = (self._indices(table[name]) for name in ("prediction", "label"))
-        scores = np.stack(table["scores"].to_numpy()) if len(table) else None
+        scores = self._stacked(table)
         return compute(self.metrics, "single_label", predictions, references, scores, self.label_names)
+
+    def additive(self, table: pa.Table, metric: str) -> Additive | None:
+        from exp.metrics.additive import additive
+
+        if self.label_names is None:
+            guesses, right = (table[name].to_numpy() for name in ("prediction", "label"))
+            return additive(metric, "regression", guesses, right, metrics=self.metrics)
+        guesses, right = (self._indices(table[name]) for name in ("prediction", "label"))
+        scores = self._stacked(table) if metric_names.needs_scores(metric) else None  # a third of the time
+        return additive(metric, "single_label", guesses, right, scores, self.label_names, self.metrics)
 
     def item_scores(self, table: pa.Table) -> np.ndarray:
         """1.0 where the prediction is right, else 0.0; in regression the negative squared error."""
@@ -248,6 +257,10 @@ class TextReading(Untuned):
         if self.label_names is None:
             return -np.square(predictions - references)
         return (predictions == references).astype(float)
+
+    def probabilities(self, table: pa.Table) -> tuple[np.ndarray, np.ndarray] | None:
+        scores = None if self.label_names is None else self._stacked(table)
+        return None if scores is None else (scores, self._indices(table["label"]))
 
     def confidence(self, table: pa.Table) -> np.ndarray | None:
         """The probability of the predicted class; None in regression."""
@@ -298,6 +311,14 @@ class TextReading(Untuned):
             for row in table.to_pylist()
         ]
         return header, rows
+
+    def _stacked(self, table: pa.Table) -> np.ndarray | None:
+        """[n, labels] probabilities; None where there is no row, or an older run kept none."""
+        import numpy as np
+
+        if not len(table) or "scores" not in table.column_names:
+            return None
+        return np.stack(table["scores"].to_numpy())
 
     def _indices(self, column: Any) -> Any:
         import pyarrow as pa

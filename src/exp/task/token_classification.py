@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from exp.data.base import RawData
     from exp.data.features import Encoded, EncodedRows, FeatureSet
+    from exp.metrics.additive import Additive
 
 TOKENS_COLUMN, TAGS_COLUMN, MAX_LENGTH = "tokens", "tags", 128
 METRICS = {"iob2": ("entity_f1", "entity_precision", "entity_recall", "accuracy"), "plain": ("accuracy",)}
@@ -240,6 +241,11 @@ class TagReading(Untuned):
 
         predictions, references = (table[name].to_pylist() for name in ("prediction", "label"))
         return compute(self.metrics, "tags", predictions, references, None, self.label_names)
+
+    def additive(self, table: pa.Table, metric: str) -> Additive | None:
+        from exp.metrics.additive import additive
+
+        return additive(metric, "tags", *(table[name].to_pylist() for name in ("prediction", "label")))
 
     def item_scores(self, table: pa.Table) -> np.ndarray:
         """The share of right tags of each sentence."""

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from exp.run.secrets import redacted
+
 log = logging.getLogger(__name__)
 
 
@@ -27,6 +29,6 @@ class Guard:
                     self.service,
                     doing,
                     type(error).__name__,
-                    str(error).strip() or "no message",
+                    redacted(str(error).strip()) or "no message",
                 )
             self.said = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from exp.metrics.key import Key
 from exp.run.folder import read_record
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from exp.run.folder import Run
 
+MOST_EXAMPLES = 50  # wrong answers shown of a split; errors/ has all of them
 MOST_NUMBERED = 20  # classes whose counts can still be read in a picture of this size
 
 
@@ -45,6 +46,15 @@ def pictures(run: Run) -> dict[str, Image]:
         kind = "confusion_matrix" if isinstance(one, Confusion) else "scatter"
         drawn[f"{split}/{kind}"] = draw(split, one)
     return drawn
+
+
+def wrong_examples(run: Run) -> dict[str, list[dict[str, Any]]]:
+    """The first rows of each file of errors/ that has any, by split: the surest of the wrong answers."""
+    import pyarrow.parquet as pq
+
+    files = sorted(run.errors.glob("*.parquet"))
+    found = {path.stem: pq.read_table(path).slice(0, MOST_EXAMPLES).to_pylist() for path in files}
+    return {split: rows for split, rows in found.items() if rows}
 
 
 def outcomes(run: Run) -> list[tuple[str, Picture]]:

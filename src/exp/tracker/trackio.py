@@ -17,6 +17,7 @@ from exp.run.folder import read_record
 from exp.run.secrets import redacted
 from exp.tracker.guard import Guard
 from exp.tracker.media import best_values, costs, pictures
+from exp.tracker.resumed import Sent
 
 if TYPE_CHECKING:
     import trackio
@@ -50,7 +51,7 @@ class Trackio:
     def start(self, run: Run) -> None:
         self.run = run
         record = read_record(run.folder)
-        self.logged_until = record.get("logged_until")
+        self.sent = Sent(run)
         with self.guard("starting"), _quiet():
             import trackio
 
@@ -67,10 +68,8 @@ class Trackio:
 
     def log(self, metrics: Mapping[str, float], *, step: int, epoch: float) -> None:
         self.last_step = step
-        again = self.logged_until is not None and step <= self.logged_until
-        if again and not all(key.startswith("test") for key in metrics):
-            return
-        self._send({**metrics, "epoch": epoch}, "logging")
+        if not self.sent.has(metrics, step):
+            self._send({**metrics, "epoch": epoch}, "logging")
 
     def alert(self, title: str, text: str) -> None:
         if self.remote is None or title in self.alerted:

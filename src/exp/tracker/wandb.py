@@ -21,6 +21,7 @@ from exp.run.secrets import redacted
 from exp.tracker.guard import Guard
 from exp.tracker.media import best_values, costs, pictures
 from exp.tracker.name import facts_of, run_name
+from exp.tracker.resumed import Sent
 
 if TYPE_CHECKING:
     import wandb
@@ -41,8 +42,7 @@ LONGEST_TAG = 64  # W&B refuses the run beyond it
 class Wandb:
     """One W&B run a run, with the same id; several in one process end one another.
 
-    No failure of W&B reaches the training: it is said once, and metrics.jsonl keeps the numbers. Steps up to
-    `logged_until` of run.json were sent before a resume and are not sent again.
+    No failure of W&B reaches the training: it is said once, and metrics.jsonl keeps the numbers.
     Raises ExpError for a project or a tag that W&B would refuse.
     """
 
@@ -77,7 +77,7 @@ class Wandb:
 
     def start(self, run: Run) -> None:
         self.run = run
-        self.logged_until = read_record(run.folder).get("logged_until")
+        self.sent = Sent(run)
         with self.guard("starting"):
             mode, why = self.effective_mode()
             try:
@@ -99,9 +99,7 @@ class Wandb:
     def log(self, metrics: Mapping[str, float], *, step: int, epoch: float) -> None:
         self.last_step = step
         self._say_where()
-        # Test sets are measured once, at the end, and their step is that of the saved weights.
-        again = self.logged_until is not None and step <= self.logged_until
-        if self.remote is None or (again and not all(key.startswith("test") for key in metrics)):
+        if self.remote is None or self.sent.has(metrics, step):
             return
         with self.guard("logging"):
             # The step is a metric, because W&B's own starts at 0 again in an offline run that goes on.

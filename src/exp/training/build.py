@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from exp.config.targets import make
 from exp.distributed.joined_ranks import JoinedRanks
+from exp.errors import ExpError
 from exp.loop.base import Loop, Parts
 from exp.loop.curve_alerts import CurveAlerts
 from exp.loop.plan import plan
@@ -152,6 +153,11 @@ def build(config: Mapping[str, Any]) -> Parts:
     head.prepare(model, processor)
     model = adapter.apply(model, steps.total_steps, head.peft_task)
     if settings.gradient_checkpointing:
+        if not model.supports_gradient_checkpointing:
+            raise ExpError(
+                f"gradient_checkpointing=true: transformers' {type(model).__name__} cannot recompute its activations; "
+                f"set it to false, and take a smaller batch with gradient_accumulation_steps"
+            )
         model.activation_checkpointing_enable()
     speed = make(config["speed"], "speed")
     speed.apply(model, _device(), precision, settings.dropout_seed)

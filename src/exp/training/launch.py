@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from exp.config.hydra_node import check_hydra, check_job
 from exp.config.launchers import check_launcher, engine_error
 from exp.distributed.joined_ranks import joined
 from exp.errors import ExpError
+from exp.loop.trial import NoTrial, Trial
 from exp.options import trust
 from exp.run import exits, ranks
 from exp.run.interrupts import Interrupted, pass_on
@@ -40,11 +41,11 @@ from exp.training.go_on import resumed
 from exp.training.resume import check_goes_on, check_same, told_where_started
 from exp.training.sweep_points import jobs_to_check
 
-Task = Callable[[DictConfig], Any]
+Task = Callable[[DictConfig, Trial], Any]
 
 
 def main(task: Task) -> None:
-    """Composes the config from sys.argv, checks it and calls `task(cfg)` in a run folder.
+    """Composes the config from sys.argv, checks it and calls `task(cfg, trial)` in a run folder.
 
     Ends the process with one message and code 2 for bad input, with 130 for Ctrl-C. HYDRA_FULL_ERROR=1 shows
     the traceback of bad input as well.
@@ -58,11 +59,18 @@ def main(task: Task) -> None:
         launch(task, sys.argv[1:])
 
 
+OUTSIDE = NoTrial()  # of a study
+
+
 @dataclass(frozen=True)
 class Job:
     """The task as launchers and sweepers get it, with what has to come before it."""
 
     task: Task
+    trial: Trial = OUTSIDE
+
+    def of_trial(self, trial: Trial) -> Job:
+        return replace(self, trial=trial)
 
     def check(self, cfg: DictConfig) -> None:
         """Raises ExpError for a config with Hydra's node that cannot be run."""
@@ -74,9 +82,9 @@ class Job:
         if node.mode == RunMode.MULTIRUN:
             check_job(node)
             _check_parts(cfg, node.runtime.choices)
-            claim_job(Path(node.runtime.output_dir), cfg, node)
+            self._claim(Path(node.runtime.output_dir), cfg, node)
         try:
-            return self.task(cfg)
+            return self.task(cfg, self.trial)
         except Interrupted as error:
             pass_on(error.reason)
             raise
@@ -84,6 +92,15 @@ class Job:
             if node.mode == RunMode.MULTIRUN and _ends_a_plain_sweep(node.runtime.choices):
                 raise Ended(error) from error
             raise
+
+    def _claim(self, folder: Path, cfg: DictConfig, node: Any) -> None:
+        """The first of several processes does it; the others wait for it."""
+        from exp.distributed.options import check
+
+        together = ranks.current.get()
+        if "distributed" in cfg:
+            check(cfg.distributed, together.place.size, goes_on=(folder / "run.json").exists())
+        together.decide("job", lambda: claim_job(folder, cfg, node))
 
 
 class Ended(BaseException):
@@ -139,7 +156,7 @@ def launch(task: Task, argv: list[str]) -> Path | None:
         with made.explaining(command.words):
             check_hydra(cfg)
             if command.multirun:
-                _prepare_sweep(cfg, made)
+                _prepare_sweep(cfg, made, command.detach)
             else:
                 _prepare_run(cfg, command)
         if command.multirun:
@@ -165,14 +182,19 @@ def _run(job: Job, cfg: DictConfig) -> None:
         job(own(cfg))
 
 
-def _prepare_sweep(cfg: DictConfig, made: Composer) -> None:
+def _prepare_sweep(cfg: DictConfig, made: Composer, detach: bool) -> None:
     if ranks.current.get().place.size > 1:
         raise ExpError(
             "--multirun starts processes of its own, and torchrun or accelerate launch has started several: "
             "train one run with them, or leave the launcher out"
         )
     check_launcher(cfg)
-    if cfg.hydra.runtime.choices.get("hydra/sweeper") == "study":
+    study = cfg.hydra.runtime.choices.get("hydra/sweeper") == "study"
+    if detach and not study:
+        raise ExpError("--detach: only a study goes on without this command; add hydra/sweeper=study, or sweep=...")
+    if study:
+        with read_write(cfg.hydra), open_dict(cfg.hydra):
+            cfg.hydra.sweeper.detach = detach or cfg.hydra.sweeper.detach
         return  # it checks its trials and names its folder itself, and goes on in it with any number of workers
     from exp.study.direction import check_plain_sweeper
 
@@ -189,7 +211,7 @@ def _prepare_sweep(cfg: DictConfig, made: Composer) -> None:
 
 
 def _sweep(job: Job, cfg: DictConfig, made: Composer) -> None:
-    _no_hydra_files(cfg)
+    no_hydra_files(cfg)
     began = time.time()
     sweeper = Plugins.instance().instantiate_sweeper(
         hydra_context=context(made.loader, trust.whitelist()), task_function=job, config=cfg
@@ -261,7 +283,7 @@ def _set_folder(cfg: DictConfig, kind: str, folder: Path) -> None:
             cfg.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(folder)}")
 
 
-def _no_hydra_files(cfg: DictConfig) -> None:
+def no_hydra_files(cfg: DictConfig) -> None:
     """Hydra would write .hydra over what is there; exp.training.claim writes it once."""
     with read_write(cfg.hydra), open_dict(cfg.hydra):
         cfg.hydra.output_subdir = None

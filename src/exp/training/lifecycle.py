@@ -16,7 +16,6 @@ from exp.config.compose import composed_from, composed_of, in_study
 from exp.config.grammar import word
 from exp.distributed.shared_failure import failures_shared, log_name
 from exp.errors import ExpError
-from exp.loop import trial
 from exp.options.trusted_code import record_packages, warn_of_changes
 from exp.run import ranks
 from exp.run.files import disk_trouble
@@ -49,10 +48,10 @@ class Ending:
         self.status, self.reason, self.settled = status, reason, True
 
 
-def open_run(folder: Path, config: Mapping[str, Any]) -> Run:
+def open_run(folder: Path, config: Mapping[str, Any], study: str | None = None) -> Run:
     """A new run in a claimed folder; or the one that lies there, its metrics cut back to a checkpoint."""
     if not (folder / "run.json").exists():
-        run = create(folder, config, group_of(config))
+        run = create(folder, config, study or group_of(config))
         run.update(search_path=composed_from(), trusted=record_packages(), **composed_of())
         return run
     warn_of_changes(read_record(folder))
@@ -60,14 +59,16 @@ def open_run(folder: Path, config: Mapping[str, Any]) -> Run:
 
 
 def group_of(config: Mapping[str, Any]) -> str | None:
-    """The study's or table's name inside one, as the trackers have it."""
+    """As the trackers have it."""
     named = (tracker.get("group") for tracker in config["tracker"].values() if isinstance(tracker, Mapping))
-    return trial.study.get() or next((group for group in named if group), None)
+    return next((group for group in named if group), None)
 
 
 @contextmanager
-def opened(folder: Path, config: Mapping[str, Any]) -> Iterator[Run]:
+def opened(folder: Path, config: Mapping[str, Any], study: str | None = None) -> Iterator[Run]:
     """The run in `folder`, locked and logged. One process keeps its record; the others have a log of their own.
+
+    `study` is the study or table that the run belongs to.
 
     Raises ExpError where the folder cannot be written.
     """
@@ -78,7 +79,7 @@ def opened(folder: Path, config: Mapping[str, Any]) -> Iterator[Run]:
             if together.place.first:
                 stack.enter_context(locked(folder))
                 stack.enter_context(logged_to(folder / log_name(rank)))
-                run = open_run(folder, config)
+                run = open_run(folder, config, study)
                 together.decide("run", lambda: [run.id, run.condition])
             else:
                 folder.mkdir(parents=True, exist_ok=True)  # perhaps on another host

@@ -22,10 +22,32 @@ from omegaconf import DictConfig
 
 from exp.config.launchers import main_line
 from exp.errors import ExpError
+from exp.work.settings import WorkSettings
 from exp.work.trial_queue import TrialQueue, heartbeat_key, stop_key
+from exp.work.worker import Worker
 
 END_SECONDS = 10.0  # seconds that launched workers get to end by themselves, once nothing is left to do
 GIVE_UP = 3  # launches in a row, a worker, that end without a finished trial
+
+
+def runs_here(config: DictConfig) -> bool:
+    """Whether no launcher is named, so that workers are processes of this machine."""
+    return config.hydra.runtime.choices.get("hydra/launcher") == "basic"
+
+
+def by_launcher(
+    worker: Worker, settings: WorkSettings, overrides: list[str]
+) -> Callable[[TrialQueue, Callable[[str], None]], LauncherWorkers] | None:
+    """Makes the workers that the config's launcher runs; None where it names none: they are processes of ours."""
+    jobs = worker.jobs
+    if runs_here(jobs.master):
+        return None
+
+    def make(queue: TrialQueue, say: Callable[[str], None]) -> LauncherWorkers:
+        beat, size = settings.beat_every, settings.n_jobs
+        return LauncherWorkers(jobs.master, jobs.context, worker.named, overrides, beat, queue, size, say)
+
+    return make
 
 
 @dataclass
@@ -39,7 +61,7 @@ class Launch:
 
 @dataclass
 class LauncherWorkers:
-    """Keeps up to `size` workers running through a launcher. See exp.study.coordinator.Workers."""
+    """Keeps up to `size` workers running through a launcher. See exp.work.coordinator.Workers."""
 
     config: DictConfig
     context: HydraContext

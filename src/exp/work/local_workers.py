@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from exp.errors import ExpError
+from exp.work.settings import gpus_of
 from exp.work.worker_process import NO_ROOM
 
+COMMAND = [sys.executable, "-m", "exp.work.worker_process"]
+END_SECONDS = 30.0  # for a worker to end by itself, once nothing is left to do
 MAX_DEATHS = 3  # workers that die one after the other before they take a trial
 
 
@@ -29,6 +32,7 @@ class LocalWorkers:
     threads: int
     gpus: list[str]
     say: Callable[[str], None]
+    processes: int = 1  # of each worker's trial, with a GPU each
     running: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
     deaths: int = 0  # in a row, without a trial told in between
 
@@ -79,18 +83,16 @@ class LocalWorkers:
             process.terminate()
         end = time.monotonic() + seconds
         for process in self.running.values():
-            try:
-                process.wait(max(0.0, end - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            _wait_or_kill(process, end)
         self.running.clear()
 
     def leave(self) -> None:
-        """Waits until every worker has ended by itself, because the study is complete."""
+        """Waits until every worker has ended by itself, because the work is complete; a halted one is killed."""
         self.release()
+        end = time.monotonic() + END_SECONDS
         for process in self.running.values():
-            process.wait()
+            _wait_or_kill(process, end)
+        self.running.clear()
 
     def tail(self, slot: int, lines: int = 12) -> str:
         return "\n".join(self._log(slot).read_text(errors="replace").splitlines()[-lines:])
@@ -110,11 +112,11 @@ class LocalWorkers:
             "PYTHONUNBUFFERED": "1",
         }
         if self.gpus:
-            environment["CUDA_VISIBLE_DEVICES"] = self.gpus[slot % len(self.gpus)]
+            environment["CUDA_VISIBLE_DEVICES"] = gpus_of(slot, self.processes, self.gpus)
         log: IO[bytes]
         with self._log(slot).open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "exp.work.worker_process"],
+                COMMAND,
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -126,6 +128,14 @@ class LocalWorkers:
             process.stdin.write(len(self.payload).to_bytes(8, "big") + self.payload)
             process.stdin.flush()
         return process
+
+
+def _wait_or_kill(process: subprocess.Popen[bytes], end: float) -> None:
+    try:
+        process.wait(max(0.0, end - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def pack_worker(worker: Callable[[], Any]) -> bytes:

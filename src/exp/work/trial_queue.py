@@ -1,9 +1,12 @@
-"""A study's trials as a queue: workers claim a trial, tell its result, and recover the trials of dead workers.
+"""The trials of a study as a queue of jobs: workers claim one, tell its result, and free those of dead workers.
 
 A slot is one of `n_trials`. A trial takes a slot when it is made and keeps it, whether it completes, is pruned or
 fails. Only the trial of a dead worker frees its slot: it is marked failed, and its parameters run again under a new
 number. So the number of slots in use stays exact, whichever worker dies. A worker that is asked to end puts its trial
 back; the next worker goes on with it under the same number.
+
+A table is a study with a fixed list: each of its trials stands in the storage from the start, with a tag that names its
+run, the tags of the jobs that it starts from, and its overrides.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,9 +22,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from exp.compat.optuna import storage_of, study_id, take_waiting, trial_id
+from exp.compat.optuna import storage_of, study_id, trial_id
+from exp.errors import ExpError
 from exp.run import environment
-from exp.run.process import lives, machine, this_process
+from exp.run.process import is_stopped, lives, machine, this_process
+from exp.work.settings import WorkPlan
 from exp.work.storage import ClaimLock, open_storage, retrying
 
 if TYPE_CHECKING:
@@ -29,10 +34,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 CLOCK_SKEW = 300.0  # seconds that the clocks of two machines may differ
+RETRY_SECONDS = 300.0  # seconds without an answer of the storage until a worker gives up
 GIVEN_BACK = "gave_slot_back"
 RETRY_OF = "retry_of"
 WORKER = "worker"
 INTERRUPTED = "interrupted"  # how often a trial's run was asked to end, saved, and was put back
+JOB = "job"  # of a fixed list: {"tag", "after": tags, and what the command's recipe needs}
 
 
 def code_commit() -> str | None:
@@ -47,17 +54,60 @@ class TrialQueue:
 
     study: Study
     lock: ClaimLock
-    n_trials: int
+    n_trials: int | None  # None: a fixed list
     retries: int
     stale_after: float  # seconds
     retry_seconds: float  # seconds
+    only: frozenset[str] | None = None  # tags; None: all trials
     seen: dict[str, tuple[Any, float]] = field(default_factory=dict)
+    looked: float = 0.0  # by the monotonic clock
 
     def retrying(self, work: Callable[[], T]) -> T:
         return retrying(work, self.retry_seconds, lambda text: print(text, flush=True))
 
     def trials(self) -> list[FrozenTrial]:
-        return self.retrying(self._read_trials)
+        """Those that this command works on."""
+        return [trial for trial in self.retrying(self._read_trials) if self._is_ours(trial)]
+
+    def enqueue(self, jobs: Sequence[Mapping[str, Any]], begin_again: Callable[[FrozenTrial], bool]) -> None:
+        """Puts jobs into the storage that do not stand there yet.
+
+        Args:
+            jobs: Each with `tag` and `after`; in any order.
+            begin_again: Whether the finished trial of a job is to run once more.
+
+        Raises:
+            ExpError: A job starts from one that is not in the list, or from itself by way of others.
+        """
+        check_order({job["tag"]: job["after"] for job in jobs})
+
+        def work() -> None:
+            with self.lock:
+                held = latest_by_tag(self._read_trials())
+                for job in jobs:
+                    trial = held.get(job["tag"])
+                    if trial is None or (trial.state.is_finished() and begin_again(trial)):
+                        self.study.add_trial(create_trial(state=TrialState.WAITING, user_attrs={JOB: dict(job)}))
+
+        self.retrying(work)
+
+    def claimable(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+        """Waiting trials whose dependencies are complete, oldest first."""
+        waiting = [trial for trial in trials if trial.state == TrialState.WAITING and self._is_ours(trial)]
+        if all(not _after(trial) for trial in waiting):
+            return waiting
+        held = latest_by_tag(trials)
+        done = {tag for tag, trial in held.items() if trial.state == TrialState.COMPLETE}
+        return [trial for trial in waiting if done.issuperset(_after(trial))]
+
+    def free_slots(self, trials: Sequence[FrozenTrial]) -> int:
+        """How many trials a worker could claim now."""
+        new = 0 if self.n_trials is None else max(0, self.n_trials - len(slot_holders(trials)))
+        return len(self.claimable(trials)) + new
+
+    def is_complete(self, trials: Sequence[FrozenTrial]) -> bool:
+        held = slot_holders(trials)
+        return len(held) >= (self.n_trials or 0) and all(trial.state.is_finished() for trial in held)
 
     def claim(self, worker: str, **attrs: Any) -> FrozenTrial | None:
         """A trial that is now this worker's, with `attrs` as user attributes; None when no slot is free."""
@@ -71,20 +121,21 @@ class TrialQueue:
             for trial in trials:
                 if trial.state == TrialState.RUNNING and trial.user_attrs.get(WORKER) == worker:
                     return trial  # claimed before, but the storage's answer was lost
-            waiting = any(trial.state == TrialState.WAITING for trial in trials)
-            if not waiting and len(slot_holders(trials)) >= self.n_trials:
+            waiting = self.claimable(trials)
+            if not waiting and (self.n_trials is None or len(slot_holders(trials)) >= self.n_trials):
                 return None
             storage = storage_of(self.study)
-            mine_id = take_waiting(self.study) if waiting else None
-            if mine_id is None:
-                blank = create_trial(state=TrialState.RUNNING, user_attrs=attrs)
-                mine_id = storage.create_new_trial(study_id(self.study), blank)
-            else:
+            if waiting:
+                mine_id = trial_id(waiting[0])
+                storage.set_trial_state_values(mine_id, TrialState.RUNNING)
                 for key, value in attrs.items():
                     storage.set_trial_user_attr(mine_id, key, value)
+            else:
+                blank = create_trial(state=TrialState.RUNNING, user_attrs=attrs)
+                mine_id = storage.create_new_trial(study_id(self.study), blank)
             mine = storage.get_trial(mine_id)
             # The lock was lost if a database restarted in between; the order of numbers then decides.
-            if RETRY_OF not in mine.user_attrs:
+            if self.n_trials is not None and RETRY_OF not in mine.user_attrs:
                 before = trials if mine.number <= len(trials) else self._read_trials()
                 if sum(trial.number < mine.number for trial in slot_holders(before)) >= self.n_trials:
                     storage.set_trial_user_attr(mine_id, GIVEN_BACK, True)
@@ -114,24 +165,37 @@ class TrialQueue:
 
         return self.retrying(work)
 
-    def put_back(self, trial: FrozenTrial, worker: str) -> None:
-        """For a trial whose run was interrupted and has saved: the next worker goes on with it under its number."""
+    def put_back(self, trial: FrozenTrial, worker: str, lost: str | None = None) -> None:
+        """For a trial whose run was interrupted and has saved: the next worker goes on with it under its number.
+
+        `lost` says which of its processes died; that costs one of its tries, and after the last one the trial fails.
+        """
 
         def work() -> None:
             with self.lock:
                 storage = storage_of(self.study)
                 now = storage.get_trial(trial_id(trial))
                 if now.state == TrialState.RUNNING and now.user_attrs.get(WORKER) == worker:
-                    storage.set_trial_user_attr(trial_id(trial), INTERRUPTED, now.user_attrs.get(INTERRUPTED, 0) + 1)
-                    storage.set_trial_state_values(trial_id(trial), TrialState.WAITING)
+                    key = INTERRUPTED if lost is None else "attempts"
+                    count = now.user_attrs.get(key, 0) + 1
+                    storage.set_trial_user_attr(trial_id(trial), key, count)
+                    given_up = lost is not None and count > self.retries
+                    if given_up:
+                        storage.set_trial_user_attr(trial_id(trial), "error", f"{lost} (attempt {count})")
+                    storage.set_trial_state_values(trial_id(trial), TrialState.FAIL if given_up else TrialState.WAITING)
 
         self.retrying(work)
 
     def recover(self) -> list[int]:
-        """Frees the slots of dead workers' trials. Returns the trials' numbers."""
+        """Frees the slots of dead workers' trials, and gives up what waits for a failed one.
+
+        Returns:
+            The numbers of the dead workers' trials.
+        """
 
         def work() -> list[int]:
-            if not any(trial.state == TrialState.RUNNING for trial in self._read_trials()):
+            trials = self._read_trials()
+            if not any(trial.state == TrialState.RUNNING or _after(trial) for trial in trials):
                 return []
             with self.lock:
                 return self._recover(self._read_trials())
@@ -139,14 +203,34 @@ class TrialQueue:
         return self.retrying(work)
 
     def _recover(self, trials: Sequence[FrozenTrial]) -> list[int]:
+        self._give_up_dependents(trials)
         running = [trial for trial in trials if trial.state == TrialState.RUNNING]
         if not running:
             return []
         beats = self.study.user_attrs
+        self._note_absence()
         dead = [trial for trial in running if not self._worker_lives(trial, beats)]
         for trial in dead:
             self._free_slot(trial, {t.user_attrs[RETRY_OF] for t in trials if RETRY_OF in t.user_attrs})
         return [trial.number for trial in dead]
+
+    def _give_up_dependents(self, trials: Sequence[FrozenTrial]) -> None:
+        waiting = [trial for trial in trials if trial.state == TrialState.WAITING and _after(trial)]
+        if not waiting:
+            return
+        storage, held = storage_of(self.study), latest_by_tag(trials)
+        failed = {tag for tag, trial in held.items() if trial.state == TrialState.FAIL}
+        for trial in waiting:
+            if first := failed.intersection(_after(trial)):
+                storage.set_trial_user_attr(trial_id(trial), "error", f"starts from {min(first)}, which failed")
+                storage.set_trial_state_values(trial_id(trial), TrialState.FAIL)
+
+    def _note_absence(self) -> None:
+        """Heartbeats that could not be seen are not missing: the storage was away, or this process was suspended."""
+        now = time.monotonic()
+        if now - self.looked > self.stale_after / 2:
+            self.seen = {worker: (beat, now) for worker, (beat, _) in self.seen.items()}
+        self.looked = now
 
     def _worker_lives(self, trial: FrozenTrial, beats: dict[str, Any]) -> bool:
         worker = trial.user_attrs.get(WORKER)
@@ -157,8 +241,11 @@ class TrialQueue:
 
     def is_alive(self, worker: str, beat: dict[str, Any]) -> bool:
         if beat["machine"] == machine():
-            return lives(beat) is True
-        if time.time() - beat["time"] > self.stale_after + CLOCK_SKEW:
+            if not lives(beat):
+                return False
+            if not is_stopped(beat["pid"]):
+                return True
+        elif time.time() - beat["time"] > self.stale_after + CLOCK_SKEW:
             return False
         # Another machine's clock may be wrong. So measure by our own clock since we saw the last new heartbeat.
         known, since = self.seen.get(worker, (None, 0.0))
@@ -173,7 +260,11 @@ class TrialQueue:
         if trial.number not in retried and attempts <= self.retries:
             again = create_trial(
                 state=TrialState.WAITING,
-                user_attrs={RETRY_OF: trial.number, "attempts": attempts},
+                user_attrs={
+                    RETRY_OF: trial.number,
+                    "attempts": attempts,
+                    **{key: trial.user_attrs[key] for key in (JOB,) if key in trial.user_attrs},
+                },
                 # A grid's cell goes with it; what was not drawn yet is drawn freely.
                 system_attrs={
                     **trial.system_attrs,
@@ -189,11 +280,50 @@ class TrialQueue:
     def _read_trials(self) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False)
 
+    def _is_ours(self, trial: FrozenTrial) -> bool:
+        return self.only is None or trial.user_attrs.get(JOB, {}).get("tag") in self.only
+
 
 def slot_holders(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """The trials that hold a slot of the total."""
     retried = {trial.user_attrs[RETRY_OF] for trial in trials if RETRY_OF in trial.user_attrs}
     return [t for t in trials if t.number not in retried and not t.user_attrs.get(GIVEN_BACK)]
+
+
+def latest_by_tag(trials: Iterable[FrozenTrial]) -> dict[str, FrozenTrial]:
+    """The trial that counts for each job of a fixed list."""
+    return {trial.user_attrs[JOB]["tag"]: trial for trial in trials if JOB in trial.user_attrs}
+
+
+def check_order(after: Mapping[str, Sequence[str]]) -> None:
+    """Raises ExpError for a dependency that is not in the list, and for a circle of them."""
+    done: set[str] = set()
+    for tag, firsts in after.items():
+        for first in firsts:
+            if first not in after:
+                raise ExpError(f"job {tag} starts from {first}, which is not in the list")
+    while len(done) < len(after):
+        ready = [tag for tag, firsts in after.items() if tag not in done and done.issuperset(firsts)]
+        if not ready:
+            circle = ", ".join(sorted(set(after) - done))
+            raise ExpError(f"these jobs wait for each other in a circle: {circle}")
+        done.update(ready)
+
+
+def open_queue(plan: WorkPlan, pruner: optuna.pruners.BasePruner | None = None) -> TrialQueue:
+    """The study of a plan, which stands in its storage."""
+    storage = retrying(lambda: open_storage(plan.storage, plan.folder), RETRY_SECONDS)
+    unused = optuna.samplers.RandomSampler()  # each trial gets a sampler of its own
+    study = retrying(
+        lambda: optuna.load_study(study_name=plan.study_name, storage=storage, pruner=pruner, sampler=unused),
+        RETRY_SECONDS,
+    )
+    lock = ClaimLock(plan.storage, plan.folder, plan.study_name)
+    return TrialQueue(study, lock, plan.n_trials, plan.retries, plan.stale_after, RETRY_SECONDS, plan.only)
+
+
+def _after(trial: FrozenTrial) -> Sequence[str]:
+    return trial.user_attrs.get(JOB, {}).get("after", ())
 
 
 def heartbeat_key(worker: str) -> str:

@@ -13,7 +13,17 @@ from exp.errors import ExpError
 from exp.run.files import write_atomic
 
 # One scope, in this order: each file uses only what stands in those before it.
-SCRIPTS = ("core.js", "series.js", "filter.js", "table.js", "charts.js", "parallel.js", "details.js", "main.js")
+SCRIPTS = (
+    "core.js",
+    "series.js",
+    "filter.js",
+    "table.js",
+    "charts.js",
+    "parallel.js",
+    "details.js",
+    "evidence.js",
+    "main.js",
+)
 
 
 def write(comparison: Comparison, path: Path) -> None:

@@ -32,6 +32,7 @@ function showTask(task) {
   makeCharts();
   drawLegend();
   drawDiff();
+  drawEvidence();
   state.passing = { runs: new Set(), conditions: new Set() };
   applyFilter(true);
 }

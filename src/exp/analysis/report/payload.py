@@ -19,6 +19,8 @@ from typing import Any
 
 from exp.analysis import table
 from exp.analysis.comparison import ABSENT, Comparison, Condition, TaskComparison
+from exp.analysis.evidence import tables as evidence
+from exp.analysis.evidence.pictures import reliability
 from exp.analysis.filters import plain
 from exp.analysis.grouping import distinguishing_keys, independent_keys, shown_value
 from exp.analysis.report.confusion import confusion
@@ -90,6 +92,8 @@ def _task(task: TaskComparison, limits: Thresholds) -> dict[str, Any]:
         "name": task.name,
         "metric": task.metric,
         "notes": shown.notes,
+        "evidence": _evidence(task),
+        "reliability": reliability(task),
         "lower": {key: not task.rises(key) for key in (*task.metrics, *names_of_series)},
         "columns": [*columns, {"key": "verdict", "title": "verdict", "kind": "verdict"}],
         "runColumns": _run_columns(task),
@@ -101,6 +105,19 @@ def _task(task: TaskComparison, limits: Thresholds) -> dict[str, Any]:
         "conditions": conditions,
         "runs": told,
     }
+
+
+def _evidence(task: TaskComparison) -> list[dict[str, Any]]:
+    """Tables over examples, as rows of text."""
+    return [
+        {
+            "title": shown.title,
+            "columns": [{"title": column.title, "kind": column.kind} for column in shown.columns],
+            "rows": shown.rows,
+            "notes": shown.notes,
+        }
+        for shown in evidence.tables(task, PRECISION)
+    ]
 
 
 def _run(run: RunData, curve: Curve, grids: Grids, judged: Verdict) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -39,6 +40,7 @@ class PlannedRun:
     config: Mapping[str, Any]  # resolved leaves, seeds filled in
     condition: str | None
     after: PlannedRun | None
+    origin: str  # the condition; of a run that starts from another's weights, that without them
     run: RunData | None = None
     state: str = "missing"
     why: str | None = None
@@ -50,9 +52,15 @@ class PlannedRun:
 
     @property
     def tag(self) -> str:
-        """A name for its folder, the same on every machine."""
+        """A name for it in the storage and for its folder, the same on every machine and before its weights exist."""
         seeds = "-".join(f"{name.removesuffix('_seed')[0]}{value}" for name, value in self.seeds.items())
-        return f"{_slug(self.row)}.{_slug(self.column)}.{self.point}.{seeds}.{self.condition}"
+        return f"{_slug(self.row)}.{_slug(self.column)}.{self.point}.{seeds}.{self._mark}"
+
+    @property
+    def _mark(self) -> str:
+        if self.after is None:
+            return self.origin
+        return hashlib.sha256(f"{self.origin} {self.after._mark}".encode()).hexdigest()[: len(self.origin)]
 
     @property
     def cell(self) -> str:
@@ -131,9 +139,13 @@ def start_from(job: PlannedRun, weights: Path) -> None:
     """The job's condition, now that the weights it starts from exist."""
     if "model.path" not in job.config:
         raise ExpError(f"cell {job.cell} starts from other weights, and its model has no path to load them from")
-    job.words = compose.merged_overrides(job.words, [f"model.path={quoted(weights)}"])
+    job.words = starting_from(job.words, weights)
     job.config = {**job.config, "model.path": str(weights)}
     job.condition = compose.hash_of(job.config)
+
+
+def starting_from(words: Sequence[str], weights: Path) -> tuple[str, ...]:
+    return compose.merged_overrides(words, [f"model.path={quoted(weights)}"])
 
 
 def override_parts(
@@ -215,7 +227,7 @@ def _job(
     if key not in made.jobs:
         words = compose.merged_overrides(table.overrides, *parts, [f"{name}={value}" for name, value in seeds.items()])
         made.jobs[key] = PlannedRun(
-            row.name, column.name, at, seeds, words, config, None if after else condition, after
+            row.name, column.name, at, seeds, words, config, None if after else condition, after, condition
         )
         plan.jobs.append(made.jobs[key])
     return made.jobs[key]

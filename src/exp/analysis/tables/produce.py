@@ -1,14 +1,13 @@
-"""From a plan to runs, and from runs to the written table."""
+"""From a plan to what runs now, and from runs to the written table."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from exp.analysis.table import Table
-from exp.analysis.tables import footer, html, matrix, picture, render, run, tex
+from exp.analysis.tables import footer, html, matrix, picture, render, tex
 from exp.analysis.tables.plan import PlannedRun, TablePlan, seconds_left
 from exp.analysis.tables.results import CellResult, results
 from exp.errors import ExpError
@@ -32,23 +31,9 @@ def plan_summary(plan: TablePlan) -> str:
     return text
 
 
-def run_missing(plan: TablePlan, folder: Path, options: Mapping[str, Any]) -> bool:
-    """Runs what is missing, or says what would run; True if it was stopped before the end."""
-    chosen = _chosen(plan, options["max_cells"])
-    if options["dry_run"]:
-        run.check_configs(plan, folder)
-        print("\n".join([matrix.matrix(plan), "", *matrix.commands(plan, chosen)]))
-        return False
-    if not any(job.state in ("missing", "waiting", "running") for job in chosen):
-        return False
-    run.check_configs(plan, folder)
-    shown = picture.Picture(plan.table.name)
-    work = run.TableRunner(plan, folder.absolute(), options["jobs"], options["retry_failed"], shown.say, shown.show)
-    try:
-        work.go(chosen)
-    finally:
-        shown.close()
-    return bool(work.stop)
+def print_plan(plan: TablePlan, chosen: Sequence[PlannedRun]) -> None:
+    """How far each cell is, and the command of each run."""
+    print("\n".join([matrix.matrix(plan), "", *matrix.commands(plan, chosen)]))
 
 
 def write(
@@ -86,11 +71,11 @@ def write(
     print(f"wrote {folder}/table.{{{','.join(FORMS)}}}")
 
 
-def _chosen(plan: TablePlan, most: int | None) -> list[PlannedRun]:
+def chosen_runs(plan: TablePlan, most: int | None) -> list[PlannedRun]:
     """Jobs of the first `most` cells that miss any, with what they start from."""
     if most is None:
         return plan.jobs
-    chosen: list[PlannedRun] = []
+    jobs: list[PlannedRun] = []
     cells = 0
     for row, column in plan.cells:
         open_jobs = [job for job in plan.of_cell(row, column) if job.state in ("missing", "waiting", "running")]
@@ -99,6 +84,6 @@ def _chosen(plan: TablePlan, most: int | None) -> list[PlannedRun]:
         cells += 1
         for job in open_jobs:
             for one in (job.after, job):
-                if one is not None and one not in chosen:
-                    chosen.append(one)
-    return chosen
+                if one is not None and one not in jobs:
+                    jobs.append(one)
+    return jobs

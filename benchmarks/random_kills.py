@@ -1,0 +1,130 @@
+"""python -m benchmarks.random_kills [--kills 50] [--seed 1] [--table]
+
+SIGKILL at random moments, `--kills` times: of a worker, of the coordinator, or of all of them. What is gone is started
+again by the same command. At the end every slot has to be complete, no job told twice, no process left, and the best
+as the storage says. The objective takes milliseconds; the journal is the storage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+from tests.study.conftest import environment, load, stub_command
+
+from exp.work.trial_queue import slot_holders
+
+TRIALS, JOBS = 120, 2
+COMPLETE = 1  # Optuna's number of the state
+
+
+def study_command(home: Path) -> list[str]:
+    return stub_command(
+        "x=interval(0.0,1.0)", "hydra.sweeper.direction=maximize", "hydra.sweeper.study_name=s", "seconds=0.1",
+        f"hydra.sweeper.n_trials={TRIALS}", f"hydra.sweeper.n_jobs={JOBS}", "hydra.sweeper.retries=1000",
+        "hydra.sweeper.beat_every=0.3", "hydra.sweeper.stale_after=2",
+    )  # fmt: skip
+
+
+def table_command(home: Path) -> list[str]:
+    from tests.analysis.tables.made import write_table
+
+    path = write_table(home / "t.yaml", seeds=list(range(TRIALS // 4)))
+    script = (
+        "from pathlib import Path; from tests.training.test_table_runs import go; "
+        "from tests.analysis.tables.made import make_plan; "
+        f"go(make_plan({path!r}, Path('multirun/s')), Path('multirun/s').absolute(), "
+        f"'hydra.sweeper.n_jobs={JOBS}', 'hydra.sweeper.retries=1000')"
+    )
+    return [sys.executable, "-c", script]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--table", action="store_true")
+    given = parser.parse_args()
+    dice = random.Random(given.seed)
+    with tempfile.TemporaryDirectory() as name:
+        home = Path(name)
+        env = environment() | {"STUB_LOG": str(home / "stub.log"), "STUB_SECONDS": "0.3"}
+        env["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), env["PYTHONPATH"]])
+        command = (table_command if given.table else study_command)(home)
+        sent = Counter[str]()
+        starts = 0
+        coordinator: subprocess.Popen[bytes] | None = None
+        while True:
+            if coordinator is None or coordinator.poll() is not None:
+                if coordinator is not None and coordinator.returncode == 0:
+                    break
+                coordinator, starts = (
+                    subprocess.Popen(command, cwd=home, env=env, stdout=subprocess.DEVNULL),
+                    starts + 1,
+                )
+            if sum(sent.values()) >= given.kills:
+                time.sleep(0.2)
+                continue
+            time.sleep(dice.uniform(0.5, 6.0))
+            sent += Counter(hit(coordinator, dice))
+        check(home, given.table)
+        told = ", ".join(f"{count} of {what}" for what, count in sent.items())
+        print(f"{sum(sent.values())} kills ({told}), {starts} starts: {TRIALS} jobs, each complete once")
+
+
+def hit(coordinator: subprocess.Popen[bytes], dice: random.Random) -> list[str]:
+    """Kills, and says what."""
+    try:
+        workers = psutil.Process(coordinator.pid).children()
+    except psutil.NoSuchProcess:
+        return []
+    what = dice.choice(["a worker", "a worker", "the coordinator", "all"])
+    victims = [psutil.Process(coordinator.pid)] if what == "the coordinator" else []
+    if what == "a worker" and workers:
+        victims = [dice.choice(workers)]
+    elif what == "all":
+        victims = [psutil.Process(coordinator.pid), *workers]
+    for victim in victims:
+        try:
+            victim.send_signal(signal.SIGKILL)
+        except psutil.NoSuchProcess:
+            continue
+    return [what] if victims else []
+
+
+def check(home: Path, table: bool) -> None:
+    study = load(home / "multirun" / "s")
+    held = slot_holders(study.trials)
+    assert len(held) == TRIALS, len(held)
+    assert {trial.state.name for trial in held} == {"COMPLETE"}
+    told = Counter(
+        log["trial_id"]
+        for log in map(json.loads, (home / "multirun" / "s" / "journal.log").read_text().splitlines())
+        if log["op_code"] == 6 and log["state"] == COMPLETE
+    )
+    assert len(told) == TRIALS and set(told.values()) == {1}, told.most_common(3)
+    if table:
+        tags = Counter(trial.user_attrs["job"]["tag"] for trial in held)
+        assert set(tags.values()) == {1}
+    else:
+        best = max(held, key=lambda trial: trial.value or 0.0)
+        assert study.best_trial.number == best.number
+        assert (home / "multirun" / "s" / "best").resolve() == home.resolve() / "multirun" / "s" / str(best.number)
+    end = time.monotonic() + 20
+    while left := [p.pid for p in psutil.process_iter(["cwd"]) if p.info["cwd"] == str(home.resolve())]:
+        assert time.monotonic() < end, f"left behind: {left}"
+        time.sleep(0.2)
+
+
+if __name__ == "__main__":
+    main()

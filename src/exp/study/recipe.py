@@ -1,0 +1,116 @@
+"""How a study's worker turns a claimed trial into runs: draws parameters, trains once a seed, reads the objective."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from optuna.trial import FrozenTrial, TrialState
+
+from exp.errors import ExpError
+from exp.loop.trial import NoTrial, Trial
+from exp.run.result import read_result
+from exp.study.failures import reason_to_stop
+from exp.study.live_trial import LiveTrial
+from exp.study.plan import StudyPlan
+from exp.study.samplers import make_pruner, make_sampler
+from exp.work.hydra_jobs import HydraJobs, JobRun
+from exp.work.trial_queue import INTERRUPTED, TrialQueue
+from exp.work.worker import Outcome
+
+
+@dataclass(frozen=True)
+class StudyRecipe:
+    """See exp.work.worker.Recipe."""
+
+    plan: StudyPlan
+
+    def sampler(self, number: int) -> optuna.samplers.BaseSampler:
+        return make_sampler(self.plan.sampler, self.plan.study_name, number, self.plan.space)
+
+    def pruner(self) -> optuna.pruners.BasePruner:
+        return make_pruner(self.plan.pruner)
+
+    def problem(self, trials: Sequence[FrozenTrial]) -> ExpError | None:
+        return reason_to_stop(trials, self.plan)
+
+    def run(self, jobs: HydraJobs, queue: TrialQueue, trial: optuna.Trial) -> Outcome:
+        chosen = queue.retrying(lambda: self.plan.space.suggest(trial))
+        overrides = [*self.plan.space.overrides(chosen), *self._suggest_custom(jobs, trial, chosen)]
+        overrides += extra_overrides(self.plan.extra, jobs.master, trial.number)
+        values, seconds = (self._seeds if self.plan.seeds else self._once)(jobs, queue, trial, overrides)
+        attrs = {"task_seconds": round(seconds, 3)}
+        if values is None:  # Optuna takes the last report
+            return Outcome(TrialState.PRUNED, None, attrs)
+        return Outcome(TrialState.COMPLETE, values, attrs)
+
+    def _once(
+        self, jobs: HydraJobs, queue: TrialQueue, trial: optuna.Trial, overrides: list[str]
+    ) -> tuple[list[float] | None, float]:
+        """Objective values, None where the trial was pruned, and the seconds inside the task."""
+        plan, metrics = self.plan, self.plan.folder / str(trial.number) / "metrics.jsonl"
+        live = LiveTrial(plan.study_name, trial, queue.retrying, len(plan.objective.directions) == 1, metrics)
+        done = self._train(jobs, trial, overrides, live)
+        self._record_constraints(queue, trial, [done.folder], live.pruned)
+        return (None if live.pruned else plan.objective.values(done.folder, done.value)), done.seconds
+
+    def _seeds(
+        self, jobs: HydraJobs, queue: TrialQueue, trial: optuna.Trial, overrides: list[str]
+    ) -> tuple[list[float] | None, float]:
+        plan = self.plan
+        rows: list[list[float]] = []
+        folders, total = [], 0.0
+        for index, seed in enumerate(plan.seeds):
+            folder, value = plan.folder / str(trial.number) / f"seed_{seed}", None
+            # An interrupted trial skips the seeds that it has finished.
+            finished = INTERRUPTED in trial.user_attrs and read_result(folder / "result.json") is not None
+            if not (finished and plan.objective.names):
+                own = [*overrides, f"seed={seed}", f"hydra.sweep.subdir={trial.number}/seed_{seed}"]
+                done = self._train(jobs, trial, own, NoTrial(plan.study_name))
+                total += done.seconds
+                folder, value = done.folder, done.value
+            folders.append(folder)
+            rows.append(plan.objective.values(folder, value))
+            if len(plan.objective.directions) == 1:
+                first = rows[-1][0]
+                queue.retrying(lambda first=first, index=index: trial.report(first, index))  # type: ignore[misc]
+                if index + 1 < len(plan.seeds) and queue.retrying(trial.should_prune):
+                    return None, total
+        self._record_constraints(queue, trial, folders, False)
+        queue.retrying(lambda: trial.set_user_attr("values_by_seed", rows))
+        return plan.objective.over_seeds(rows), total
+
+    def _train(self, jobs: HydraJobs, trial: optuna.Trial, overrides: list[str], live: Trial) -> JobRun:
+        name = f"{self.plan.study_name}-{trial.number}"
+        return jobs.run(jobs.compose(overrides, name, trial.number), live)
+
+    def _record_constraints(self, queue: TrialQueue, trial: optuna.Trial, folders: list[Path], pruned: bool) -> None:
+        if pruned and not all((folder / "result.json").exists() for folder in folders):
+            return
+        for key, off in self.plan.objective.violations(folders).items():
+            queue.retrying(lambda key=key, off=off: trial.set_constraint(key, off))  # type: ignore[misc]
+
+    def _suggest_custom(self, jobs: HydraJobs, trial: optuna.Trial, chosen: Mapping[str, Any]) -> list[str]:
+        """By the user's own function, as hydra-optuna-sweeper calls it: fixed overrides are the trial's user_attrs."""
+        if self.plan.custom is None:
+            return []
+        for key, value in self.plan.space.fixed.items():
+            trial.set_user_attr(key, value)
+        whitelist = jobs.context.execution_whitelist
+        extend = instantiate({"_target_": self.plan.custom, "_partial_": True}, _execution_whitelist_=whitelist)
+        extend(jobs.master, trial)
+        return [f"{key}={value}" for key, value in trial.params.items() if key not in chosen]
+
+
+def extra_overrides(extra: Mapping[str, str], master: DictConfig, number: int) -> list[str]:
+    return [
+        f"{key}={value.format(number=number)}"
+        for key, value in extra.items()
+        if OmegaConf.select(master, key.rpartition(".")[0] or key, default=None) is not None
+        or ("." not in key and key in master)
+    ]

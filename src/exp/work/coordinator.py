@@ -1,0 +1,203 @@
+"""Keeps workers running until nothing is left to do, and stops them when they should stop: a sweep's and a table's."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from optuna.trial import FrozenTrial, TrialState
+
+from exp.errors import ExpError
+from exp.run.environment import gpus
+from exp.work.detached import (
+    COORDINATOR,
+    ask_to_stop,
+    is_asked_to_stop,
+    is_detached,
+    living_coordinator,
+    living_workers,
+)
+from exp.work.local_workers import LocalWorkers, cpu_count, pack_worker
+from exp.work.settings import WorkSettings
+from exp.work.trial_queue import Heartbeat, TrialQueue
+from exp.work.worker import Worker
+
+POLL = 0.2  # seconds
+GRACE = 20.0  # seconds that a run gets to save when it is stopped
+
+
+class Progress(Protocol):
+    """How the work is shown."""
+
+    def update(self, trials: Sequence[FrozenTrial], workers: int) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+
+class Workers(Protocol):
+    """Worker processes: on this machine (LocalWorkers) or started by a launcher (LauncherWorkers)."""
+
+    @property
+    def busy(self) -> int:
+        """How many workers run, or wait in a queue."""
+        ...
+
+    def fill(self, wanted: int) -> None:
+        """Starts workers until `wanted` run, or as many as are allowed."""
+        ...
+
+    def reap(self, trials_done: int, trials_done_before: int) -> bool:
+        """Forgets workers that ended. True if one of them died. Raises ExpError if they die without a result."""
+        ...
+
+    def release(self) -> None:
+        """Asks every worker to end after its trial."""
+        ...
+
+    def stop(self, seconds: float) -> None:
+        """Ends every worker now; its run gets `seconds` to save."""
+        ...
+
+    def leave(self) -> None:
+        """Waits for the workers to end by themselves."""
+        ...
+
+
+Launched = Callable[[TrialQueue, Callable[[str], None]], Workers]
+
+
+@dataclass
+class StopRequest:
+    """Whether a signal has asked to finish the running trials, or to stop them now."""
+
+    finish: bool = False
+    stop: bool = False
+
+    def __bool__(self) -> bool:
+        return self.finish or self.stop
+
+
+@dataclass
+class Coordinator:
+    """`launched` makes the workers of a launcher; None: processes of this machine, or with n_jobs=0 this one."""
+
+    queue: TrialQueue
+    worker: Worker
+    settings: WorkSettings
+    launched: Launched | None
+    progress: Progress
+
+    def run(self) -> tuple[StopRequest, ExpError | None]:
+        """Until all is done, a signal stops it, or the recipe finds a problem."""
+        request = StopRequest()
+        ask_to_stop(self.queue, False)
+        if not is_detached() and living_coordinator(self.queue) is not None and self._watch(request):
+            return request, None
+        with _signals(request, self.progress):
+            if self.settings.n_jobs == 0:
+                self.progress.update(self.queue.trials(), 1)
+                self.worker()
+                trials = self.queue.trials()
+                self.progress.update(trials, 1)
+                return request, self.worker.recipe.problem(trials)
+            workers = self.launched(self.queue, self.progress.say) if self.launched else self._local_workers()
+            return request, self._keep_going(workers, request)
+
+    def _local_workers(self) -> LocalWorkers:
+        size, each = self.settings.n_jobs, self.settings.processes_per_trial
+        given = os.environ.get("OMP_NUM_THREADS", "")
+        threads = self.settings.threads or (int(given) if given.isdecimal() else 0)
+        threads = threads or max(1, cpu_count() // (size * each))
+        logs = self.worker.plan.folder / "workers"
+        return LocalWorkers(pack_worker(self.worker), logs, size, threads, gpus(), self.progress.say, each)
+
+    def _watch(self, request: StopRequest) -> bool:
+        """Shows what a detached coordinator does. False where that has died, so that this one takes over."""
+        name = self.worker.plan.study_name
+        self.progress.say(f"it runs in the background; Ctrl-C leaves it there, exp runs stop {name} ends it")
+        try:
+            while living_coordinator(self.queue) is not None:
+                trials = self.queue.trials()
+                self.progress.update(trials, len(living_workers(self.queue)))
+                if self.queue.is_complete(trials):
+                    break
+                time.sleep(POLL)
+        except KeyboardInterrupt:
+            request.finish = True
+            return True
+        return self.queue.is_complete(self.queue.trials())
+
+    def _keep_going(self, workers: Workers, request: StopRequest) -> ExpError | None:
+        queue = self.queue
+        try:
+            with ExitStack() as presence:
+                return self._until_done(workers, request, presence)
+        finally:
+            if request.stop or not queue.is_complete(queue.trials()):
+                workers.stop(GRACE)
+                queue.recover()
+            workers.leave()
+            self.progress.update(queue.trials(), 0)
+
+    def _until_done(self, workers: Workers, request: StopRequest, presence: ExitStack) -> ExpError | None:
+        queue, recipe, plan = self.queue, self.worker.recipe, self.worker.plan
+        problem: ExpError | None = None
+        done_before, released, announced, looked = 0, False, False, time.monotonic()
+        while True:
+            trials = queue.trials()
+            done = sum(trial.state.is_finished() for trial in trials)
+            self.progress.update(trials, workers.busy)
+            died = workers.reap(done, done_before)
+            idle = not workers.busy and not queue.free_slots(trials)  # what waits for a failed job is given up
+            if died or idle or time.monotonic() - looked > plan.beat_every:
+                looked = time.monotonic()
+                for number in queue.recover():
+                    self.progress.say(f"trial {number} lost its worker; it runs again under another number")
+                trials = queue.trials()
+                request.stop = request.stop or is_asked_to_stop(queue)
+            done_before = done
+            problem = problem or recipe.problem(trials)
+            if request.stop or queue.is_complete(trials):
+                return problem
+            if request.finish or problem is not None:
+                if not released:
+                    workers.release()
+                    released = True
+                if not workers.busy:
+                    return problem
+            elif free := queue.free_slots(trials):
+                workers.fill(free + sum(trial.state == TrialState.RUNNING for trial in trials))
+            if is_detached() and not announced:  # its workers are with the launcher now
+                beat = Heartbeat(plan.storage, plan.folder, plan.study_name, COORDINATOR, plan.beat_every)
+                presence.enter_context(beat)
+                announced = True
+            time.sleep(POLL)
+
+
+@contextmanager
+def _signals(request: StopRequest, progress: Progress) -> Iterator[None]:
+    """Ctrl-C once: running trials end, no new one begins. Twice, or SIGTERM: now."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupted(number: int, frame: object) -> None:
+        if number == signal.SIGTERM or request.finish:
+            request.stop = True
+            progress.say("stopping the running trials now")
+        else:
+            request.finish = True
+            progress.say("finishing the running trials; Ctrl-C again stops them now")
+
+    before = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
