@@ -37,10 +37,10 @@ def check_storage(storage: str | None, folder: Path) -> None:
         return
     assert storage is not None
     kind = storage.partition("://")[0].partition("+")[0]
-    if kind not in ("sqlite", "postgresql", "mysql"):
+    if kind not in ("sqlite", "postgresql", "mysql", "grpc"):
         raise ExpError(
             f"storage={redacted(storage)}: unknown kind {kind!r}; give sqlite:///file.db, postgresql://..., "
-            f"mysql://..., journal:///path, or leave it out for a journal in the sweep's folder"
+            f"mysql://..., grpc://host:port, journal:///path, or leave it out for a journal in the sweep's folder"
         )
     if storage.startswith("sqlite:///"):
         _check_sqlite(Path(storage.removeprefix("sqlite:///").partition("?")[0]))
