@@ -172,8 +172,6 @@ def test_a_wrong_signature_names_the_argument(folder: Path) -> None:
     option(folder, "optimizer/made.yaml", "_target_: acme.optim.made\n_partial_: true\nlr: 0.1\nbetta: 1\n")
     with pytest.raises(ExpError, match=r"optimizer\.betta: no such key; did you mean 'beta'"):
         check_config(compose(["optimizer=made"]))
-    with pytest.raises(
-        ExpError, match=r"made is called as \(model\).*missing a required argument: 'beta'"
-    ):
+    with pytest.raises(ExpError, match=r"made is called as \(model\).*missing a required argument: 'beta'"):
         check_config(compose(["optimizer=made", "~optimizer.betta"]))
     check_config(compose(["optimizer=made", "~optimizer.betta", "+optimizer.beta=1"]))
