@@ -15,7 +15,7 @@ import yaml
 
 from exp.errors import ExpError
 
-from .conftest import CONF, STUB, Sweep, arguments, environment, inside, load
+from .conftest import CONF, Sweep, arguments, inside, load
 
 X = "x=interval(0.0,1.0)"
 UP = "hydra.sweeper.direction=maximize"
@@ -156,8 +156,7 @@ def test_the_plain_sweepers_config_runs_on_both(sampler: str, sweep: Sweep, tmp_
         if sweeper == "optuna":
             plain(folder, *given)
         else:
-            subprocess.run([sys.executable, str(STUB / "app.py"), *arguments(*given)], cwd=folder, env=environment(),
-                           check=True, capture_output=True, timeout=120)  # fmt: skip
+            inside(folder, arguments(*given, IN_PROCESS))
         study = optuna.load_study(study_name="s", storage=f"sqlite:///{folder}/s.db")
         assert len(study.trials) == 5
         results[sweeper] = yaml.safe_load((folder / "s" / "optimization_results.yaml").read_text())
