@@ -135,7 +135,7 @@ def test_bad_files_change_nothing(run: Path, tmp_path: Path, content: str | None
         (["RUN", "data.split=test", "data.path=/x"], "data.path: the data of"),
         (["RUN", "data.split=test", "data.pth=/x"], "data.pth: no such key; did you mean 'path'"),
         (["RUN", "fill=true"], "belongs to glue_zip"),
-        (["RUN", "RUN", "data.split=test"], "several runs make one submission"),
+        (["RUN", "RUN", "data.split=test"], "is given twice"),
         (["RUN", "glue_zip=glue.zip"], "is no task of GLUE"),
         (["RUN"], "nothing to predict"),
         (["RUN", "labels=no", "file=x.csv"], "labels=no: it takes one of read, ignore"),

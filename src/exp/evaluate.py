@@ -5,6 +5,7 @@ every number beside the recorded one. Ends with 0 where all are equal to the las
 
   exp evaluate RUN                 the run's own sets
   exp evaluate RUN file=other.csv  another labelled file, which has the run's columns; may be given several times
+  exp evaluate A B ...             the runs together, as an ensemble: the mean of their probabilities, on A's sets
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from exp.errors import ExpError
 from exp.metrics.key import Key
 from exp.options import arguments
 from exp.options.arguments import Option
@@ -31,7 +33,6 @@ GRAMMAR = arguments.Grammar(
     doc=__doc__,
     bare="RUN",
     least=1,
-    most=1,
     key="run",
     options={"file": Option("a labelled file to measure instead", arguments.file, many=True), "data.": finished.MOVED},
 )
@@ -57,22 +58,13 @@ class Remeasured:
 def evaluate(place: str, given: Mapping[str, Any]) -> int:
     """Prints the table; returns the exit code. Raises ExpError for a run that cannot be evaluated."""
     from exp.data.examples import split_name
-    from exp.run.events import read_events
-    from exp.run.result import read_result
-    from exp.saved.metrics import of_saved_weights
+    from exp.saved import metrics
 
     run = finished.find(place)
     moved = finished.checked_moves(run, given)
     if given.get("file"):
         return _files(run, given["file"])
-    facts = run.facts
-    recorded = of_saved_weights(
-        read_events(run.folder / "metrics.jsonl"),
-        run.config,
-        facts["objective"],
-        facts["greater_is_better"],
-        (read_result(run.folder / "result.json") or {}).get("saved_step"),
-    )
+    recorded = metrics.recorded(run)
     data = finished.load_data(run, moved)
     model = finished.load_model(run)
     evals = [split_name("eval", suffix) for suffix in data.evals]
@@ -106,6 +98,33 @@ def _files(run: Finished, paths: Sequence[Path]) -> int:
         print(f"{path}: {counted(len(found.table), 'example')}")
         for key, value in found.metrics.items():
             print(f"  {key:<26}{value!r}")
+    return 0
+
+
+def evaluate_together(places: Sequence[str], given: Mapping[str, Any]) -> int:
+    """The ensemble's metrics beside those that its members recorded. Raises ExpError where runs do not fit together."""
+    from exp.data.examples import split_name
+    from exp.saved import metrics
+    from exp.saved.ensemble import check_members, load_ensemble
+
+    if given.get("file"):
+        raise ExpError("file= is measured with one run; leave it out, or give one run")
+    runs = [finished.find(place) for place in places]
+    check_members(runs)
+    first = runs[0]
+    moved = finished.checked_moves(first, given)
+    data, model = finished.load_data(first, moved), load_ensemble(runs)
+    names = [split_name("eval", suffix) for suffix in data.evals]
+    measured = model.evaluate({name: finished.encoded(first, model, data, name) for name in names}, tune=True)
+    each = [metrics.recorded(run) for run in runs]
+    print(f"{'metric':<28}{'together':<12}the {len(runs)} runs alone, as recorded")
+    for name, found in measured.items():
+        for key, value in found.metrics.items():
+            alone = [one[f"{name}/{key}"]["value"] for one in each if f"{name}/{key}" in one]
+            said = f"{min(alone):.4f} to {max(alone):.4f}" if alone else "not recorded"
+            print(f"{f'{name}/{key}':<28}{value:<12.4f}{said}")
+    if any(run.facts["fingerprint"] != first.facts["fingerprint"] for run in runs):
+        print(f"the runs were trained on different data; all are measured on those of {first.folder}")
     return 0
 
 
@@ -147,7 +166,7 @@ def main() -> None:
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     with plain_exits():
         given = arguments.parse(sys.argv[1:], GRAMMAR)
-        code = evaluate(given.bare[0], given)
+        code = evaluate(given.bare[0], given) if len(given.bare) == 1 else evaluate_together(given.bare, given)
     raise SystemExit(code)
 
 

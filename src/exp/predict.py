@@ -6,6 +6,7 @@
   exp predict RUN text="a fine soup"      once for each text column
   echo "a fine soup" | exp predict RUN    a text a line; where the model reads two texts, a tab between them
   exp predict RUN                         asks for one text after another (on a terminal)
+  exp predict A B ... data.split=test out=new.csv   several runs together: the mean of their probabilities
   exp predict A B ... glue_zip=glue.zip   a submission to GLUE's test server
 
 Of splits and files, labels and scores go to predictions/<name>.parquet and .csv in the run folder, or where out= says.
@@ -72,15 +73,15 @@ def predict(places: Sequence[str], given: Mapping[str, Any]) -> None:
     for key in ("fill", "ax"):
         if key in given:
             raise ExpError(f"{key}={given[key]} belongs to glue_zip=<file>.zip, which is not given")
+    run = runs[0]
     if len(runs) > 1:
-        raise ExpError("several runs make one submission (glue_zip=...); predict with one at a time otherwise")
-    (run,) = runs
+        check_together(runs, given)
     if "data.split" in given:
-        predict_split(run, given)
+        predict_split(runs, given)
         return
     finished.checked_moves(run, given)
     if "file" in given:
-        predict_file(run, given)
+        predict_file(runs, given)
     elif "text" in given:
         predict_texts(run, given["text"])
     elif sys.stdin.isatty():
@@ -92,17 +93,38 @@ def predict(places: Sequence[str], given: Mapping[str, Any]) -> None:
 # ---- the run's own splits ----
 
 
-def predict_split(run: Finished, given: Mapping[str, Any]) -> None:
+def check_together(runs: Sequence[Finished], given: Mapping[str, Any]) -> None:
+    """Raises ExpError where several runs cannot answer as an ensemble, or where its answers would go is not said."""
+    from exp.saved.ensemble import check_members
+
+    check_members(runs)
+    if not {"data.split", "file"} & set(given):
+        raise ExpError("several runs predict a split or a file together: add data.split=test or file=new.csv")
+    if "out" not in given:
+        raise ExpError("several runs have no folder of their own: say where their predictions go, out=ensemble.parquet")
+
+
+def model_of(runs: Sequence[Finished]) -> Model:
+    """One run's model, or several as an ensemble."""
+    if len(runs) == 1:
+        return finished.load_model(runs[0])
+    from exp.saved.ensemble import load_ensemble
+
+    return load_ensemble(runs)
+
+
+def predict_split(runs: Sequence[Finished], given: Mapping[str, Any]) -> None:
+    run = runs[0]
     name = given["data.split"]
     if name.split("_")[0] not in KINDS:
         raise ExpError(f"data.split={name}: no such split{nearest(name, KINDS)}")
     moved = finished.checked_moves(run, given)
     targets = predictions.targets(run, name, given)
-    data, model = finished.load_data(run, moved), finished.load_model(run)
+    data, model = finished.load_data(run, moved), model_of(runs)
     found = predictions.of_split(run, model, data, name)
     predictions.write(found, model, targets)
     predictions.tell(found, model, targets)
-    if name.startswith("test"):
+    if name.startswith("test") and len(runs) == 1:
         from exp.saved.glue_submission import write_beside
 
         write_beside(run, found.table, name)
@@ -111,12 +133,13 @@ def predict_split(run: Finished, given: Mapping[str, Any]) -> None:
 # ---- a file ----
 
 
-def predict_file(run: Finished, given: Mapping[str, Any]) -> None:
+def predict_file(runs: Sequence[Finished], given: Mapping[str, Any]) -> None:
+    run = runs[0]
     path = Path(given["file"]).expanduser()
     rows = predictions.rows_of_file(run, path)
     examples = predictions.examples_of(run, rows, given.get("labels", "read"))
     targets = predictions.targets(run, f"file_{path.stem}", given)
-    model = finished.load_model(run)
+    model = model_of(runs)
     found = predictions.of_examples(run, model, examples, path.stem)
     predictions.write(found, model, targets)
     predictions.tell(found, model, targets)

@@ -15,7 +15,7 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from exp.config.check import check
+from exp.config.check import SEVERAL, check
 from exp.config.schema import EXAMPLES, PRESETS
 from exp.config.targets import declaration
 from exp.errors import ExpError
@@ -36,6 +36,7 @@ FILES = {
     "spans.jsonl": '{"id": "1", "question": "a", "context": "b", "answers": {"text": ["b"], "answer_start": [0]}}\n',
     "choices.jsonl": '{"context": "a", "choices": ["b", "c"], "label": 0}\n',
     "short.jsonl": '{"paper_id": "1", "source": ["a", "b"], "target": ["c"]}\n',
+    "config.json": "{}",
     "my_parts.py": "",
     "chats.jsonl": '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n',
 }
@@ -74,6 +75,9 @@ GIVEN = {
     "task=multi_label": ["data=files", "data.train_file=many.jsonl"],
     "task=token_classification": ["data=files", "data.train_file=words.jsonl"],
     "model=pretrained": ["model.path=owner/name"],
+    "freeze=pattern": ["freeze.frozen=[embeddings]"],
+    "freeze=layers": ["freeze.count=1"],
+    "loss=distillation": ["loss.teacher_path=."],
     "model=own": ["model.path=owner/name", "model.make=my_parts.Head"],
     "model=own_tiny": ["model.make=my_parts.Head"],
     **{
@@ -148,7 +152,8 @@ def prepare(folder: Path) -> None:
 def options() -> Iterator[str]:
     for group in groups():
         if group not in PRESETS:
-            yield from (f"{group}={file.stem}" for file in sorted((conf_dir() / group).glob("*.yaml")))
+            word = "{}=[{}]" if group == "callbacks" else "{}={}"
+            yield from (word.format(group, file.stem) for file in sorted((conf_dir() / group).glob("*.yaml")))
 
 
 def try_option(option: str, found: Found, seen: set[str]) -> None:
@@ -159,9 +164,8 @@ def try_option(option: str, found: Found, seen: set[str]) -> None:
     with open_dict(cfg):
         del cfg["hydra"]
     group = option.partition("=")[0]
-    nodes = (
-        {group: cfg[group]} if group != "tracker" else {f"tracker.{name}": node for name, node in cfg.tracker.items()}
-    )
+    several = {f"{group}.{name}": node for name, node in cfg[group].items()} if group in SEVERAL else None
+    nodes = {group: cfg[group]} if several is None else several
     for where, node in nodes.items():
         if OmegaConf.is_config(node) and node.get("_target_") not in (None, *seen):
             seen.add(node["_target_"])

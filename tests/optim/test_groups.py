@@ -72,3 +72,20 @@ def test_frozen_parameters_are_left_out():
 def test_layer_decay_needs_layers():
     with pytest.raises(ExpError, match="layer_decay"):
         depths(torch.nn.Linear(2, 2))
+
+
+def test_groups_of_ones_own_have_their_rates(model):
+    own = [{"pattern": "layers?.1", "lr": 0.5}, {"pattern": "bias", "weight_decay": 0.3}]
+    groups = parameter_groups(model, 1.0, 0.01, 0.8, own)
+    rates = {id(p): (group["lr"], group["weight_decay"]) for group in groups for p in group["params"]}
+    plain = {id(p): (g["lr"], g["weight_decay"]) for g in parameter_groups(model, 1.0, 0.01, 0.8) for p in g["params"]}
+    for name, p in model.named_parameters():
+        lr, decay = plain[id(p)]
+        if ".layer.1." in name or ".layers.1." in name:
+            assert rates[id(p)] == (0.5, decay)
+        elif "bias" in name:
+            assert rates[id(p)] == (lr, 0.3)
+        else:
+            assert rates[id(p)] == (lr, decay)
+    with pytest.raises(ExpError, match=r"optimizer.groups: pattern='nowhere'"):
+        parameter_groups(model, 1.0, 0.0, 1.0, [{"pattern": "nowhere", "lr": 1.0}])

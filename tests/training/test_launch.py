@@ -145,8 +145,8 @@ def test_two_jobs_with_one_folder(launched: Launch, capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit) as ending:
         launched("-m", "seed=1,2", "hydra.sweep.dir=s", "hydra.sweep.subdir=same", task=task)
     assert ending.value.code == 2
-    hydras, told = capsys.readouterr().err.splitlines()  # a sweep runs its other jobs, then Hydra names the one
-    assert hydras.startswith("Error executing job") and "is the folder of another run of this sweep" in told
+    (told,) = capsys.readouterr().err.splitlines()  # Hydra adds no words of its own
+    assert "is the folder of another run of this sweep" in told
     assert (tmp_path / "s" / "same" / "result").read_text() == "1"
     assert "seed=1" in (tmp_path / "s" / "same" / ".hydra" / "overrides.yaml").read_text()
 

@@ -9,7 +9,6 @@ import pytest
 
 from exp.run.folder import create
 from exp.run.result import Result, write_result
-from exp.training.launch import Ended, Job
 from exp.training.sweep_table import told
 
 
@@ -37,9 +36,7 @@ def test_runs_by_number_with_what_differs(tmp_path: Path, monkeypatch: pytest.Mo
     assert told(sweep, json.loads((sweep / "2" / "run.json").read_text()) and 4e9) == ""
 
 
-def test_a_failure_passes_hydra_by_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hydra catches an Exception, and prints the overrides and the error in words of its own."""
-    assert not issubclass(Ended, Exception)
-    ended = Ended(ValueError("x"))
-    assert str(ended) == "x" and isinstance(ended.error, ValueError)
-    assert Job(lambda cfg: None).task(None) is None  # type: ignore[arg-type]
+def test_nothing_is_said_of_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXP_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "sweep" / "0" / ".hydra").mkdir(parents=True)
+    assert told(tmp_path / "sweep", 0.0) == ""

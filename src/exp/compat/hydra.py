@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.global_hydra import GlobalHydra
@@ -62,6 +63,20 @@ def returned(job: JobReturn) -> Any:
     if job.status != JobStatus.COMPLETED:
         raise job._return_value
     return job._return_value
+
+
+@contextmanager
+def quiet_failures() -> Iterator[None]:
+    """Hydra's plain sweeper reads `return_value` of every job, and the property prints before it raises."""
+    from hydra.core.utils import JobReturn
+
+    kind: Any = JobReturn
+    before = kind.return_value
+    kind.return_value = property(returned, before.fset)
+    try:
+        yield
+    finally:
+        kind.return_value = before
 
 
 def loader_of(sources: Iterable[tuple[str, str]]) -> ConfigLoader:

@@ -25,6 +25,9 @@ NEEDED = (
     *("precision", "distributed", "tracker", "speed", "hub"),
 )
 
+# Groups of which a run takes any number of options, each under its own name.
+SEVERAL = ("tracker", "callbacks")
+
 
 def check(cfg: DictConfig, choices: Mapping[str, Any]) -> None:
     """Constructs every option of the config.
@@ -98,12 +101,12 @@ def _mend(key: str) -> str:
 
 
 def _nodes(key: str, group: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The options of a group by their place in the config: one, or each member of `tracker`."""
-    if key != "tracker" or "_target_" in group:
+    """The options of a group by their place in the config: one, or each member of `tracker` and `callbacks`."""
+    if key not in SEVERAL or "_target_" in group:
         if "_target_" not in group:
             raise ExpError(f"{key} has no option in the config: {_mend(key)}")
         return {key: group}
     for name, node in group.items():
         if not isinstance(node, dict):
-            raise ExpError(f"tracker.{name}={node!r} has the wrong type: it takes an option of the group conf/tracker/")
-    return {f"tracker.{name}": node for name, node in group.items()}
+            raise ExpError(f"{key}.{name}={node!r} has the wrong type: it takes an option of the group conf/{key}/")
+    return {f"{key}.{name}": node for name, node in group.items()}

@@ -9,14 +9,17 @@ import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from exp.errors import ExpError, nearest
+from exp.loss.function import check_function
 from exp.metrics import names
 from exp.metrics.key import Key
 from exp.optim.schedule import PolynomialScheduler, ReduceOnPlateauScheduler
 from exp.optim.torch_classes import ByNameScheduler
+from exp.options import trust
 from exp.run.files import user_path
 from exp.run.folder import step_of
 from exp.task import metrics_of
@@ -50,6 +53,28 @@ def check_rules(config: Mapping[str, Any], choices: Mapping[str, Any], options: 
     _accelerate_variables(config, choices)
     _best_metric(config, choices)
     _init_checkpoint(config)
+    _loss(config, options)
+    _weights(config)
+
+
+def _loss(config: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    """A function of the user's own: what it is called with."""
+    node = config.get("loss")
+    if node is not None and options.get("loss") is None and node.get("_partial_"):
+        given = {key: value for key, value in node.items() if not key.startswith("_")}
+        check_function(partial(trust.resolve(node["_target_"], "loss"), **given))
+
+
+def _weights(config: Mapping[str, Any]) -> None:
+    """Groups that say which weights are trained and kept."""
+    adapter, freeze, averaging, distributed = (
+        str(value_of(config, f"{group}._target_")).rpartition(".")[2]
+        for group in ("adapter", "freeze", "averaging", "distributed")
+    )
+    if freeze == "GradualFreeze" and adapter == "AdaLora":
+        raise ExpError("freeze=gradual drops gradients that adapter=adalora reads: take adapter=lora, or freeze=layers")
+    if averaging in ("EmaAveraging", "SwaAveraging") and distributed == "Fsdp":
+        raise ExpError("averaging needs whole weights, and distributed=fsdp cuts them: take distributed=ddp")
 
 
 def _init_checkpoint(config: Mapping[str, Any]) -> None:

@@ -52,7 +52,8 @@ def config_schema(of_groups: list[str]) -> dict[str, Any]:
     comments = comments_of(path)
     node = yaml.safe_load(path.read_text(encoding="utf-8"))
     inner: dict[str, Any] = {group: {"$ref": f"{group}.json"} for group in of_groups}
-    inner["tracker"] = {"type": "object", "additionalProperties": {"$ref": "tracker.json"}}
+    for several in ("tracker", "callbacks"):
+        inner[several] = {"type": "object", "additionalProperties": {"$ref": f"{several}.json"}}
     inner |= {key: _option(value, key, {}) for key, value in node.items() if _is_option(value)}
     return {
         "$schema": DRAFT,

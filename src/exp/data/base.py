@@ -20,6 +20,15 @@ class HoldOut:
 
 
 @dataclass(frozen=True)
+class Fold:
+    """One of `count` parts of the train rows, to evaluate on; the others are trained on."""
+
+    number: int  # from 0
+    count: int
+    repetition: int  # another one cuts otherwise
+
+
+@dataclass(frozen=True)
 class RawData:
     """Named splits of rows, in the source's order; nothing is shuffled or dropped here.
 
@@ -34,6 +43,7 @@ class RawData:
     roles: Mapping[str, Any] = field(default_factory=dict)
     id_column: str | None = None  # None: the row number from 0
     hold_out: HoldOut | None = None
+    fold: Fold | None = None  # takes the place of hold_out and of evals
     max_train_samples: int | None = None
     max_eval_samples: int | None = None  # of evaluation and test splits alike
 

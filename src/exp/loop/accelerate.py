@@ -26,7 +26,7 @@ class AccelerateLoop:
 
         from exp.compat.accelerate import forget_last_run
         from exp.distributed.world import accelerator_of
-        from exp.loop.batching import epoch_batches, step_units
+        from exp.loop.batching import epoch_batches, micro_loss, step_units
         from exp.loop.clipping import clip
         from exp.loop.session import Session
 
@@ -58,6 +58,7 @@ class AccelerateLoop:
                     break
                 order.set_epoch(epoch)
                 train.begin_epoch(epoch, settings.data_seed)
+                session.callbacks.epoch_begin()
                 first = (
                     (done - epoch * plan.steps_per_epoch) * accumulation if epoch * plan.steps_per_epoch < done else 0
                 )
@@ -67,19 +68,23 @@ class AccelerateLoop:
                     units = step_units(parts, group, batches)
                     total = world.total_units(sum(units))
                     loss = torch.zeros((), device=accelerator.device)
+                    session.callbacks.step_begin()
                     for number, (batch, count) in enumerate(zip(batches, units, strict=True), start=1):
                         batch = {key: value.to(accelerator.device) for key, value in batch.items()}
                         # Gradients meet those of other processes once a step, in its last backward pass.
                         with nullcontext() if number == len(group) else accelerator.no_sync(model):
                             # A mean over all units of the step: micro-batches may differ in their numbers.
-                            micro_loss = world.scale_loss(model(**batch).loss, count, total)
-                            accelerator.backward(micro_loss)
-                        loss += micro_loss.detach()
+                            part = micro_loss(parts, model, batch, count, total)
+                            accelerator.backward(part)
+                        loss += part.detach()
+                        if number < len(group):
+                            session.callbacks.substep_end()
+                    session.before_clipping()
                     grad_norm = clip(accelerator, model, settings.max_grad_norm, session.logs_next())
                     lr = max(parameters["lr"] for parameters in optimizer.param_groups)
                     session.before_update(loss)
                     optimizer.step()
-                    parts.adapter.after_optimizer_step(parts.model, session.step + 1)
+                    session.after_update()
                     if not (plateau or accelerator.optimizer_step_was_skipped):  # fp16 skips a step that overflowed
                         scheduler.step()
                     optimizer.zero_grad()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, TrainerCallback
 
     from exp.data.collate import Collator
     from exp.data.examples import TaskData
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from exp.distributed.world import World
     from exp.loop.plan import StepPlan
     from exp.loop.trial import Trial
+    from exp.loss.base import TrainingLoss
     from exp.model.base import Adapter
+    from exp.optim.averaging import Averaging
+    from exp.optim.freeze import Freeze
     from exp.options.settings import TrainingSettings
     from exp.run.folder import Run
     from exp.run.result import Result
@@ -36,13 +39,17 @@ class Parts:
     model: PreTrainedModel  # fp32, on the CPU, adapter applied
     processor: Any  # tokenizer of the model, saved with it
     collator: Collator
+    loss: TrainingLoss  # of a micro-batch, a mean over its units
     optimizer: Callable[[PreTrainedModel], Optimizer]
     scheduler: Callable[..., LRScheduler]  # (optimizer, total_steps, greater_is_better)
     adapter: Adapter
+    freeze: Freeze
+    averaging: Averaging
     mixed_precision: str  # "no" | "bf16" | "fp16": Accelerate's words
     settings: TrainingSettings
     plan: StepPlan
     world: World
+    callbacks: Mapping[str, TrainerCallback]  # the user's, by the name they have in the config
 
 
 class Loop(Protocol):

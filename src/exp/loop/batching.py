@@ -87,6 +87,20 @@ def step_units(parts: Parts, group: Sequence[list[int]], batches: Sequence[Mappi
     return [parts.task.units(batch) if parts.world.has_own_examples(chosen) else 0 for chosen, batch in pairs]
 
 
+def micro_loss(
+    parts: Parts, model: torch.nn.Module, batch: Mapping[str, torch.Tensor], units: int, total: int
+) -> torch.Tensor:
+    """A micro-batch's part of its step's loss: the one place where both loops compute it.
+
+    Args:
+        model: the prepared one.
+        batch: on the model's device.
+        units: of this micro-batch on this process.
+        total: of all micro-batches and processes of the step.
+    """
+    return parts.world.scale_loss(parts.loss(model, batch), units, total)
+
+
 def train_loader(parts: Parts, order: EpochBatches) -> DataLoader:
     """This process's examples of one epoch, in the order of `order`, whose `set_epoch` it follows."""
     return DataLoader(

@@ -15,7 +15,7 @@ from transformers.trainer_callback import TrainerState
 from exp.compat.accelerate import forget_last_run
 from exp.distributed import sharding
 from exp.loop import saving
-from exp.loop.batching import EpochBatches, epoch_batches, step_units, train_loader
+from exp.loop.batching import EpochBatches, epoch_batches, micro_loss, step_units, train_loader
 from exp.loop.clipping import clip
 from exp.loop.session import Session
 
@@ -76,7 +76,7 @@ class SharedTrainer(Trainer):
     ) -> Any:
         """The micro-batch's part of a mean over all units of the step; Trainer's is a mean of means for classifiers."""
         assert not return_outputs  # evaluation is the session's
-        return self.parts.world.scale_loss(model(**inputs).loss, next(self.units), num_items_in_batch)
+        return micro_loss(self.parts, model, inputs, next(self.units), num_items_in_batch)
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
         """Sums the micro-batches' losses of one optimizer step; Trainer keeps only a sum since the last log."""
@@ -91,6 +91,7 @@ class SharedTrainer(Trainer):
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
         """Kept for the log; callbacks are not shown it. Trainer calls both, or this one alone without clipping."""
         if grad_norm is None:
+            self.session.before_clipping()
             grad_norm = clip(self.accelerator, model, self.args.max_grad_norm, self.session.logs_next())
         self.grad_norm = grad_norm
         return grad_norm
@@ -133,6 +134,15 @@ class Steps(TrainerCallback):
         accumulation = self.session.settings.gradient_accumulation_steps
         self.batches = list(self.order)[within * accumulation :]
         self.trainer.batches = iter(self.batches)
+        self.session.callbacks.epoch_begin()
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        assert self.session is not None
+        self.session.callbacks.step_begin()
+
+    def on_substep_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        assert self.session is not None
+        self.session.callbacks.substep_end()
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         assert self.session is not None and self.trainer.loss is not None
@@ -141,7 +151,7 @@ class Steps(TrainerCallback):
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         assert self.session is not None
-        self.trainer.parts.adapter.after_optimizer_step(self.trainer.parts.model, self.session.step + 1)
+        self.session.after_update()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         assert self.session is not None and self.trainer.loss is not None

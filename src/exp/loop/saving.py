@@ -19,6 +19,7 @@ from exp.run.folder import name_of, read_record
 
 if TYPE_CHECKING:
     from exp.distributed.world import World
+    from exp.optim.averaging import Average
     from exp.options.settings import TrainingSettings
     from exp.run.folder import Run
 
@@ -50,6 +51,7 @@ class Saving:
 
     Args:
         model, optimizer, scheduler: the prepared ones; `scaler` is fp16's, else None.
+        average: of the weights, None where there is none.
         counters: what else goes on where it was, by the name it has in state.json.
     """
 
@@ -63,11 +65,12 @@ class Saving:
         optimizer: Any,
         scheduler: Any,
         scaler: Any,
+        average: Average | None,
         counters: Mapping[str, Stateful],
     ) -> None:
         self.run, self.world, self.settings = run, world, settings
         self.model, self.optimizer, self.scheduler, self.scaler = model, optimizer, scheduler, scaler
-        self.counters = counters
+        self.average, self.counters = average, counters
         self.saved_step: int | None = None
 
     def begin(self) -> int:
@@ -94,10 +97,10 @@ class Saving:
         log.info("resumed from %s: step %d", found.path, found.step)
         return found.step
 
-    def save(self, step: int, best_step: int | None) -> None:
-        """Once a step, whoever asks; `best_step` is never deleted."""
+    def save(self, step: int, best_step: int | None) -> bool:
+        """Once a step, whoever asks; `best_step` is never deleted. Returns whether it was saved now."""
         if step == self.saved_step:
-            return
+            return False
         world, first = self.world, self.world.rank == 0
         randoms = world.gather(checkpoints.random_states())
         weights = sharding.gather_whole(checkpoints.weights_of(checkpoints.bare(self.model)), keep=first)
@@ -113,12 +116,14 @@ class Saving:
                     "scaler": None if self.scaler is None else self.scaler.state_dict(),
                     "adapter": extra_state(checkpoints.bare(self.model)),  # type: ignore[arg-type]
                     "random": randoms,
+                    **({} if self.average is None else {"average": self.average.state()}),
                 },
             )
             checkpoints.link(self.run.checkpoints, step, best_step)
             checkpoints.prune(self.run.checkpoints, self.settings.save_total_limit, best_step)
         self.saved_step = step
         world.from_first(None)  # it is there for all
+        return True
 
     def rewind(self) -> int | None:
         """Weights and optimizer go back to the newest checkpoint, the data go on. Returns its step, if there is one."""
@@ -145,6 +150,8 @@ class Saving:
             )
             return step
         checkpoints.load_weights(best, checkpoints.bare(self.model))
+        if self.average is not None:
+            self.average.restore(checkpoints.load_training(best)["average"])
         log.info("loaded the best weights, of step %d", best_step)
         return best_step
 
@@ -162,6 +169,8 @@ class Saving:
         training = checkpoints.load_training(found)
         self.optimizer.load_state_dict(sharding.cut_optimizer_state(training["optimizer"], self.optimizer))
         restore_extra_state(checkpoints.bare(self.model), training["adapter"])  # type: ignore[arg-type]
+        if self.average is not None:
+            self.average.restore(training["average"])
         return training
 
     def _restore_randomness(self, training: dict[str, Any], step: int, before: int) -> None:

@@ -1,12 +1,15 @@
 """What happens between two optimizer steps: log, evaluate, stop early, prune, save, resume. Shared by both loops.
 
 A loop does the arithmetic of a step and calls, in this order: `begin` once, then for every optimizer step
-`before_update` (gradients are there, weights are old) and `step_end` (weights are new), and `finish` once.
+`before_clipping`, `before_update` (gradients are there, weights are old), `after_update` (weights are new, gradients
+still there) and `step_end`, and `finish` once. Users' callbacks are told in these calls; a loop tells them of the few
+points that lie inside a step.
 """
 
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,6 +18,7 @@ from exp.data.examples import split_name
 from exp.distributed import sharding
 from exp.loop import outputs
 from exp.loop.bad_loss import BadLoss
+from exp.loop.callbacks import Callbacks, CallbackStates, Due, LiveCallbacks, NoCallbacks
 from exp.loop.cost import Cost
 from exp.loop.display import Display
 from exp.loop.evaluation import Evaluation, Evaluator
@@ -81,6 +85,12 @@ class Session:
         )
         self.bad_loss = BadLoss(self.settings.on_bad_loss, device.type)
         self.cost = Cost(parts)
+        self.average = parts.averaging.build(parts.model, self.plan.total_steps, self.plan.steps_per_epoch)
+        self.callbacks: Callbacks = NoCallbacks()
+        more: dict[str, Any] = {}
+        if parts.callbacks:
+            live = LiveCallbacks(parts, run, optimizer=optimizer, scheduler=scheduler, device=device)
+            self.callbacks, more["callbacks"] = live, CallbackStates(live)
         self.saving = Saving(
             run,
             self.world,
@@ -89,18 +99,20 @@ class Session:
             optimizer=optimizer,
             scheduler=scheduler,
             scaler=scaler,
+            average=self.average,
             counters={
                 "train_loss": self.train_loss,
                 "extremes": self.records,
                 "stopping": self.stopping,
                 "bad_loss": self.bad_loss,
                 "cost": self.cost,
+                **more,
             },
         )
         self.display = Display(self.plan.total_steps)
         self.interrupts = Interrupts()
 
-    # ---- the four calls of a loop ----
+    # ---- the six calls of a loop ----
 
     def begin(self) -> int:
         """Restores the newest checkpoint or seeds dropout. Returns the optimizer steps already done."""
@@ -108,18 +120,30 @@ class Session:
         self.step = self.saving.begin()
         if self.world.rank == 0:
             self.display.begin(self.step)
+        self.callbacks.begin(self.step, self.epoch, self.stopping)
         self.cost.begin()
         return self.step
+
+    def before_clipping(self) -> None:
+        """The gradients of the step are there, as they were computed."""
+        self.parts.freeze.drop_gradients(self.parts.model, self.step + 1, self.plan.steps_per_epoch)
 
     def before_update(self, loss: torch.Tensor) -> None:
         """`loss`: mean over the step's micro-batches. A bad one is refused here, while the weights are still good."""
         self.loss = self.world.mean_loss(loss.detach(), self.interrupts.received)
         answer = self.bad_loss.judge(self.loss, self.step + 1, self._lr())
-        if answer == "keep":
-            return
-        self.optimizer.zero_grad(set_to_none=True)  # without gradients the optimizer leaves weights and state alone
+        if answer != "keep":
+            self.optimizer.zero_grad(set_to_none=True)  # without gradients the optimizer leaves weights and state alone
         if answer == "rewind" and self.saving.rewind() is None:
             raise self.bad_loss.error(self.step + 1, "on_bad_loss=rewind found no checkpoint to go back to")
+        self.callbacks.pre_optimizer_step()
+
+    def after_update(self) -> None:
+        """The optimizer has stepped; gradients are still there."""
+        self.parts.adapter.after_optimizer_step(self.parts.model, self.step + 1)
+        if self.average is not None:
+            self.average.after_step(self.step + 1)
+        self.callbacks.optimizer_step()
 
     def step_end(self, grad_norm: torch.Tensor | float, lr: float, examples: list[int]) -> bool:
         """After the update; `lr` is the rate it used, `examples` what all processes saw. True: the run is over."""
@@ -129,11 +153,21 @@ class Session:
         last = self.step >= self.plan.total_steps
         self.evaluations = {}
         self.display.step(self.step, self.loss, lr)
-        if self._due(self.settings.logging_strategy, self.settings.logging_steps, last):
+        due = Due(
+            log=self._due(self.settings.logging_strategy, self.settings.logging_steps, last),
+            evaluate=last or self._due(self.settings.eval_strategy, self._eval_steps, last),
+            save=self._due(self.settings.save_strategy, self.settings.save_steps, last),
+        )
+        epoch_over = last or self.step % self.plan.steps_per_epoch == 0
+        asked = self.callbacks.step_end(self.step, self.epoch, due, epoch_over)
+        ends = last or self.callbacks.reason is not None
+        if asked.log:
             self._log_training(grad_norm, lr)
-        if last or self._due(self.settings.eval_strategy, self._eval_steps, last):
-            self._evaluate()
-        if self._due(self.settings.save_strategy, self.settings.save_steps, last):
+        if ends or asked.evaluate:
+            self._evaluate(wanted=asked.evaluate and not due.evaluate)
+        if self.callbacks.reason is not None and self.status == "running":
+            self.status, self.reason = "completed", self.callbacks.reason
+        if asked.save:
             self._save()
         stop = self.world.stop(self.interrupts.received)
         if stop and not last and self.status == "running":
@@ -152,6 +186,12 @@ class Session:
             weights_step = self.saving.load_best(self.stopping.best_step, self.step)
         if weights_step != self.step:
             self.evaluations = {}
+        if over and self.average is not None:
+            self.average.install()
+            if self.world.rank == 0:
+                self.run.update(averaging=self.average.record())
+        if over:
+            self.callbacks.train_end()
         self.display.close()
         self.interrupts.__exit__(None, None, None)
         if over:
@@ -161,7 +201,7 @@ class Session:
         return Result(
             status=self.status,
             reason=self.reason,
-            stopped_early=self.stopping.exhausted,
+            stopped_early=self.stopping.exhausted or self.callbacks.reason is not None,
             objective={"name": self.plan.objective, **objective},
             best=self.records.best,
             last=self.records.last,
@@ -177,7 +217,9 @@ class Session:
     # ---- what is due ----
 
     def logs_next(self) -> bool:
-        """The step at work will be logged: its gradient norm is wanted."""
+        """The step at work will be logged, or may be: its gradient norm is wanted."""
+        if self.callbacks.any:
+            return True
         settings, step = self.settings, self.step + 1
         last = step >= self.plan.total_steps
         return self._due(settings.logging_strategy, settings.logging_steps, last, step)
@@ -197,7 +239,9 @@ class Session:
         return strategy == "epoch" and (last or step % self.plan.steps_per_epoch == 0)
 
     def _log_training(self, grad_norm: torch.Tensor | float, lr: float) -> None:
-        self._publish({"train/loss": self.train_loss.take(), "train/lr": lr, "train/grad_norm": float(grad_norm)})
+        logs = {"train/loss": self.train_loss.take(), "train/lr": lr, "train/grad_norm": float(grad_norm)}
+        self._publish(logs)
+        self.callbacks.logged(logs)
 
     def _publish(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         step = self.step if step is None else step
@@ -209,20 +253,26 @@ class Session:
     def _pass_over_evals(self, final: bool) -> dict[str, Evaluation]:
         encoded, data = self.parts.encoded, self.parts.data
         sets = {suffix: (encoded.evals[suffix], examples) for suffix, examples in data.evals.items()}
-        found, self.reading = self.evaluator.sets(self.model, sets, tune=True, final=final)
+        with nullcontext() if self.average is None else self.average.evaluated():
+            found, self.reading = self.evaluator.sets(self.model, sets, tune=True, final=final)
         return found
 
-    def _evaluate(self) -> None:
+    def _evaluate(self, wanted: bool = False) -> None:
+        """`wanted`: by a callback, whatever the strategy says."""
         self.bad_loss.settle()
-        if self.settings.eval_strategy == "no":
+        if self.settings.eval_strategy == "no" and not wanted:
             return
         self.cost.pause()
         self.evaluations = self._pass_over_evals(final=self.step >= self.plan.total_steps)
         metrics = _keyed(self.evaluations)
         self._publish(metrics)
         self.display.evaluation(metrics, self.step, self.epoch, self.records.last.get("train/loss"))
+        self.callbacks.evaluated(metrics)
+        if self.settings.eval_strategy == "no":  # the objective is the training loss
+            return
         value = metrics[self.plan.objective]
         improved = self.stopping.update(value, self.step)
+        self.callbacks.best(self.stopping)
         if isinstance(self.scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
             self.scheduler.step(value)
         self.trial.report(value, self.step)
@@ -269,7 +319,8 @@ class Session:
     def _save(self) -> None:
         self.bad_loss.settle()
         self.cost.pause()
-        self.saving.save(self.step, self.stopping.best_step)
+        if self.saving.save(self.step, self.stopping.best_step):
+            self.callbacks.saved()
 
     def _lr(self) -> float:
         return max(group["lr"] for group in self.optimizer.param_groups)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from exp.errors import ExpError
+from exp.errors import ExpError, nearest
 
 if TYPE_CHECKING:
     import torch
@@ -73,28 +73,51 @@ def depths(model: nn.Module) -> tuple[dict[str, int], int]:
     return depth, layers + 2
 
 
-def parameter_groups(model: nn.Module, lr: float, weight_decay: float, layer_decay: float) -> list[dict[str, Any]]:
+def parameter_groups(
+    model: nn.Module,
+    lr: float,
+    weight_decay: float,
+    layer_decay: float,
+    own: Sequence[Mapping[str, Any]] = (),
+) -> list[dict[str, Any]]:
     """Groups for a torch optimizer, the highest rate first, so that group 0 shows the rate that `lr` names.
 
     A parameter at depth d learns with `lr * layer_decay ** (deepest - d)`. With `layer_decay` 1 these are the two
     groups of transformers.Trainer: with weight decay, then without.
 
-    Raises ExpError when nothing is trainable.
+    Args:
+        own: `optimizer.groups`: `pattern`, `lr` and `weight_decay` (as an optimizer option checks them). They come
+            behind the others, in their order; a group's `lr` is the rate of all its layers, its `weight_decay` that
+            of all its parameters.
+
+    Raises:
+        ExpError: Nothing is trainable, or a pattern is found in no trainable parameter's name.
     """
     model = plain_model(model)
     decaying = decays(model)
     depth, deepest = ({}, 0) if layer_decay == 1.0 else depths(model)
-    groups: dict[tuple[int, bool], dict[str, Any]] = {}
+    groups: dict[tuple[int, int, bool], dict[str, Any]] = {}
+    found: set[int] = set()
     for name, parameter in named_trainable(model):
-        below_top = deepest - depth.get(name, deepest)
-        key = (below_top, name not in decaying)
+        number = next((i for i, one in enumerate(own) if re.search(one["pattern"], name)), -1)
+        given = own[number] if number >= 0 else {}
+        found.add(number)
+        below_top = 0 if "lr" in given else deepest - depth.get(name, deepest)
+        decay = given.get("weight_decay", weight_decay if name in decaying else 0.0)
+        key = (number, below_top, name not in decaying)
         if key not in groups:
-            groups[key] = {
-                "params": [],
-                "lr": lr * layer_decay**below_top,
-                "weight_decay": weight_decay if name in decaying else 0.0,
-            }
+            rate = given.get("lr", lr * layer_decay**below_top)
+            groups[key] = {"params": [], "lr": rate, "weight_decay": decay}
         groups[key]["params"].append(parameter)
     if not groups:
         raise ExpError("the model has no trainable parameter: nothing to optimize")
+    for number, one in enumerate(own):
+        if number not in found:
+            names = sorted(
+                {part for name, _ in named_trainable(model) for part in name.split(".") if part.isidentifier()}
+            )
+            raise ExpError(
+                f"optimizer.groups: pattern={one['pattern']!r} is in no trainable parameter's name, or an earlier one "
+                f"has them all{nearest(one['pattern'], names)}"
+            )
     return [groups[key] for key in sorted(groups)]

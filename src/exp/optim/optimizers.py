@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Gt, Le, Lt
 
-from exp.errors import ExpError
+from exp.errors import ExpError, nearest
 from exp.optim.ranges import Betas, NotNegative, Positive, Share
 
 if TYPE_CHECKING:
@@ -28,12 +29,20 @@ class OptimizerOption:
         weight_decay: Never applied to biases and norms.
         layer_decay: Ratio of a layer's rate to that of the layer above it; 1 gives all the same rate.
         decay_to_init: Strength of the pull towards the weights that training started from; 0 turns it off.
+        groups: Rates of their own by pattern: [{pattern: classifier, lr: 1e-3, weight_decay: 0.0}], the first that is
+            found in a parameter's name counts.
     """
 
     lr: Positive
     weight_decay: NotNegative
     layer_decay: Annotated[float, Gt(0), Le(1)]
     decay_to_init: NotNegative
+    # The default is how runs were made whose saved config is older than the key.
+    groups: list[dict[str, Any]] = field(default_factory=list, kw_only=True)
+
+    def __post_init__(self) -> None:
+        for group in self.groups:
+            _check_group(group)
 
     def __call__(self, model: nn.Module) -> torch.optim.Optimizer:
         """Args:
@@ -48,7 +57,7 @@ class OptimizerOption:
         from exp.optim.decay_to_start import decay_towards_start
         from exp.optim.groups import parameter_groups
 
-        made = self.build(parameter_groups(model, self.lr, self.weight_decay, self.layer_decay), model)
+        made = self.build(parameter_groups(model, self.lr, self.weight_decay, self.layer_decay, self.groups), model)
         if self.decay_to_init:
             decay_towards_start(made, model, self.decay_to_init)
         return made
@@ -103,6 +112,7 @@ class SgdOptimizer(OptimizerOption):
     nesterov: bool
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.nesterov and not self.momentum:
             raise ExpError("optimizer.nesterov=true needs optimizer.momentum above 0")
 
@@ -156,6 +166,27 @@ class AdamW8bitOptimizer(OptimizerOption):
                     module, "weight", {"optim_bits": 32}
                 )
         return made
+
+
+def _check_group(group: dict[str, Any]) -> None:
+    """Raises ExpError for one of `optimizer.groups` that is not pattern, lr and weight_decay."""
+    keys = ("pattern", "lr", "weight_decay")
+    for key in group:
+        if key not in keys:
+            raise ExpError(f"optimizer.groups: {key} is no key of a group{nearest(str(key), keys)}")
+    pattern = group.get("pattern")
+    if not isinstance(pattern, str) or not pattern:
+        raise ExpError(f"optimizer.groups: pattern={pattern!r} must be a text, such as classifier")
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ExpError(f"optimizer.groups: pattern={pattern!r} is no regular expression: {error}") from None
+    for key, least in (("lr", "above 0"), ("weight_decay", "0 or more")):
+        value = group.get(key, 1.0)
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or (key == "lr" and value == 0):
+            raise ExpError(f"optimizer.groups: {key}={value!r} of {pattern!r} must be a number {least}")
+    if len(group) == 1:
+        raise ExpError(f"optimizer.groups: {pattern!r} says neither lr nor weight_decay")
 
 
 def _can_fuse(groups: Groups) -> bool:

@@ -76,6 +76,7 @@ class ByNameOptimizer(OptimizerOption):
     options: dict[str, Any]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         takes = arguments(OPTIMIZERS, self.name, "optimizer.name")
         if self.weight_decay and "weight_decay" not in takes:
             raise ExpError(f"torch.optim.{self.name} has no weight decay; set optimizer.weight_decay=0.0")
@@ -119,13 +120,13 @@ class ByNameScheduler:
 def by_target(target: str, values: Mapping[str, Any], where: str) -> tuple[type, dict[str, Any]] | None:
     """`_target_: torch.optim.RAdam` with flat keys as the option that it stands for; None for another target.
 
-    Keys of exp's own (layer_decay, decay_to_init) may be left out, and are off then.
+    Keys of exp's own (layer_decay, decay_to_init, groups) may be left out, and are off then.
     """
     if where == "scheduler" and target.startswith(SCHEDULERS):
         return ByNameScheduler, {"name": target.removeprefix(SCHEDULERS), "options": dict(values)}
     if where != "optimizer" or not target.startswith(OPTIMIZERS) or target.startswith(SCHEDULERS):
         return None
-    own = {"weight_decay": 0.0, "layer_decay": 1.0, "decay_to_init": 0.0}
+    own = {"weight_decay": 0.0, "layer_decay": 1.0, "decay_to_init": 0.0, "groups": []}
     common = {key: value for key, value in values.items() if key in own or key == "lr"}
     options = {key: value for key, value in values.items() if key not in common}
     return ByNameOptimizer, {**own, **common, "name": target.removeprefix(OPTIMIZERS), "options": options}

@@ -68,6 +68,7 @@ class TrainingSettings:
 class RootSettings(TrainingSettings):
     """Every key of conf/train.yaml that is no group."""
 
+    folds: Annotated[int, Ge(2)] | None  # evaluate on one part of the training split, drawn by the seed
     resume: str | None
     init_checkpoint: str | None
     cache_dir: str

@@ -45,9 +45,14 @@ SCHEDULING = (
 # Options added after the first release, with the default they were introduced with. One that still stands at
 # that default is left out, so that adding an option changes no older hash.
 ADDED: dict[str, Any] = {
+    "averaging._target_": "exp.optim.averaging.NoAveraging",
     "distributed._target_": "exp.distributed.options.Ddp",
     "distributed.processes": 1,
+    "folds": None,
+    "freeze._target_": "exp.optim.freeze.NoFreeze",
     "init_checkpoint": None,
+    "loss._target_": "exp.loss.own.OwnLoss",
+    "optimizer.groups": [],
     "speed.first_token_only": False,
     "speed.keep_embedding_gradients": True,
     "speed.onednn_linear": "auto",
@@ -126,6 +131,8 @@ def _fingerprint_of(folder: Any, value: Any, cache_dir: Path | None) -> str | No
         return None
     for root in (folder, None):
         path = (Path(root or "").expanduser() if isinstance(root, str) else Path()) / Path(value).expanduser()
+        if (path / "run.json").is_file() and (path / "model").is_dir():
+            path = path / "model"  # a teacher counts by its weights, not by its logs
         try:
             if path.exists():
                 return "sha256:" + fingerprint(path, cache_dir)

@@ -119,6 +119,11 @@ def task_of(run: Finished) -> Task:
         return build_task(run.config)
 
 
+def head_of(run: Finished) -> Head:
+    """What the run's task asks of a model."""
+    return task_of(run).head(labels_of(run))
+
+
 def load_model(run: Finished) -> Model:
     """From run/model alone. Raises ExpError where its files are damaged."""
     import torch
@@ -192,7 +197,7 @@ def load_data(run: Finished, moved: Mapping[str, Any]) -> TaskData:
     node = {**run.config["data"], **moved}
     with whitelisted(), standing_in(run.record["cwd"]):
         try:
-            data = build_data({"data": node, "task": run.config["task"]})
+            data = build_data({**run.config, "data": node})
         except ExpError as error:
             hint = "; say where it lies now, e.g. data.path=..." if "path" in node or "train_file" in node else ""
             raise ExpError(f"the data of {run.folder} cannot be read any more: {error}{hint}") from None

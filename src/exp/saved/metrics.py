@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from exp.loop.stopping import Stopping
 from exp.metrics.key import Key
-from exp.run.events import Event
+from exp.run.events import Event, read_events
+from exp.run.result import read_result
+
+if TYPE_CHECKING:
+    from exp.saved.finished import Finished
+
+
+def recorded(run: Finished) -> dict[str, dict[str, float]]:
+    """As of_saved_weights, of a finished run."""
+    return of_saved_weights(
+        read_events(run.folder / "metrics.jsonl"),
+        run.config,
+        run.facts["objective"],
+        run.facts["greater_is_better"],
+        (read_result(run.folder / "result.json") or {}).get("saved_step"),
+    )
 
 
 def of_saved_weights(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from exp.data.examples import Examples, TaskData
 from exp.errors import ExpError
 
 if TYPE_CHECKING:
-    from exp.data.base import RawData
+    from exp.data.base import Fold, RawData
     from exp.data.rows import Rows
 
 
@@ -60,7 +60,7 @@ def assemble(
     """Holds out a validation share where the source has none, then takes the samples that the data option asks for.
 
     Args:
-        raw: the rows that the examples were read from.
+        raw: the rows that the examples were read from; its fold, where it has one, is the evaluation set.
         splits: all of their examples.
         metrics: names, the first is the primary one.
         max_length: tokens of the longest input.
@@ -73,7 +73,12 @@ def assemble(
         ExpError: a split is left without rows.
     """
     train, evals, tests = splits.train, splits.evals, splits.tests
-    if raw.hold_out is not None:
+    facts = dict(facts or {})
+    if raw.fold is not None:
+        kept, held_out = cut_fold(strata, groups, len(train), raw.fold)
+        train, evals = train.take(kept), {"": train.take(held_out)}
+        facts["fold"] = asdict(raw.fold)
+    elif raw.hold_out is not None:
         share, seed = raw.hold_out.share, raw.hold_out.seed
         if groups is None:
             kept, held_out = carve(strata, len(train), share, seed)
@@ -92,7 +97,7 @@ def assemble(
         metrics=tuple(metrics),
         max_length=max_length,
         fingerprint="",
-        facts=facts or {},
+        facts=facts,
     )
     for name, split in data.splits().items():
         if not len(split):
@@ -158,6 +163,40 @@ def carve_groups(groups: Sequence[Any], share: float, seed: int) -> tuple[list[i
             f"validation file"
         )
     return [row for row in range(len(groups)) if row not in held_out], sorted(held_out)
+
+
+def cut_fold(
+    strata: Sequence[Any] | None, groups: Sequence[Any] | None, rows: int, fold: Fold
+) -> tuple[list[int], list[int]]:
+    """Row numbers for (train, validation), each in the source's order; the folds of a repetition hold every row once.
+
+    Args:
+        strata: rows of one value are dealt evenly to the folds. None: rows are alike.
+        groups: rows of one value are in the same fold, the largest groups dealt first. None: rows stand alone.
+
+    Raises:
+        ExpError: there are fewer rows, or groups, than folds.
+    """
+    members: dict[str, list[int]] = {}
+    for row in range(rows):
+        members.setdefault(str(groups[row] if groups is not None else row), []).append(row)
+    if len(members) < fold.count:
+        what = "rows" if groups is None else "texts that rows share"
+        raise ExpError(f"folds={fold.count} is more than the {len(members)} {what} of the training split; lower it")
+    drawn = sorted(members, key=lambda name: (_digest(f"{fold.repetition}:{name}"), name))
+    if groups is None and strata is not None:
+        place = {value: at for at, value in enumerate(dict.fromkeys(map(str, strata)))}
+        drawn.sort(key=lambda name: place[str(strata[members[name][0]])])  # stable: drawn within each value
+    if groups is not None:
+        drawn.sort(key=lambda name: -len(members[name]))
+    sizes = [0] * fold.count
+    held_out: list[int] = []
+    for name in drawn:
+        smallest = sizes.index(min(sizes))
+        sizes[smallest] += len(members[name])
+        held_out += members[name] if smallest == fold.number else []
+    out = set(held_out)
+    return [row for row in range(rows) if row not in out], sorted(out)
 
 
 def fingerprint(splits: Mapping[str, Examples], labels: Sequence[str] | None) -> str:

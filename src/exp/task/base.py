@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from exp.data.rows import Rows
     from exp.metrics.additive import Additive
     from exp.task.pictures import Picture
+    from exp.task.terms import Terms
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class Head:
     # Called with the built or loaded model and its processor, before an adapter wraps it. Raises ExpError where the
     # model cannot do what the task asks.
     prepare: Callable[[Any, Any], None] = _as_it_is
+    # Logits and labels a unit, for losses of conf/loss/. None: only the model's own loss fits the task.
+    terms: Terms | None = None
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from exp.data.examples import Examples, TaskData
 from exp.data.rows import Rows
 from exp.errors import ExpError
 from exp.metrics import names as metric_names
-from exp.task import chat_template, documents, tokens
+from exp.task import chat_template, documents, terms, tokens
 from exp.task.assemble import assemble, read_splits
 from exp.task.base import Answers, EvaluatedBatch, Generation, Head
 from exp.task.chats import answers, chats_of, paired
@@ -130,6 +130,7 @@ class CausalLm:
             lengths={"block_size": data.max_length},
             generation=Generation(self._generation()),
             prepare=self._prepare,
+            terms=terms.NEXT_TOKENS,
         )
 
     def encode(self, data: TaskData, processor: Any, cache_dir: Path) -> Encoded:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from exp.data.collate import Collator
 from exp.data.rows import Rows, shortened
 from exp.errors import ExpError, nearest
+from exp.task.terms import Term
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -164,3 +165,8 @@ def without_padded_choices(batch: Mapping[str, Any], output: Any) -> Any:
     if output.loss is not None:
         output.loss = cross_entropy(output.logits, batch["labels"])
     return output
+
+
+def choice_terms(batch: Mapping[str, Tensor], output: Any) -> list[Term]:
+    """One of a row's own choices (exp.task.terms)."""
+    return [Term("class", output.logits.float(), batch["labels"], real_choices(batch["attention_mask"]))]

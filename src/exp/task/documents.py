@@ -29,6 +29,11 @@ def read_documents(
     raw: RawData, column: str, between: Between, metrics: Sequence[str], max_length: int, facts: Mapping[str, Any]
 ) -> TaskData:
     """Raises ExpError, with file and row, for a cell that is no text, and where a split has no text at all."""
+    if raw.fold is not None and between != "end_token":
+        raise ExpError(
+            f"folds={raw.fold.count} deals rows to folds, and here they are parts of one text (task.between_rows); "
+            f"where each row is a text of its own, set task.between_rows=end_token"
+        )
     raw = _hold_out_end(raw) if between != "end_token" else raw
 
     def examples(rows: Rows, labelled: bool) -> Examples:

@@ -17,7 +17,7 @@ from exp.data.examples import Examples, TaskData
 from exp.data.rows import Rows
 from exp.errors import ExpError
 from exp.metrics import names as metric_names
-from exp.task import text_pairs, tokens
+from exp.task import terms, text_pairs, tokens
 from exp.task.assemble import assemble, read_splits
 from exp.task.base import Answers, EvaluatedBatch, Generation, Head
 from exp.task.generated import GeneratedReading, signatures
@@ -156,6 +156,7 @@ class TextToText:
             drawn=False,
             lengths={"max_source_length": data.max_length, "max_target_length": target_length},
             generation=Generation(settings),
+            terms=terms.TOKENS,
         )
 
     def encode(self, data: TaskData, processor: Any, cache_dir: Path) -> Encoded:

@@ -14,7 +14,7 @@ from exp.data.examples import Examples, TaskData
 from exp.data.rows import Rows
 from exp.errors import ExpError
 from exp.metrics import names as metric_names
-from exp.task import documents, tokens
+from exp.task import documents, terms, tokens
 from exp.task.base import Answers, EvaluatedBatch, Head
 from exp.task.likelihood import LikelihoodReading, token_sums
 
@@ -73,6 +73,7 @@ class MaskedLm:
             max_length=data.max_length,
             drawn=False,
             lengths={"block_size": data.max_length},
+            terms=terms.TOKENS,
         )
 
     def encode(self, data: TaskData, processor: Any, cache_dir: Path) -> Encoded:

@@ -16,7 +16,7 @@ from exp.data.examples import Examples, TaskData
 from exp.data.rows import Rows, shortened
 from exp.errors import ExpError, nearest
 from exp.metrics import names as metric_names
-from exp.task import labels, pictures
+from exp.task import labels, pictures, terms
 from exp.task.assemble import assemble, read_splits
 from exp.task.base import Answers, Floors, Head, named_inputs
 from exp.task.text_classification import MAX_LENGTH, RESERVED, TEXT_COLUMNS, TextClassification
@@ -115,6 +115,7 @@ class MultiLabel:
             peft_task="SEQ_CLS",
             pipeline="text-classification",
             max_length=data.max_length,
+            terms=terms.SEVERAL,
         )
 
     # As for one label a text: the same features, units and answers.

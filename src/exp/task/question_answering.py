@@ -19,6 +19,7 @@ from exp.task.answer_reading import AnswerReading
 from exp.task.assemble import Splits, assemble, ids_of
 from exp.task.base import Answers, EvaluatedBatch, Head
 from exp.task.forward import correct_outputs
+from exp.task.terms import Terms
 
 if TYPE_CHECKING:
     import torch
@@ -139,6 +140,8 @@ class QuestionAnswering:
         return Examples(list(range(len(rows))), inputs, targets)
 
     def head(self, data: TaskData) -> Head:
+        from exp.task.spans import span_terms
+
         return Head(
             auto_class="AutoModelForQuestionAnswering",
             labels=None,
@@ -148,6 +151,7 @@ class QuestionAnswering:
             pipeline="question-answering",
             max_length=data.max_length,
             prepare=_prepare,
+            terms=Terms("class", span_terms),
         )
 
     def encode(self, data: TaskData, processor: Any, cache_dir: Path) -> Encoded:

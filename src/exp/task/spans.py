@@ -12,6 +12,7 @@ from exp.data.collate import Collator
 from exp.data.features import EncodedRows, Ragged
 from exp.errors import ExpError
 from exp.task import tokens
+from exp.task.terms import Term
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -176,6 +177,13 @@ def without_padding(batch: Mapping[str, Any], output: Any) -> Any:
         output.loss = (cross_entropy(start, first) + cross_entropy(end, last)) / 2
     output.start_logits, output.end_logits = start, end
     return output
+
+
+def span_terms(batch: Mapping[str, Any], output: Any) -> list[Term]:
+    """Where an answer begins, and where it ends (exp.task.terms)."""
+    real = batch["attention_mask"].bool()
+    pairs = zip((output.start_logits, output.end_logits), POSITIONS, strict=True)
+    return [Term("class", logits.float(), batch[name], real) for logits, name in pairs]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from exp.data.examples import Examples, TaskData
 from exp.data.rows import Rows
 from exp.errors import ExpError
 from exp.metrics import names as metric_names
-from exp.task import labels, pictures, tokens
+from exp.task import labels, pictures, terms, tokens
 from exp.task.assemble import assemble, read_splits, with_fingerprint
 from exp.task.base import Answers, EvaluatedBatch, Floors, Head, Untuned, named_inputs
 
@@ -131,6 +131,7 @@ class TextClassification:
             peft_task="SEQ_CLS",
             pipeline="text-classification",
             max_length=data.max_length,
+            terms=terms.SCORES if data.labels is None else terms.ROWS,
         )
 
     def encode(self, data: TaskData, processor: Any, cache_dir: Path) -> Encoded:

@@ -17,7 +17,7 @@ from exp.data.examples import Examples, TaskData
 from exp.data.rows import Rows
 from exp.errors import ExpError, nearest
 from exp.metrics import names as metric_names
-from exp.task import labels, pictures, tokens
+from exp.task import labels, pictures, terms, tokens
 from exp.task.assemble import assemble, read_splits
 from exp.task.base import Answers, EvaluatedBatch, Floors, Head, Untuned, named_inputs
 from exp.task.tag_windows import windows
@@ -135,6 +135,7 @@ class TokenClassification:
             peft_task="TOKEN_CLS",
             pipeline="token-classification",
             max_length=data.max_length,
+            terms=terms.TOKENS,
         )
 
     def encode(self, data: TaskData, processor: Any, cache_dir: Path) -> Encoded:

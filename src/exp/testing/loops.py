@@ -95,7 +95,7 @@ def plain_loop(*overrides: str) -> tuple[Recorder, Parts]:
             total = 0.0
             for chunk in group:
                 batch = parts.collator([train[i] for i in chunk])
-                loss = model(**batch).loss * (parts.task.units(batch) / units)
+                loss = parts.loss(model, batch) * (parts.task.units(batch) / units)
                 loss.backward()
                 total += loss.item()
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm or math.inf)

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exp.config.targets import make
+from exp.data.base import Fold
 from exp.distributed.joined_ranks import JoinedRanks
 from exp.errors import ExpError
 from exp.loop.base import Loop, Parts
 from exp.loop.curve_alerts import CurveAlerts
 from exp.loop.plan import plan
+from exp.loss.base import LossFacts, TrainingLoss
+from exp.loss.function import build_function
+from exp.loss.own import model_loss
+from exp.optim.averaging import NoAveraging
+from exp.optim.freeze import NoFreeze
 from exp.options.settings import TrainingSettings
 from exp.run import ranks
 from exp.run.files import user_path
@@ -22,7 +28,7 @@ from exp.tracker.base import Fanout, NullTracker, Tracker
 from exp.tracker.jsonl import JsonlTracker
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, TrainerCallback
 
     from exp.data.base import RawData
     from exp.data.examples import TaskData
@@ -70,6 +76,33 @@ def build_task(config: Mapping[str, Any]) -> Task:
     return make(config["task"], "task")
 
 
+def build_loss(config: Mapping[str, Any], facts: LossFacts) -> TrainingLoss:
+    """Raises ExpError where the loss makes no sense for the task."""
+    if "loss" not in config:  # a run that is older than the group
+        return model_loss
+    made = make(config["loss"], "loss")
+    return made.build(facts) if hasattr(made, "build") else build_function(made, facts)
+
+
+def build_callbacks(config: Mapping[str, Any]) -> dict[str, TrainerCallback]:
+    """Raises ExpError for a part that is no callback of transformers."""
+    nodes = config.get("callbacks") or {}
+    if not nodes:
+        return {}
+    from transformers import TrainerCallback
+
+    found = {}
+    for name, node in nodes.items():
+        made = make(node, f"callbacks.{name}")
+        made = made.make() if hasattr(made, "make") else made
+        if not isinstance(made, TrainerCallback):
+            raise ExpError(
+                f"callbacks.{name} makes a {type(made).__name__}; it has to be a transformers.TrainerCallback"
+            )
+        found[name] = made
+    return found
+
+
 def build_raw(config: Mapping[str, Any]) -> RawData:
     """The rows alone, as the data option reads them."""
     return make(config["data"], "data").read()
@@ -77,19 +110,26 @@ def build_raw(config: Mapping[str, Any]) -> RawData:
 
 def build_data(config: Mapping[str, Any]) -> TaskData:
     """Read once a process: a sweep's worker asks for the same data at every trial."""
-    return _data(json.dumps([config["data"], config["task"]]), _stamps(config["data"]))
+    return _data(json.dumps([config["data"], config["task"], fold_of(config)]), _stamps(config["data"]))
 
 
 @lru_cache(maxsize=2)
 def _data(nodes: str, stamps: Stamps) -> TaskData:
-    data, task = json.loads(nodes)
-    return build_task({"task": task}).read(build_raw({"data": data}))
+    data, task, fold = json.loads(nodes)
+    raw = build_raw({"data": data})
+    return build_task({"task": task}).read(raw if fold is None else replace(raw, fold=Fold(*fold)))
+
+
+def fold_of(config: Mapping[str, Any]) -> tuple[int, int, int] | None:
+    """Number, count and repetition: seeds 0 to K - 1 are the folds of one cut, the next K those of another."""
+    count = config.get("folds")  # a run that is older than the key has none
+    return None if count is None else (config["seed"] % count, count, config["seed"] // count)
 
 
 def build_features(config: Mapping[str, Any]) -> tuple[Any, Encoded]:
     """As build_data: the processor of the config's model, and all splits through it."""
     stamps = _stamps(config["data"]) + _stamps(config["model"])
-    nodes = json.dumps({name: config[name] for name in ("data", "task", "model")})
+    nodes = json.dumps({name: config.get(name) for name in ("data", "task", "model", "folds", "seed")})
     return _features(nodes, config["cache_dir"], stamps)
 
 
@@ -152,6 +192,10 @@ def build(config: Mapping[str, Any]) -> Parts:
     model = source.model(head, processor, **adapter.load_kwargs())
     head.prepare(model, processor)
     model = adapter.apply(model, steps.total_steps, head.peft_task)
+    # A run that is older than one of these groups has none of it.
+    freeze = make(config["freeze"], "freeze") if "freeze" in config else NoFreeze()
+    averaging = make(config["averaging"], "averaging") if "averaging" in config else NoAveraging()
+    freeze.apply(model)
     if settings.gradient_checkpointing:
         if not model.supports_gradient_checkpointing:
             raise ExpError(
@@ -161,6 +205,7 @@ def build(config: Mapping[str, Any]) -> Parts:
         model.activation_checkpointing_enable()
     speed = make(config["speed"], "speed")
     speed.apply(model, _device(), precision, settings.dropout_seed)
+    loss = build_loss(config, LossFacts(head, encoded.train, processor))
     return Parts(
         task=task,
         reading=reading,
@@ -169,13 +214,17 @@ def build(config: Mapping[str, Any]) -> Parts:
         model=model,
         processor=processor,
         collator=task.collate(processor, speed.pads_to(_device()), data.labels),
+        loss=loss,
         optimizer=make(config["optimizer"], "optimizer"),
         scheduler=scheduler,
         adapter=adapter,
+        freeze=freeze,
+        averaging=averaging,
         mixed_precision=precision,
         settings=settings,
         plan=steps,
         world=world,
+        callbacks=build_callbacks(config),
     )
 
 

@@ -22,7 +22,7 @@ from hydra.utils import execution_whitelist
 from omegaconf import DictConfig, open_dict, read_write
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
-from exp.compat.hydra import context, show
+from exp.compat.hydra import context, quiet_failures, show
 from exp.config.command_line import Command, read
 from exp.config.compose import Composer, composer, own, plain
 from exp.config.explain import explained, unresolved, while_composing
@@ -88,10 +88,6 @@ class Job:
         except Interrupted as error:
             pass_on(error.reason)
             raise
-        except Exception as error:
-            if node.mode == RunMode.MULTIRUN and _ends_a_plain_sweep(node.runtime.choices):
-                raise Ended(error) from error
-            raise
 
     def _claim(self, folder: Path, cfg: DictConfig, node: Any) -> None:
         """The first of several processes does it; the others wait for it."""
@@ -101,19 +97,6 @@ class Job:
         if "distributed" in cfg:
             check(cfg.distributed, together.place.size, goes_on=(folder / "run.json").exists())
         together.decide("job", lambda: claim_job(folder, cfg, node))
-
-
-class Ended(BaseException):
-    """What a run of a plain sweep raised, on its way past Hydra, which would print it once more in words of its own."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(str(error))
-        self.error = error
-
-
-def _ends_a_plain_sweep(choices: Any) -> bool:
-    """Whether the sweep runs in this process and stops at its first failure."""
-    return choices.get("hydra/sweeper") == "basic" and choices.get("hydra/launcher") == "basic"
 
 
 def check_config(cfg: DictConfig) -> None:
@@ -217,9 +200,8 @@ def _sweep(job: Job, cfg: DictConfig, made: Composer) -> None:
         hydra_context=context(made.loader, trust.whitelist()), task_function=job, config=cfg
     )
     try:
-        sweeper.sweep(arguments=list(cfg.hydra.overrides.task))
-    except Ended as ended:
-        raise ended.error from None
+        with quiet_failures():
+            sweeper.sweep(arguments=list(cfg.hydra.overrides.task))
     except Exception as error:
         refused = engine_error(error)
         if refused is not None:

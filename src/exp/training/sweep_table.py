@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from exp.errors import ExpError
 from exp.run.said import command, near
 
 
@@ -20,7 +21,11 @@ def told(folder: Path, since: float) -> str:
         name = Path(run.source).name
         return (int(name) if name.isdigit() else -1, name)
 
-    runs = sorted((run for run in collect([str(folder)]).runs if _written(run.source) >= since), key=place)
+    try:
+        found = collect([str(folder)]).runs
+    except ExpError:  # no run came as far as its record
+        return ""
+    runs = sorted((run for run in found if _written(run.source) >= since), key=place)
     if not runs:
         return ""
     words = {run.id: _words(run.source) for run in runs}
