@@ -17,6 +17,7 @@ from exp.config.schema import known_groups, option_schema, schemas
 from exp.options.confdir import conf_dir
 from exp.options.option import described, ranges
 
+ROOT = Path(__file__).parents[2]
 PYTHON = """# Python
 
 ::: exp.api
@@ -36,11 +37,17 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         "reference/options.md": options(),
         "reference/commands.md": commands(),
         "reference/python.md": PYTHON,
+        "results.md": (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8"),
         "llms.txt": llms(),
     }
     for name, text in pages.items():
         files.append(File.generated(config, name, content=text))
     return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Links out of docs/ lead to files of the repository, which are pages here."""
+    return markdown.replace("(../benchmarks/RESULTS.md", "(results.md").replace("(../README.md", "(index.md")
 
 
 def settings() -> str:
@@ -88,7 +95,7 @@ def llms() -> str:
     for key, one in schemas()["config"]["properties"].items():
         if key in node and "$ref" not in one and "_target_" not in str(node[key]):
             lines.append(f"- {key}={_value(node[key])}: {one.get('description', '')}")
-    run_folder = Path(__file__).parents[1] / "run-folder.md"
+    run_folder = ROOT / "docs" / "run-folder.md"
     return "\n".join([*lines, "", "## Files of a run", "", *_files(run_folder.read_text(encoding="utf-8")), ""])
 
 

@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 class MuonOptimizer(OptimizerOption):
     """Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon): momentum, orthogonalised by Newton-Schulz steps.
 
-    Embeddings, biases, norms and what lies outside of the encoder (the task's head) are AdamW's, as its author has it. An
-    update of a matrix is scaled to the size of AdamW's (Liu et al. 2025, arXiv 2502.16982), so both have one rate.
+    Embeddings, biases, norms and what lies outside of the encoder (the task's head) are AdamW's, as its author has it.
+    An update of a matrix is scaled to the size of AdamW's (Liu et al. 2025, arXiv 2502.16982), so both have one rate.
 
     Args of the YAML:
         momentum: Of Muon.
