@@ -34,8 +34,8 @@ def test_words():
     ("words", "message"),
     [
         (["table=hf_glue", "job=2"], "job: no such key; did you mean 'jobs'"),
-        (["table=hf_glue", "jobs=two"], "jobs=two: it takes a whole number from 0 up"),
-        (["table=hf_glue", "jobs=-1"], "jobs=-1: it takes a whole number from 0 up"),
+        (["table=hf_glue", "jobs=two"], "jobs=two: it takes a whole number from 0 to 100000"),
+        (["table=hf_glue", "jobs=-1"], "jobs=-1: it takes a whole number from 0 to 100000"),
         (["table=hf_glue", "dry_run=1"], "dry_run=1: it takes true or false"),
         (["jobs=2"], "TABLE is not given"),
         (["table=offline_demo", "hydra.sweeper.n_trials=3"], "of a sweep's keys a table takes storage"),

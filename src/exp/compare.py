@@ -44,7 +44,7 @@ GRAMMAR = arguments.Grammar(
         "sort": Option("a metric (best first) or a config key"),
         "reverse": Option("true: turn the order round", arguments.switch, False),
         "columns": Option("only these columns, in this order: a,b", arguments.listed),
-        "precision": Option("digits after the point (4)", arguments.whole(0), 4),
+        "precision": Option("digits after the point (4)", arguments.whole(0, 17), 4),
         "width": Option("terminal columns (as wide as it is)", arguments.whole(20)),
         "md": Option("a file for Markdown", arguments.file),
         "csv": Option("a file for CSV, one line a condition", arguments.file),
@@ -61,6 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     """0; ends the process with code 2 and one line on stderr for bad input."""
     with plain_exits():
         given = arguments.parse(sys.argv[1:] if argv is None else argv, GRAMMAR)
+        _check_targets(given)
         comparison = compare(
             collect(given.bare, given["index"]),
             sources=given.bare,
@@ -77,6 +78,14 @@ def main(argv: list[str] | None = None) -> int:
         for path in _write(given, tables, comparison):
             print(f"wrote {path}")
     return 0
+
+
+def _check_targets(given: arguments.Given) -> None:
+    """Two tables in one file would be one. Raises ExpError."""
+    files = [given[name].resolve() for name in ("md", "csv", "json", "latex", "html") if name in given]
+    twice = [file for file in files if files.count(file) > 1]
+    if twice:
+        raise ExpError(f"{twice[0]} is named for two formats; give each a file of its own")
 
 
 def _with_evidence(comparison: Comparison, given: arguments.Given) -> Comparison:

@@ -60,7 +60,7 @@ def reproduce(source: Path, into: Path | None) -> int:
         print(f"different: the run in {folder} ended with code {ended.returncode}, the recorded one was completed")
         return DIFFERENT
     again = read_record(folder)
-    for line in differences({"hardware": record["hardware"]}, {"hardware": again["hardware"]}):
+    for line in differences({"hardware": record.get("hardware", {})}, {"hardware": again["hardware"]}):
         if line not in warned:
             print(f"warning: {line}")
     found = first_difference(source, folder)
@@ -92,7 +92,7 @@ def _checked(source: Path) -> Mapping[str, Any]:
 
 def command(source: Path, folder: Path, record: Mapping[str, Any]) -> list[str]:
     """A training with the saved config, started as any other."""
-    trackers = [f"~tracker.{name}" for name in record["config"]["tracker"]]
+    trackers = [f"~tracker.{name}" for name in record["config"].get("tracker", {})]
     # Sums over processes are part of the numbers.
     processes = record["config"].get("distributed", {}).get("processes", 1)
     together = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
@@ -102,7 +102,7 @@ def command(source: Path, folder: Path, record: Mapping[str, Any]) -> list[str]:
         f"hydra.run.dir={quoted(folder)}",
         *trackers,
         *(["hub.push=false"] if "hub" in record["config"] else []),
-        *(["resume=null"] if record["config"]["resume"] is not None else []),
+        *(["resume=null"] if record["config"].get("resume") is not None else []),
     ]
 
 
@@ -158,7 +158,7 @@ def _free(source: Path) -> Path:
 
 def _working_folder(record: Mapping[str, Any]) -> str | None:
     """Relative paths in the config are meant from where the run was started."""
-    return record["cwd"] if Path(record["cwd"]).is_dir() else None
+    return folder if (folder := record.get("cwd")) and Path(folder).is_dir() else None
 
 
 def _environment(record: Mapping[str, Any]) -> dict[str, str]:
@@ -166,7 +166,7 @@ def _environment(record: Mapping[str, Any]) -> dict[str, str]:
 
     The record names the working folder: no module is looked for there, and what is trusted is what is trusted here.
     """
-    threads = record["hardware"].get("threads")
+    threads = record.get("hardware", {}).get("threads")
     return {
         **os.environ,
         **environment(),
@@ -181,8 +181,8 @@ def _now() -> dict[str, Any]:
 
 def _light(record: Mapping[str, Any]) -> dict[str, Any]:
     """Without what only torch knows, which this process does not load: it is compared after the run."""
-    seen = {key: value for key, value in record["hardware"].items() if key not in ("gpus", "threads")}
-    return {"git": record["git"], "packages": record["packages"], "hardware": seen}
+    seen = {key: value for key, value in record.get("hardware", {}).items() if key not in ("gpus", "threads")}
+    return {"git": record.get("git"), "packages": record.get("packages", {}), "hardware": seen}
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -277,7 +277,8 @@ def _minute(moment: str | None) -> str:
     return (moment or "-")[:16].replace("T", " ")
 
 
-IN = {"in": Option("a folder to look in (outputs and multirun); may be given several times", many=True)}
+HOME = "a folder to look in (outputs and multirun); may be given several times"
+IN = {"in": Option(HOME, arguments.there, many=True)}
 COMMANDS: dict[str, tuple[Callable[[Given], int], Grammar]] = {
     "list": (
         list_runs,

@@ -28,7 +28,7 @@ def _seeds(text: str) -> Any:
 
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError):
         raise ValueError("a list of numbers, such as [1,2]") from None
 
 

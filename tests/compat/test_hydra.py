@@ -55,3 +55,16 @@ def test_a_loader_over_folders_of_our_choice(tmp_path: Path) -> None:
 
     assert loader.load_configuration("mine", ["x=2"], RunMode.RUN).x == 2
     assert str(tmp_path) in [source.path for source in private.sources_of(loader)]
+
+
+def test_a_failed_jobs_value_is_read_without_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+    """Hydra's property prints the overrides before it raises; afterwards it is Hydra's again."""
+
+    job = JobReturn(overrides=["x=1"], status=JobStatus.FAILED)
+    job.return_value = ValueError("why")
+    with private.quiet_failures(), pytest.raises(ValueError, match="why"):
+        _ = job.return_value
+    assert capsys.readouterr().err == ""
+    with pytest.raises(ValueError, match="why"):
+        _ = job.return_value
+    assert "Error executing job" in capsys.readouterr().err

@@ -39,6 +39,14 @@ def test_all_inputs_have_to_agree_and_words_are_inputs():
     )
 
 
+def test_a_paragraph_leaks_though_no_row_is_the_same():
+    train, dev = (
+        split(texts, paragraph=about) for texts, about in ((["a", "b"], ["p", "p"]), (["c", "d"], ["p", "q"]))
+    )
+    assert leakage.columns(data(train, dev=dev, test=dev))["eval"] == {"text": (0, 0), "paragraph": (1, 1)}
+    assert leakage.columns(data(TRAIN, dev=TRAIN, test=TRAIN)) == {}
+
+
 def test_near_duplicates():
     pytest.importorskip("datasketch")
     long = " ".join(f"word{number}" for number in range(60))

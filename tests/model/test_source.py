@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from exp.errors import ExpError
-from exp.model.source import locate
+from exp.model.source import check_folder, locate
 from tests.model.test_pretrained import head_of, tokenizer_of
 from tests.optim.test_options import make
 from tests.tiny_models import make_tiny
@@ -63,3 +64,30 @@ def test_an_unreachable_hub_is_named_with_the_way_round(monkeypatch, tmp_path):
         tokenizer_of(source)
     with pytest.raises(ExpError, match="Hub cannot be reached"):
         source.model(head_of(), None)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
+def test_a_git_lfs_pointer_is_named(name: str, tmp_path: Path) -> None:
+    folder = make_tiny("bert", tmp_path)
+    (folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 90868376\n")
+    with pytest.raises(ExpError, match=f"{name} is a Git LFS pointer, not the file itself; fetch it with: git -C"):
+        check_folder(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("model.safetensors", "junk"),
+        ("tokenizer.json", "{}"),
+        ("config.json", "[1]"),
+        ("config.json", '{"model_type": 5}'),
+    ],
+)
+def test_damaged_files_are_one_line(name: str, text: str, tmp_path: Path) -> None:
+    from tests.model.test_pretrained import load
+
+    folder = make_tiny("bert", tmp_path)
+    (folder / name).write_text(text)
+    with pytest.raises(ExpError, match=r"^model.path=.* cannot be loaded: ") as error:
+        load(folder)
+    assert "\n" not in str(error.value)

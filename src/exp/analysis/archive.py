@@ -66,7 +66,7 @@ def unpack(file: Path, target: Path) -> list[Path]:
     except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
         if isinstance(error, ExpError):
             raise
-        raise ExpError(f"{file} cannot be unpacked: {error}") from error
+        raise ExpError(f"{file} cannot be unpacked: {' '.join(str(error).split())}") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

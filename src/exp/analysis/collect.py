@@ -11,6 +11,7 @@ from exp.analysis.collection import Collection, Problem
 from exp.analysis.index import Index, stamp
 from exp.analysis.run_data import RunData, read_run
 from exp.errors import ExpError, nearest
+from exp.run.files import user_path
 
 # Below this many runs an index saves nothing worth a file in the user's cache.
 INDEX_FROM = 300
@@ -49,7 +50,7 @@ def collect(sources: list[str], index: Path | None = None) -> Collection:
 
 
 def _expand(source: str) -> Iterator[Path]:
-    path = Path(source).expanduser()
+    path = user_path(source)
     if path.exists():
         yield path
         return
@@ -98,7 +99,7 @@ def _walk(path: Path, folders: dict[str, None], offline: dict[str, None], proble
 
 def _read_folders(folders: list[Path], found: Collection, index_path: Path | None) -> None:
     absolute = [folder.resolve() for folder in folders]
-    index = Index(index_path) if len(folders) >= INDEX_FROM else None
+    index = Index(index_path) if index_path is not None or len(folders) >= INDEX_FROM else None
     known = index.load(absolute) if index else {}
     fresh = []
     for folder in absolute:

@@ -84,7 +84,24 @@ def _task(name: str, runs: list[RunData], asked: str | None, use: str) -> TaskCo
         notes.append("the conditions differ in no config key: the contents of a path changed, or exp itself")
     if use == "best" and metric and any(condition.metrics for condition in conditions):
         notes.append("best values are chosen on the split they are measured on: they flatter; last values do not")
+    notes += said_of_leaks(runs)
+    if any((run.objective or "").startswith("test") for run in runs):
+        notes.append("runs were ranked by a test set: what was chosen on it cannot be reported on it")
     return TaskComparison(name, metric, metrics, keys, conditions, None, tuple(notes), directions)
+
+
+def said_of_leaks(runs: Iterable[RunData]) -> list[str]:
+    """Which evaluation rows stand in train too, as the runs found them; nothing of runs that did not look."""
+    found: dict[str, str] = {}
+    for run in runs:
+        for split, leaks in (run.data.get("leaks") or {}).items():
+            if leaks.get("in_train"):
+                label = leaks.get("with_the_same_label")
+                found[f"{leaks['in_train']} of {leaks['rows']} {split} rows stand in train"] = (
+                    "" if label is None else f", {label} with the same label"
+                )
+    told = "; ".join(text + label for text, label in found.items())
+    return [f"leakage: {told}"] if told else []
 
 
 def _data_config(run: RunData) -> str:

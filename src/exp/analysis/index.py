@@ -57,8 +57,9 @@ class Index:
                     raise ExpError(f"{path} is no index of runs: name another file with --index, or move it away")
                 path.unlink()  # damaged
             self.connection = _open(path)
-        except (OSError, sqlite3.Error):
-            pass
+        except (OSError, sqlite3.Error) as error:
+            if named:
+                raise ExpError(f"--index {path} cannot be used ({error}); name another file") from None
 
     def load(self, folders: Iterable[Path]) -> dict[str, tuple[str, RunData]]:
         """Known rows by folder: stamp and run."""

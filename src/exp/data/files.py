@@ -44,7 +44,7 @@ class Files(Sampled):
 
     def __post_init__(self) -> None:
         """Looks at names and sizes of files only."""
-        if self.train_file is None:
+        if not self.train_file:
             raise ExpError("data=files needs data.train_file, e.g. data.train_file=reviews.csv")
         if self.test_file is not None and self.test_files is not None:
             raise ExpError("data.test_file and data.test_files are both given; keep one")

@@ -40,6 +40,23 @@ def normalised(data: TaskData) -> dict[str, Leaks]:
     return _against_train(data, _normal)
 
 
+def columns(data: TaskData) -> dict[str, dict[str, tuple[int, int]]]:
+    """Split -> input column -> how many rows, and how many different values, stand in that column of train. Empty for
+    data with one input: two questions about one paragraph leak, though no row is the same."""
+    if len(data.train.inputs) < 2:
+        return {}
+    train = {name: set(map(_same, cells)) for name, cells in data.train.inputs.items()}
+    found: dict[str, dict[str, tuple[int, int]]] = {}
+    for split_name, split in data.splits().items():
+        if split_name != "train":
+            shared = {
+                name: [mark for mark in map(_same, cells) if mark in train[name]]
+                for name, cells in split.inputs.items()
+            }
+            found[split_name] = {name: (len(marks), len(set(marks))) for name, marks in shared.items()}
+    return found
+
+
 def _against_train(data: TaskData, form: Any) -> dict[str, Leaks]:
     train: dict[Any, set[str] | str] = {}
     for key, label in zip(keys(data.train, form), _labels(data.train), strict=True):

@@ -31,6 +31,7 @@ class DataReport:
     seen: tuple[str, ...]  # labels of other splits that train lacks
     repeated: int  # rows of all splits whose text an earlier row has, train first
     leaks: Mapping[str, Leaks]
+    columns: Mapping[str, Mapping[str, tuple[int, int]]]  # by split and column: rows, and values, that train has
     normalised: Mapping[str, Leaks]
     leaked: Mapping[str, Sequence[tuple[Any, str]]]  # the first rows that stand in train, with their ids
     near: Mapping[str, Sequence[tuple[str, str, float]]] | None
@@ -67,6 +68,7 @@ def make(words: Sequence[str], near: bool = False) -> DataReport:
         seen=tuple(_unknown(looked)),
         repeated=_repeated(data),
         leaks=leaks,
+        columns=leakage.columns(data),
         normalised=leakage.normalised(data),
         leaked={name: rows.named(splits[name], found.rows) for name, found in leaks.items()},
         near=_near(data) if near else None,

@@ -174,6 +174,9 @@ def _leaks(report: DataReport) -> Iterator[str]:
         yield f"{name}: {len(leaks.rows):,} of {counted(leaks.n, 'row')} stand in train{label}{also}"
         for id, told in report.leaked[name]:
             yield f"  {id}: {told!r}"
+        for column, (count, values) in report.columns.get(name, {}).items():
+            if count:
+                yield f"{name}: {counted(values, 'value')} of {column} ({counted(count, 'row')}) stand in train too"
         pairs = (report.near or {}).get(name, ())
         if report.near is not None:
             yield f"{name}: {len(pairs):,} nearly stand in train (0.8 of their word 3-grams or more)"

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from exp.loop.flops import FlopCount
+
 if TYPE_CHECKING:
     from exp.loop.base import Parts
 
@@ -21,11 +23,10 @@ class Cost:
 
     def __init__(self, parts: Parts) -> None:
         self.lengths = parts.encoded.train.lengths
-        # 6 FLOPs a token and parameter for forward and backward (Kaplan et al. 2020, section 2.1), embeddings aside.
-        self.flops_per_token = 6 * parts.model.num_parameters(exclude_embeddings=True)
+        self.flops = FlopCount.of(parts.model)
         self.steps = 0  # of this process
         self.seconds = self.timed_seconds = 0.0
-        self.samples = self.tokens = 0
+        self.samples = self.tokens = self.squares = 0  # squares of the examples' lengths, added up
         self.timed_samples = self.timed_tokens = 0
         self.since: float | None = None
 
@@ -40,6 +41,7 @@ class Cost:
         tokens = sum(self.lengths[i] for i in examples)
         self.samples += len(examples)
         self.tokens += tokens
+        self.squares += sum(self.lengths[i] ** 2 for i in examples)
         if self.steps > self.warmup:
             self.timed_seconds += spent
             self.timed_samples += len(examples)
@@ -65,14 +67,15 @@ class Cost:
             "tokens_per_second": round(self.timed_tokens / timed, 3),
             "steps": steps,
             "peak_memory_bytes": _peak_memory(),
-            "total_flops": self.flops_per_token * self.tokens,
+            "total_flops": self.flops.per_token * self.tokens + self.flops.per_pair * self.squares,
         }
 
     def state(self) -> dict[str, Any]:
-        return {"seconds": self.seconds, "samples": self.samples, "tokens": self.tokens}
+        return {name: getattr(self, name) for name in ("seconds", "samples", "tokens", "squares")}
 
     def restore(self, state: dict[str, Any]) -> None:
         self.seconds, self.samples, self.tokens = state["seconds"], state["samples"], state["tokens"]
+        self.squares = state.get("squares", 0)  # not in checkpoints of an older exp
 
 
 def _peak_memory() -> int:

@@ -16,8 +16,10 @@ from exp.model.family import check_family
 from exp.model.generation import set_generation
 from exp.model.labels import named_labels, set_labels
 from exp.model.output_layer import fit_output_layer
+from exp.model.padding import longest_input, set_padding, share_padding, warn_of_leaks
 from exp.model.processors import load_processor
 from exp.model.source import hub_errors, locate
+from exp.run.files import user_path
 from exp.task.tokens import without_length_options
 
 if TYPE_CHECKING:
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from exp.task.base import Head
 
 log = logging.getLogger(__name__)
-_PADDED_POSITIONS = {"roberta", "xlm-roberta", "camembert"}  # positions are counted from pad_token_id + 1
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,13 @@ class Pretrained:
     reinit_layers: Annotated[int, Ge(0)]
     mixout: Annotated[float, Ge(0), Lt(1)]
     attn_implementation: str | None
+
+    def __post_init__(self) -> None:
+        """Looks at names of files only; an id on the Hub is looked up when the model is loaded."""
+        if not self.path.strip():
+            raise ExpError("model.path is empty; give a folder that save_pretrained wrote, or an id on the Hub")
+        if user_path(self.path).exists():
+            locate(self.path, None)
 
     def processor(self, data: TaskData, head: Head) -> Any:
         """The checkpoint's own; of a tokenizer without the truncation and padding that some files bake in.
@@ -61,13 +69,8 @@ class Pretrained:
         without_length_options(tokenizer)
         for key in ("max_length", "pad_to_multiple_of", "stride", "truncation_strategy", "pad_token_type_id"):
             tokenizer.init_kwargs.pop(key, None)
-        if tokenizer.pad_token is None:
-            if tokenizer.eos_token is None:
-                raise ExpError(
-                    f"the tokenizer of {self.path} has neither a padding nor an end token; take another model"
-                )
-            tokenizer.pad_token = tokenizer.eos_token
-        limit = _longest(config)
+        set_padding(tokenizer, config, head, f"model.path={self.path}")
+        limit = longest_input(config)
         if limit is not None:
             for key, length in (head.lengths or {"max_length": head.max_length}).items():
                 if length > limit:
@@ -92,8 +95,9 @@ class Pretrained:
         old_names = named_labels(config)
         old_count, old_classes = config.num_labels, config.architectures or []
         set_labels(config, head)
-        if head.processor == "tokenizer" and config.pad_token_id is None:
-            config.pad_token_id = processor.pad_token_id
+        if head.processor == "tokenizer":
+            share_padding(config, processor)
+            warn_of_leaks(config, f"model.path={self.path}")
         if self.dropout is not None:
             _set_dropout(config, self.dropout)
         if self.attn_implementation is not None:
@@ -160,16 +164,6 @@ class Pretrained:
             )
         if lacking:
             log.warning("not in the checkpoint, drawn at random: %s", ", ".join(lacking))
-
-
-def _longest(config: PreTrainedConfig) -> int | None:
-    """Tokens that the position table holds; None for models with relative positions only."""
-    if getattr(config, "position_biased_input", True) is False:  # DeBERTa v3
-        return None
-    longest = getattr(config, "max_position_embeddings", None)
-    if longest is not None and config.model_type in _PADDED_POSITIONS:
-        longest -= config.pad_token_id + 1
-    return longest
 
 
 def _set_dropout(config: PreTrainedConfig, rate: float) -> None:

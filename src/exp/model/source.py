@@ -10,19 +10,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from exp.errors import ExpError, nearest
+from exp.run.files import user_path
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+_LFS = b"version https://git-lfs.github.com/spec/"
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 _TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "spm.model", "sentencepiece.bpe.model", "spiece.model")
 
 
-def locate(path: str, processor: str = "tokenizer") -> str:
+def locate(path: str, processor: str | None = "tokenizer") -> str:
     """The folder that `path` names, checked, or the Hub id as it is. Touches no network.
 
     Raises ExpError for a folder that is missing, or that lacks a config, safetensors weights or the processor, which is
-    of a kind of Head.processor.
+    of a kind of Head.processor; None: whatever its processor is.
     """
-    folder = Path(path).expanduser()
+    folder = user_path(path)
     if folder.is_dir():
         check_folder(folder, processor)
         return str(folder)
@@ -36,9 +38,15 @@ def locate(path: str, processor: str = "tokenizer") -> str:
     return path
 
 
-def check_folder(folder: Path, processor: str = "tokenizer") -> None:
+def check_folder(folder: Path, processor: str | None = "tokenizer") -> None:
     """Raises ExpError, with the mend, when `from_pretrained` could not load `folder` as we load it."""
     names = {entry.name for entry in folder.iterdir()}
+    for name in sorted(names & {"config.json", *_WEIGHTS, *_TOKENIZERS}):
+        if _is_pointer(folder / name):
+            raise ExpError(
+                f"model.path={folder}: {name} is a Git LFS pointer, not the file itself; fetch it with: "
+                f"git -C {shlex.quote(str(folder))} lfs pull"
+            )
     if "config.json" not in names:
         if "adapter_config.json" in names:
             raise ExpError(
@@ -53,7 +61,7 @@ def check_folder(folder: Path, processor: str = "tokenizer") -> None:
             f"model.path={folder} has no model.safetensors{why}. Convert it once, if you trust it:\n  "
             + conversion(folder)
         )
-    if processor != "tokenizer" and not names & set(PROCESSORS):
+    if processor is not None and processor != "tokenizer" and not names & set(PROCESSORS):
         raise ExpError(
             f"model.path={folder} has no {processor.replace('_', ' ')} ({' or '.join(PROCESSORS)}); copy that file of "
             "the model that it was trained from into it"
@@ -63,6 +71,15 @@ def check_folder(folder: Path, processor: str = "tokenizer") -> None:
             f"model.path={folder} has no tokenizer ({', '.join(_TOKENIZERS)}); copy the tokenizer files of the model"
             " that it was trained from into it"
         )
+
+
+def _is_pointer(file: Path) -> bool:
+    """Whether Git left a text of three lines in place of a large file."""
+    try:
+        with file.open("rb") as stream:
+            return stream.read(len(_LFS)) == _LFS
+    except OSError:
+        return False
 
 
 def conversion(folder: Path) -> str:
@@ -93,7 +110,7 @@ def hub_errors(path: str, revision: str | None) -> Iterator[None]:
         yield
     except ExpError:
         raise
-    except (OSError, ValueError) as error:
+    except Exception as error:  # tokenizers, safetensors and a foreign config.json raise whatever they like
         causes = list(_chain(error))
         if any(isinstance(c, errors.GatedRepoError) for c in causes):
             text = (
@@ -119,7 +136,8 @@ def hub_errors(path: str, revision: str | None) -> Iterator[None]:
         elif str(error).startswith("Unrecognized configuration class"):
             text = _no_such_head(path, str(error))
         else:
-            text = f"model.path={path} cannot be loaded: {error}"
+            kind = "" if isinstance(error, OSError | ValueError | ImportError) else f"{type(error).__name__}: "
+            text = f"model.path={path} cannot be loaded: {kind}{' '.join(str(error).split())}"
         raise ExpError(text) from error
 
 

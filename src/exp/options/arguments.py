@@ -14,6 +14,7 @@ from typing import Any
 
 from exp.errors import ExpError, nearest
 
+DAY = 86_400  # seconds
 LONGEST_NAME = 255  # bytes of one part of a path, on every common file system
 
 
@@ -24,29 +25,29 @@ def switch(text: str) -> bool:
     return text.lower() == "true"
 
 
-def whole(least: int) -> Callable[[str], int]:
-    """A whole number from `least` up."""
+def whole(least: int, most: int = 100_000) -> Callable[[str], int]:
+    """A whole number from `least` to `most`."""
 
     def read(text: str) -> int:
         try:
             number = int(text)
         except ValueError:
             number = least - 1
-        if number < least:
-            raise ValueError(f"a whole number from {least} up")
+        if not least <= number <= most:
+            raise ValueError(f"a whole number from {least} to {most}")
         return number
 
     return read
 
 
 def seconds(text: str) -> float:
-    """A number above 0."""
+    """A number above 0, at most a day."""
     try:
         number = float(text)
     except ValueError:
         number = 0.0
-    if not 0 < number < float("inf"):
-        raise ValueError("a number above 0")
+    if not 0 < number <= DAY:
+        raise ValueError(f"a number above 0 and at most {DAY}")
     return number
 
 
@@ -76,7 +77,10 @@ def listed(text: str) -> list[str]:
             parts.append(inner[start:at])
             start = at + 1
     parts.append(inner[start:])
-    return [part.strip() for part in parts if part.strip()]
+    kept = [part.strip() for part in parts if part.strip()]
+    if inner and not kept:
+        raise ValueError("names with commas between them")
+    return kept
 
 
 def place(text: str) -> str:
@@ -92,6 +96,13 @@ def place(text: str) -> str:
 
 def folder(text: str) -> Path:
     return Path(place(text))
+
+
+def there(text: str) -> str:
+    """A folder that exists."""
+    if not Path(place(text)).is_dir():
+        raise ValueError("a folder, and there is none of this name")
+    return place(text)
 
 
 def file(text: str) -> Path:

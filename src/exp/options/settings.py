@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Lt, MinLen
 
 from exp.errors import ExpError
 
 Count = Annotated[int, Ge(1)]
+Text = Annotated[str, MinLen(1)]
 Seed = Annotated[int, Ge(0), Lt(2**32)]  # NumPy takes no larger one
 When = Literal["no", "steps", "epoch"]
 
@@ -38,7 +39,7 @@ class TrainingSettings:
     save_steps: Count
     save_total_limit: Count | None  # checkpoints kept; the best one is never deleted
     load_best_model_at_end: bool
-    metric_for_best_model: str | None  # None: the data's first metric
+    metric_for_best_model: Text | None  # None: the data's first metric
     greater_is_better: bool | None  # None: False for a loss, True for every other metric
     early_stopping_patience: Count | None  # evaluations without progress; None: never
     early_stopping_threshold: Annotated[float, Ge(0)]
@@ -69,6 +70,6 @@ class RootSettings(TrainingSettings):
     """Every key of conf/train.yaml that is no group."""
 
     folds: Annotated[int, Ge(2)] | None  # evaluate on one part of the training split, drawn by the seed
-    resume: str | None
-    init_checkpoint: str | None
-    cache_dir: str
+    resume: Text | None
+    init_checkpoint: Text | None
+    cache_dir: Text

@@ -29,7 +29,8 @@ def warn_of_changes(record: Mapping[str, Any]) -> None:
         if package is None:
             log.warning("the run used the package %s, which is not trusted now", then["name"])
         elif _content(package) != then["content"]:
-            log.warning("the code of %s has changed since the run (version %s then)", then["name"], then["version"])
+            version_then = f" (version {then['version']} then)" if then["version"] else ""
+            log.warning("the code of %s has changed since the run%s", then["name"], version_then)
 
 
 def _recorded(package: Package) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from exp.run.files import finite
+from exp.run.shape import visible
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,9 @@ def _event(line: bytes) -> Event | None:
     """None for what is no event: no JSON, fields that are missing, steps or metrics that are no numbers."""
     try:
         raw = json.loads(line)
-        metrics = {str(key): math.nan if value is None else _number(value) for key, value in raw["metrics"].items()}
+        metrics = {
+            visible(str(key)): math.nan if value is None else _number(value) for key, value in raw["metrics"].items()
+        }
         step = raw["step"]
         if isinstance(step, bool) or not isinstance(step, int) or not 0 <= step < 2**53:
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import io
 import os
 import sys
@@ -14,6 +15,8 @@ from exp.run import ranks
 from exp.run.secrets import redacted
 
 BAD_INPUT = 2
+# What a path that a user gave can run into, by itself.
+OF_PATHS = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.ENOENT, errno.EROFS)
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 PIPE_CLOSED = 141  # 128 + SIGPIPE
 
@@ -54,15 +57,29 @@ def plain_exits() -> Iterator[None]:
     except ExpError as error:
         complain(error)
         raise SystemExit(BAD_INPUT) from None
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        raise SystemExit(INTERRUPTED) from None
     except BrokenPipeError:  # `exp runs list | head`; Python would flush once more at exit, and complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(PIPE_CLOSED) from None
+    except OSError as error:
+        if error.errno not in OF_PATHS or error.filename is None:
+            raise
+        complain(ExpError(f"{shortened(str(error.filename))}: {os.strerror(error.errno)}"))
+        raise SystemExit(BAD_INPUT) from None
+    except RuntimeError as error:
+        if "home directory" not in str(error):  # pathlib's words for ~nosuchuser
+            raise
+        complain(ExpError("a path begins with ~ and the name of no user here; write the whole path"))
+        raise SystemExit(BAD_INPUT) from None
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
 
 
 def complain(error: ExpError) -> None:
     """Prints an error, once for all processes of a run."""
     if ranks.current.get().tells_user(str(error)):
         print(redacted(f"exp: {error}"), file=sys.stderr, flush=True)
+
+
+def shortened(name: str) -> str:
+    return name if len(name) <= 200 else f"{name[:100]}...{name[-20:]} ({len(name)} characters)"

@@ -14,6 +14,8 @@ from exp.errors import ExpError
 
 def write_atomic(path: Path, text: str) -> None:
     """Written beside `path`, synced, then renamed over it."""
+    if not path.name or path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with scratch.open("w", encoding="utf-8") as file:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from exp.errors import ExpError
-from exp.run import environment
+from exp.run import environment, shape
 from exp.run.files import user_path, write_json
 from exp.run.identity import condition_hash, fingerprints
 from exp.run.process import this_process
@@ -23,7 +23,7 @@ from exp.run.secrets import redacted
 SCHEMA = 2  # 1: the first version's; readable, but no run of it can go on
 STATUSES = ("running", "completed", "failed", "pruned", "interrupted")
 # What every reader of a record needs.
-RECORD_KEYS: dict[str, type | tuple[type, ...]] = {"id": str, "condition": str, "status": str, "config": dict}
+RECORD_KEYS = ("id", "condition", "status", "config")
 
 
 @dataclass(frozen=True)
@@ -148,15 +148,10 @@ def read_record(folder: Path) -> dict[str, Any]:
         raise ExpError(f"{folder} is no run folder: it holds no run.json") from None
     except (OSError, ValueError, RecursionError) as error:
         raise ExpError(f"{path} is no readable JSON ({getattr(error, 'strerror', None) or error})") from None
-    if not isinstance(record, dict):
-        raise ExpError(f"{path} is no run's record: it holds a {type(record).__name__} where an object belongs")
-    schema = record.get("schema", 0)
-    if isinstance(schema, int) and schema > SCHEMA:
-        raise ExpError(f"{folder} was written by a newer exp (schema {schema}, this one reads {SCHEMA}); upgrade exp")
-    for key, kind in RECORD_KEYS.items():
-        if not isinstance(record.get(key), kind):
-            raise ExpError(f"{path} is no run's record: its {key} is {'not there' if key not in record else 'damaged'}")
-    return record
+    version = record.get("schema", 0) if isinstance(record, dict) else 0
+    if isinstance(version, int) and version > SCHEMA:
+        raise ExpError(f"{folder} was written by a newer exp (schema {version}, this one reads {SCHEMA}); upgrade exp")
+    return shape.checked(record, shape.RECORD, path, RECORD_KEYS)
 
 
 def _now() -> str:
@@ -166,11 +161,16 @@ def _now() -> str:
 def read_config(folder: Path) -> dict[str, Any]:
     """The resolved config that the run saved, as plain containers."""
     from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     path = folder / ".hydra" / "config.yaml"
     if not path.exists():
         raise ExpError(f"{folder} holds no {path.relative_to(folder)}: it was not started by exp")
-    return OmegaConf.to_container(OmegaConf.load(path), resolve=True)  # type: ignore[return-value]
+    try:
+        return OmegaConf.to_container(OmegaConf.load(path), resolve=True)  # type: ignore[return-value]
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException, RecursionError) as error:
+        raise ExpError(f"{path} cannot be read: {' '.join(str(error).split())[:300]}") from None
 
 
 def seconds_since(moment: str) -> float:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from exp.run import shape
 from exp.run.files import write_json
 
 SCHEMA = 1
@@ -37,4 +38,6 @@ def read_result(path: Path) -> dict[str, Any] | None:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    if not isinstance(found, dict) or shape.damaged(found, shape.RESULT) is not None:
+        return None
+    return shape.visible(found)

@@ -62,7 +62,7 @@ def find(path: str) -> Finished:
     Raises ExpError for a folder that is no run, a run of a newer exp, one without model/, or with parts that are not
     trusted.
     """
-    folder = Path(path).expanduser().resolve()
+    folder = user_path(path).resolve()
     if not folder.is_dir():
         beside = [item.name for item in folder.parent.iterdir()] if folder.parent.is_dir() else []
         raise ExpError(f"{path}: there is no such folder{nearest(folder.name, beside) if beside else ''}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from exp.errors import ExpError, nearest
+from exp.run.files import user_path
 from exp.run.links import check_inside
 from exp.run.said import counted
 from exp.saved import finished
@@ -106,7 +107,9 @@ def targets(run: Finished, name: str, given: Mapping[str, Any]) -> list[Path]:
         if run.predictions.is_symlink():
             check_inside(run.folder)
         return [run.predictions / f"{name}.parquet", run.predictions / f"{name}.csv"]
-    out = Path(given["out"]).expanduser()
+    out = user_path(given["out"])
+    if out.name in ("", "..") or out.is_dir():
+        raise ExpError(f"out={given['out']} is a folder; name a file in it, e.g. {out / name}.parquet")
     if out.suffix and out.suffix not in (".parquet", ".csv"):
         raise ExpError(f"out={out}: no such ending as {out.suffix}; known: .parquet, .csv, or none for both")
     both = [out.with_name(f"{out.name}{ending}") for ending in (".parquet", ".csv")]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from annotated_types import Ge, Le, Lt, MinLen
 from omegaconf import OmegaConf
 
 from exp.errors import ExpError, nearest
+from exp.options.option import construct
 from exp.study.objective import REDUCTIONS
-from exp.work.settings import WorkSettings, check_least
+from exp.work.settings import Count, Natural, Seconds, WorkSettings
 
 GRID, WILCOXON, NOP = "GridSampler", "WilcoxonPruner", "NopPruner"
 
@@ -22,29 +23,29 @@ class StudySettings:
 
     sampler: Mapping[str, Any]
     pruner: Mapping[str, Any]
-    direction: Any
+    direction: str | Sequence[str] | None
     storage: str | None
     study_name: str | None
-    n_trials: int | None
-    n_jobs: int
-    processes_per_trial: int
+    n_trials: Count | None
+    n_jobs: Natural
+    max_failure_rate: Annotated[float, Ge(0), Le(1)]
+    processes_per_trial: Count
     detach: bool
-    max_failure_rate: float
     params: Mapping[str, Any] | None
     custom_search_space: str | None
     when: Mapping[str, Any] | None
     link: Sequence[Sequence[str]] | None
     enqueue: Sequence[Mapping[str, Any]] | None
     constraints: Mapping[str, str] | None
-    objective: Any
-    objective_from: str
-    seeds: Sequence[int] | None
+    objective: str | Annotated[Sequence[str], MinLen(1)] | None
+    objective_from: Literal["best", "last"]
+    seeds: Sequence[Annotated[int, Ge(0), Lt(2**32)]] | None
     seeds_reduce: str
-    bound_errors: float
-    retries: int
-    beat_every: float
-    stale_after: float
-    threads: int | None
+    bound_errors: Annotated[float, Ge(0)]
+    retries: Natural
+    beat_every: Seconds
+    stale_after: Seconds
+    threads: Count | None
     pictures: bool
 
     @property
@@ -66,18 +67,16 @@ def read_settings(given: Mapping[str, Any]) -> StudySettings:
         key: OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
         for key, value in given.items()
     }
-    known = [field.name for field in dataclasses.fields(StudySettings)]
-    for key in plain:
-        if key not in known:
-            raise ExpError(f"hydra.sweeper.{key}: no such key{nearest(key, known)}")
-    for key in known:
-        if key not in plain:
-            raise ExpError(f"hydra.sweeper.{key} is missing; conf/hydra/sweeper/study.yaml gives its default")
-    settings = StudySettings(**plain)
+    settings: StudySettings = construct(StudySettings, plain, "hydra.sweeper")
     _ = settings.work  # checks its part
-    _check_numbers(settings)
-    if settings.objective_from not in ("best", "last"):
-        raise ExpError(f"hydra.sweeper.objective_from={settings.objective_from}: best or last")
+    for key in ("sampler", "pruner"):
+        if not isinstance(getattr(settings, key).get("_target_"), str):
+            raise ExpError(f"hydra.sweeper.{key} holds no option; choose one: hydra/sweeper/{key}=...")
+    if settings.n_trials is None and not settings.is_grid:
+        raise ExpError("hydra.sweeper.n_trials=null means all cells, which only hydra/sweeper/sampler=grid has")
+    seed = settings.sampler.get("seed")
+    if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32):
+        raise ExpError(f"hydra.sweeper.sampler.seed={seed} must be 0 or more and below {2**32}, or null")
     if settings.seeds_reduce not in REDUCTIONS:
         raise ExpError(
             f"hydra.sweeper.seeds_reduce={settings.seeds_reduce}{nearest(settings.seeds_reduce, REDUCTIONS)}"
@@ -92,13 +91,3 @@ def read_settings(given: Mapping[str, Any]) -> StudySettings:
             "set hydra.sweeper.seeds=[1,2,3,4,5]"
         )
     return settings
-
-
-def _check_numbers(settings: StudySettings) -> None:
-    if settings.n_trials is None and not settings.is_grid:
-        raise ExpError("hydra.sweeper.n_trials=null means all cells, which only hydra/sweeper/sampler=grid has")
-    if settings.n_trials is not None:
-        check_least("n_trials", settings.n_trials, 1)
-    check_least("bound_errors", settings.bound_errors, 0)
-    if not 0 <= settings.max_failure_rate <= 1:
-        raise ExpError(f"hydra.sweeper.max_failure_rate={settings.max_failure_rate} is a share: 0 to 1")

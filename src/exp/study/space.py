@@ -235,6 +235,8 @@ def _conditional(branches: Mapping[str, Any], outer: Conditions) -> list[Param]:
             raise ExpError(f"when.{condition} holds parameters and their ranges, not {content!r}")
         for key, value in content.items():
             if key == "when":
+                if not isinstance(value, Mapping):
+                    raise ExpError(f"when.{condition}.when holds conditions, not {value!r}")
                 params += _conditional(value, conditions)
                 continue
             distributions, fixed, _ = _read(f"{key}={value}")

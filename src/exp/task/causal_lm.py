@@ -20,6 +20,7 @@ from exp.task.assemble import assemble, read_splits
 from exp.task.base import Answers, EvaluatedBatch, Generation, Head
 from exp.task.chats import answers, chats_of, paired
 from exp.task.likelihood import LikelihoodReading, token_sums
+from exp.task.tokens import MOST_TOKENS
 
 if TYPE_CHECKING:
     import torch
@@ -44,12 +45,12 @@ class CausalLm:
     prompt_column: str | None
     completion_column: str | None
     between_rows: documents.Between | None
-    block_size: Annotated[int, Ge(8)] | None
+    block_size: Annotated[int, Ge(8), Le(MOST_TOKENS)] | None
     packing: bool
     truncation: Literal["error", "right", "left"]
     chat_template: str | None
     samples: Annotated[int, Ge(0)]
-    max_new_tokens: Annotated[int, Ge(1)]
+    max_new_tokens: Annotated[int, Ge(1), Le(MOST_TOKENS)]
     do_sample: bool
     temperature: Annotated[float, Gt(0)]
     top_k: Annotated[int, Ge(1)] | None

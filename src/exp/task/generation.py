@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 
 from exp.data.collate import IGNORED, Collator
 from exp.data.examples import Examples, TaskData
@@ -22,6 +22,7 @@ from exp.task.assemble import assemble, read_splits
 from exp.task.base import Answers, EvaluatedBatch, Generation, Head
 from exp.task.generated import GeneratedReading, signatures
 from exp.task.languages import set_languages
+from exp.task.tokens import MOST_TOKENS
 
 if TYPE_CHECKING:
     import torch
@@ -57,8 +58,8 @@ class TextToText:
     target_lang: str | None
     drop_empty: bool
     metrics: list[str] | None
-    max_source_length: Annotated[int, Ge(4)] | None
-    max_target_length: Annotated[int, Ge(4)] | None
+    max_source_length: Annotated[int, Ge(4), Le(MOST_TOKENS)] | None
+    max_target_length: Annotated[int, Ge(4), Le(MOST_TOKENS)] | None
     generate_in_training: bool
     num_beams: Annotated[int, Ge(1)] | None
     length_penalty: float | None
@@ -66,7 +67,7 @@ class TextToText:
     no_repeat_ngram_size: Annotated[int, Ge(0)] | None
     repetition_penalty: Annotated[float, Gt(0)] | None
     min_new_tokens: Annotated[int, Ge(0)] | None
-    max_new_tokens: Annotated[int, Ge(1)] | None
+    max_new_tokens: Annotated[int, Ge(1), Le(MOST_TOKENS)] | None
 
     def __post_init__(self) -> None:
         if self.source_column is not None and self.source_column == self.target_column:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
 from exp.data.collate import IGNORED, Collator
 from exp.data.examples import Examples, TaskData
@@ -17,6 +17,7 @@ from exp.metrics import names as metric_names
 from exp.task import documents, terms, tokens
 from exp.task.base import Answers, EvaluatedBatch, Head
 from exp.task.likelihood import LikelihoodReading, token_sums
+from exp.task.tokens import MOST_TOKENS
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +38,7 @@ class MaskedLm:
     text_column: str | None
     between_rows: documents.Between | None
     line_by_line: bool
-    block_size: Annotated[int, Ge(8)] | None
+    block_size: Annotated[int, Ge(8), Le(MOST_TOKENS)] | None
     mlm_probability: Annotated[float, Gt(0), Lt(1)]
     whole_word_masking: bool
     mask_seed: Annotated[int, Ge(0)]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
-from annotated_types import Ge, Gt, Len, Lt
+from annotated_types import Ge, Gt, Le, Len, Lt
 
 from exp.data.examples import Examples, TaskData
 from exp.data.rows import Rows, shortened
@@ -20,6 +20,7 @@ from exp.task import labels, pictures, terms
 from exp.task.assemble import assemble, read_splits
 from exp.task.base import Answers, Floors, Head, named_inputs
 from exp.task.text_classification import MAX_LENGTH, RESERVED, TEXT_COLUMNS, TextClassification
+from exp.task.tokens import MOST_TOKENS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +47,7 @@ class MultiLabel:
     threshold: Annotated[float, Gt(0), Lt(1)]
     tune_threshold: bool
     metrics: list[str] | None
-    max_length: Annotated[int, Ge(8)] | None
+    max_length: Annotated[int, Ge(8), Le(MOST_TOKENS)] | None
 
     def __post_init__(self) -> None:
         if self.labels_column in (self.text_columns or []):

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from annotated_types import Ge, Len
+from annotated_types import Ge, Le, Len
 
 from exp.data.examples import Examples, TaskData
 from exp.data.rows import Rows
@@ -22,6 +22,7 @@ from exp.task.base import Answers, EvaluatedBatch, Floors, Head, Untuned, named_
 from exp.task.choices import choice_terms, choices_of, right_ones, without_padded_choices
 from exp.task.forward import correct_outputs
 from exp.task.terms import Terms
+from exp.task.tokens import MOST_TOKENS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +60,7 @@ class MultipleChoice:
     choices_column: str | Annotated[list[str], Len(2)] | None
     label_column: str | None
     metrics: list[str] | None
-    max_length: Annotated[int, Ge(8)] | None
+    max_length: Annotated[int, Ge(8), Le(MOST_TOKENS)] | None
 
     def __post_init__(self) -> None:
         choices = [self.choices_column] if isinstance(self.choices_column, str) else self.choices_column or []

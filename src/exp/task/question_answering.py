@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 from exp.data.examples import Examples, TaskData
 from exp.data.rows import Rows
@@ -20,6 +20,7 @@ from exp.task.assemble import Splits, assemble, ids_of
 from exp.task.base import Answers, EvaluatedBatch, Head
 from exp.task.forward import correct_outputs
 from exp.task.terms import Terms
+from exp.task.tokens import MOST_TOKENS
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +55,7 @@ class QuestionAnswering:
     context_column: str | None
     answers_column: str | None
     id_column: str | None
-    max_length: Annotated[int, Ge(8)] | None
+    max_length: Annotated[int, Ge(8), Le(MOST_TOKENS)] | None
     doc_stride: Annotated[int, Ge(0)] | None
     max_answer_length: Annotated[int, Ge(1)]
     n_best_size: Annotated[int, Ge(1)]

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from annotated_types import Ge, Len
+from annotated_types import Ge, Le, Len
 
 from exp.data.collate import Collator
 from exp.data.examples import Examples, TaskData
@@ -20,6 +20,7 @@ from exp.metrics import names as metric_names
 from exp.task import labels, pictures, terms, tokens
 from exp.task.assemble import assemble, read_splits, with_fingerprint
 from exp.task.base import Answers, EvaluatedBatch, Floors, Head, Untuned, named_inputs
+from exp.task.tokens import MOST_TOKENS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +48,7 @@ class TextClassification:
     no_label: list[str | int] | None
     problem_type: Literal["single_label_classification", "regression"] | None
     metrics: list[str] | None
-    max_length: Annotated[int, Ge(8)] | None
+    max_length: Annotated[int, Ge(8), Le(MOST_TOKENS)] | None
     both_orders: bool
 
     def __post_init__(self) -> None:

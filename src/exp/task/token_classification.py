@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 from exp.data.collate import IGNORED, Collator
 from exp.data.examples import Examples, TaskData
@@ -22,6 +22,7 @@ from exp.task.assemble import assemble, read_splits
 from exp.task.base import Answers, EvaluatedBatch, Floors, Head, Untuned, named_inputs
 from exp.task.tag_windows import windows
 from exp.task.tags import OUTSIDE, check_iob2, continuations, scheme_of, tag_names, tags_of, words_of
+from exp.task.tokens import MOST_TOKENS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,7 +49,7 @@ class TokenClassification:
     label_all_tokens: bool
     stride: Annotated[int, Ge(0)]
     metrics: list[str] | None
-    max_length: Annotated[int, Ge(8)] | None
+    max_length: Annotated[int, Ge(8), Le(MOST_TOKENS)] | None
 
     def __post_init__(self) -> None:
         labels.check_names(self.label_names)

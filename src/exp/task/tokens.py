@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from exp.data.features import Ragged
 
+MOST_TOKENS = 1_000_000  # a row's; no model reads more, and tokenizers count in 32 bits
 BATCH = 1000  # rows a tokenizer call: enough to keep its threads busy, little memory
 
 
@@ -35,6 +36,7 @@ def tokenizer_key(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
         "class": type(tokenizer).__name__,
         "inputs": sorted(tokenizer.model_input_names),
         "truncation_side": tokenizer.truncation_side,
+        "empty": tokenizer.eos_token_id,
         "tokenizers": tokenizers.__version__,
     }
 
@@ -67,6 +69,7 @@ def tokenized(tokenizer: PreTrainedTokenizerBase, columns: Sequence[list[str]], 
             padding=False,
             return_attention_mask=False,
         )
+        fill_empty(tokenizer, batch)
         ids.extend(np.asarray(row, dtype=np.int32) for row in batch["input_ids"])
         types.extend(np.asarray(row, dtype=np.int8) for row in batch.get("token_type_ids", ()))
     without_length_options(tokenizer)
@@ -74,6 +77,20 @@ def tokenized(tokenizer: PreTrainedTokenizerBase, columns: Sequence[list[str]], 
     if types:
         fields["token_type_ids"] = Ragged.of(types, np.int8)
     return fields
+
+
+def fill_empty(tokenizer: PreTrainedTokenizerBase, batch: Any) -> None:
+    """Gives a row without a token the end token: no model reads nothing, and some tokenizers add no token of theirs.
+
+    Raises ExpError where the tokenizer has none.
+    """
+    for row, ids in enumerate(batch["input_ids"]):
+        if not ids:
+            if tokenizer.eos_token_id is None:
+                raise ExpError("a text is empty, and the tokenizer adds no token to it; leave out rows without a text")
+            batch["input_ids"][row] = [tokenizer.eos_token_id]
+            if "token_type_ids" in batch:
+                batch["token_type_ids"][row] = [0]
 
 
 def fills(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:

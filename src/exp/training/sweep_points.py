@@ -27,6 +27,8 @@ def jobs_to_check(cfg: DictConfig, loader: ConfigLoader) -> Iterator[list[str]]:
         ExpError: Nothing is swept, so that one run would be trained with no sweep to speak of.
     """
     axes = _axes(cfg, loader)
+    if not all(axes):
+        raise ExpError("--multirun: a key has no value to try, such as range(1,0); the sweep would have no run")
     choices = cfg.hydra.runtime.choices
     if all(len(axis) == 1 for axis in axes) and choices.get("hydra/launcher") == "basic" and not choices.get("sweep"):
         raise ExpError(

@@ -7,9 +7,16 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Ge
 
 from exp.errors import ExpError
+from exp.options.option import construct
+
+Natural = Annotated[int, Ge(0)]
+Count = Annotated[int, Ge(1)]
+Seconds = Annotated[float, Ge(0.1)]
 
 
 @dataclass(frozen=True)
@@ -18,13 +25,13 @@ class WorkSettings:
 
     storage: str | None
     study_name: str | None
-    n_jobs: int
-    processes_per_trial: int
+    n_jobs: Natural
+    processes_per_trial: Count
     detach: bool
-    threads: int | None
-    retries: int
-    beat_every: float  # seconds
-    stale_after: float  # seconds
+    threads: Count | None
+    retries: Natural
+    beat_every: Seconds
+    stale_after: Seconds
 
     def __post_init__(self) -> None:
         name = self.study_name
@@ -33,14 +40,6 @@ class WorkSettings:
                 f"hydra.sweeper.study_name={name!r} names a folder in multirun/: 1 to 200 characters, no / or \\, no "
                 "dot or space in front"
             )
-        for key, low in {
-            "n_jobs": 0,
-            "processes_per_trial": 1,
-            "retries": 0,
-            "beat_every": 0.1,
-            "stale_after": 0.5,
-        }.items():
-            check_least(key, getattr(self, key), low)
         if self.detach and self.n_jobs == 0:
             raise ExpError("--detach leaves workers behind, and n_jobs=0 has none: take n_jobs=1")
         if self.stale_after < 3 * self.beat_every:
@@ -65,7 +64,8 @@ class WorkSettings:
     @classmethod
     def of(cls, sweeper: Mapping[str, Any]) -> WorkSettings:
         """From all keys of the sweeper."""
-        return cls(**{field.name: sweeper[field.name] for field in dataclasses.fields(cls)})
+        given = {field.name: sweeper[field.name] for field in dataclasses.fields(cls)}
+        return construct(cls, given, "hydra.sweeper")
 
 
 def gpus_of(slot: int, each: int, gpus: Sequence[str]) -> str:
@@ -87,11 +87,6 @@ def processes_word(config: Any, processes: int) -> list[str]:
             "starts the processes of each run: leave distributed.processes out"
         )
     return [f"distributed.processes={processes}"]
-
-
-def check_least(key: str, value: Any, low: float) -> None:
-    if not isinstance(value, int | float) or isinstance(value, bool) or value < low:
-        raise ExpError(f"hydra.sweeper.{key}={value} must be {low} or more")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import sqlite3
 from pathlib import Path
 
 from exp.errors import ExpError
+from exp.run.secrets import redacted
 
 SQLITE = b"SQLite format 3\0"  # how such a file begins
 OPTUNA = b'{"op_code":'  # how a line of a journal begins
@@ -22,7 +23,8 @@ def journal_path(storage: str | None, folder: Path) -> Path | None:
 
 
 def check_storage(storage: str | None, folder: Path) -> None:
-    """Looks before anything is opened for writing. Raises ExpError for a file that holds something else."""
+    """Looks before anything is opened for writing. Raises ExpError for a file that holds something else, and for an
+    address of no kind of database that we know."""
     path = journal_path(storage, folder)
     if path is not None:
         if path.is_dir():
@@ -32,7 +34,15 @@ def check_storage(storage: str | None, folder: Path) -> None:
             database = start == SQLITE
             mend = f"for an SQLite database write sqlite:///{storage}" if database else "name another file"
             raise ExpError(f"storage={storage}: {path} is there, is no journal of Optuna, and is left as it is; {mend}")
-    elif storage is not None and storage.startswith("sqlite:///"):
+        return
+    assert storage is not None
+    kind = storage.partition("://")[0].partition("+")[0]
+    if kind not in ("sqlite", "postgresql", "mysql", "grpc"):
+        raise ExpError(
+            f"storage={redacted(storage)}: unknown kind {kind!r}; give sqlite:///file.db, postgresql://..., "
+            f"mysql://..., grpc://host:port, journal:///path, or leave it out for a journal in the sweep's folder"
+        )
+    if storage.startswith("sqlite:///"):
         _check_sqlite(Path(storage.removeprefix("sqlite:///").partition("?")[0]))
 
 

@@ -20,6 +20,7 @@ from exp.errors import ExpError
 from exp.metrics.additive import Additive, mean
 from exp.metrics.key import Key
 
+MANY = 5  # conditions from which the best of them is said to be one of many
 MEMBERS = 30  # clusters below which a clustered error is known to be too small (Cameron and Miller 2015)
 
 
@@ -89,11 +90,25 @@ def evidence(task: TaskComparison, options: ItemOptions) -> ItemEvidence | None:
         if groups < 2:
             return ItemEvidence(task.metric, key.split, n, groups, 0, base, {}, {}, tuple(dict.fromkeys(notes)))
     scores, differences = _test(parts, ones, runs, base, notes)
+    notes += _best_of_many(scores)
     more = _more(task, runs, options, notes)
     count = resample.resamples(parts.n)
     told = tuple(dict.fromkeys(notes))
     found = ItemEvidence(task.metric, key.split, n, groups, count, base, scores, differences, told)
     return replace(found, **more)
+
+
+def _best_of_many(scores: Mapping[str, ItemScore]) -> list[str]:
+    """How far the best of as many equal conditions would lie above their mean by the draw of examples alone: the
+    expected largest of independent normals, which is the most that paired ones can differ by."""
+    count = len(scores)
+    if count < MANY:
+        return []
+    error = float(np.median([score.error for score in scores.values()]))
+    above = resample.expected_largest(count) * error
+    return [
+        f"the best of {count} conditions: of {count} equal ones the best would lie up to {above:.4f} above their mean"
+    ]
 
 
 def _more(task: TaskComparison, runs: list[ItemRun], options: ItemOptions, notes: list[str]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from exp.analysis.grouping import said_of_leaks
 from exp.analysis.run_data import RunData
 from exp.analysis.tables.plan import TablePlan
 from exp.analysis.tables.results import CellResult
@@ -33,6 +34,7 @@ def lines(plan: TablePlan, found: Sequence[CellResult]) -> list[str]:
         said.append(f"changed on the command line{f', {name}' if name else ''}: {' '.join(words)}")
     said.append(_rules(plan))
     used = {run.id: run for result in found for run in result.runs}
+    said += said_of_leaks(used.values())
     said += _machines(list(used.values()))
     degenerate = [f"{result.row}/{result.column} ({result.degenerate})" for result in found if result.degenerate]
     if degenerate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -79,7 +80,7 @@ def load(
     where = f"table {path.stem}"
     _keys(raw, {*NEEDED, *OPTIONAL}, where)
     for key in NEEDED:
-        if key not in raw:
+        if raw.get(key) is None:
             raise ExpError(f"{where}: {key} is missing")
     raw = OPTIONAL | {key: value for key, value in raw.items() if value is not None}
     for key, known in (("split", SPLITS), ("unit", tuple(UNITS)), ("aggregate", AGGREGATES), ("use", USES)):
@@ -108,8 +109,12 @@ def load(
         rows=rows,
         columns=columns,
         cells=_cells(raw, rows, columns, where),
-        judging=VerdictRules(raw["tolerance"], int(raw["min_seeds"]), float(raw["widest"])),
-        notes=tuple(str(note) for note in raw["notes"]),
+        judging=VerdictRules(
+            None if raw["tolerance"] is None else _number(raw["tolerance"], f"{where}: tolerance"),
+            int(_number(raw["min_seeds"], f"{where}: min_seeds", whole=True)),
+            _number(raw["widest"], f"{where}: widest"),
+        ),
+        notes=tuple(_texts(raw["notes"], f"{where}: notes")),
         added=given,
         config_dir=config_dir.resolve() if config_dir else None,
     )
@@ -131,11 +136,13 @@ class _Strict(yaml.SafeLoader):
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    with path.open(encoding="utf-8") as file:
-        try:
+    try:
+        with path.open(encoding="utf-8") as file:
             return _mapping(yaml.load(file, _Strict), str(path))
-        except yaml.YAMLError as error:
-            raise ExpError(f"{path} is no valid YAML: {' '.join(str(error).split())}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ExpError(f"{path} is no valid YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise ExpError(f"{path} is no table: its lists lie too deep in each other") from None
 
 
 def _row(name: Any, value: Any, where: str) -> PaperRow:
@@ -255,6 +262,19 @@ def _in_range(table: PaperTable) -> None:
                     f"table {table.name}: cell {label(row, column)}: published {what} {given} is out of the range of "
                     f"{name}, {limits.lowest * table.scale:g} to {limits.highest * table.scale:g}"
                 )
+
+
+def _number(value: Any, where: str, whole: bool = False) -> float:
+    good = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+    if not good or not math.isfinite(value) or value < 0:
+        raise ExpError(f"{where}: has to be a {'whole ' if whole else ''}number, 0 or more, not {value!r}")
+    return float(value)
+
+
+def _texts(value: Any, where: str) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise ExpError(f"{where}: has to be a list of texts, not {value!r}")
+    return value
 
 
 def _words(value: Any, where: str) -> tuple[str, ...]:

@@ -13,17 +13,17 @@ from exp.data.dice import Dice
 from exp.data.rows import Rows
 
 QUEUES = {
-    "billing": ("the invoice", "my refund", "the payment", "a double charge"),
-    "account": ("my password", "the login", "my profile", "two factor codes"),
-    "delivery": ("the parcel", "my order", "the courier", "a broken box"),
+    "billing": ("the invoice", "my refund", "the payment", "a double charge", "the discount", "my card"),
+    "account": ("my password", "the login", "my profile", "the second factor", "my address", "the settings"),
+    "delivery": ("the parcel", "my order", "the courier", "a broken box", "the tracking", "my return"),
 }
-OPENINGS = ("hello ,", "please help :", "hi ,", "again :", "urgent ,")
-ENDS = ("is wrong", "does not arrive", "was lost", "needs a change", "is a mystery to me")
+OPENINGS = ("hello ,", "please help :", "hi ,", "again :", "urgent ,", "dear team ,", "once more ,", "good morning ,")
+ENDS = ("is wrong", "does not work", "was lost", "needs a change", "puzzles me", "is still open", "looks odd")
 
 
 @dataclass(frozen=True)
 class Tickets(Sampled):
-    """Some messages mention a second thing, and the last one counts."""
+    """Some messages mention a second thing, and the last one counts. No message occurs twice."""
 
     train_size: Annotated[int, Ge(1)]
     eval_size: Annotated[int, Ge(1)]
@@ -37,8 +37,8 @@ class Tickets(Sampled):
         return {"label_column": "queue", "label_names": list(QUEUES), "max_length": 32}
 
     def read(self) -> RawData:
-        dice = Dice(7)
-        train, evaluation = _rows(dice, self.train_size), _rows(dice, self.eval_size)
+        dice, seen = Dice(7), set[str]()
+        train, evaluation = (_rows(dice, seen, size) for size in (self.train_size, self.eval_size))
         return RawData(
             name="tickets",
             train=train,
@@ -50,12 +50,16 @@ class Tickets(Sampled):
         )
 
 
-def _rows(dice: Dice, size: int) -> Rows:
+def _rows(dice: Dice, seen: set[str], size: int) -> Rows:
     names = list(QUEUES)
-    texts, labels = [], []
-    for _ in range(size):
+    texts: list[str] = []
+    labels: list[str] = []
+    while len(texts) < size:
         queue, other = dice.pick(names), dice.pick(names)
         not_this = f"it is not {dice.pick(QUEUES[other])} , " if dice.chance(0.3) else ""
-        texts.append(f"{dice.pick(OPENINGS)} {not_this}{dice.pick(QUEUES[queue])} {dice.pick(ENDS)}")
-        labels.append(other if dice.chance(0.05) else queue)  # some lie in the wrong queue already, as in real data
+        text = f"{dice.pick(OPENINGS)} {not_this}{dice.pick(QUEUES[queue])} {dice.pick(ENDS)}"
+        if text not in seen:
+            seen.add(text)
+            texts.append(text)
+            labels.append(other if dice.chance(0.05) else queue)  # some lie in the wrong queue, as in real data
     return Rows(Path("tickets"), {"text": texts, "queue": labels}, list(range(1, size + 1)))
