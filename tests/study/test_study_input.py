@@ -54,6 +54,7 @@ IN_PROCESS = "hydra.sweeper.n_jobs=0"
         ([X, "hydra.sweeper.enqueue=[{x:0.1},{x:0.2}]", "hydra.sweeper.n_trials=1"], "n_trials=1 runs fewer"),
         ([X, "+hydra.sweeper.constraints={eval/f1:'> 1'}"], "write"),
         ([X, "hydra/sweeper/sampler=grid"], "x is an interval, and sampler=grid needs single values"),
+        ([X, "hydra.sweeper.storage=grpc://here"], "write grpc://host:port"),
         ([X, "hydra.sweeper.storage=redis://here"], "unknown kind 'redis'"),
         ([X, "hydra.sweeper.storage=sqlite:////no/such/folder/s.db"], "No such file or directory"),
         ([X, "hydra.sweeper.storage=postgresql://me:secret@127.0.0.1:1/x"], "cannot open storage=postgresql"),

@@ -116,8 +116,6 @@ def _proxy(storage: str) -> BaseStorage:
     import optuna
 
     host, _, port = storage.removeprefix("grpc://").rstrip("/").rpartition(":")
-    if not host or not port.isdecimal():
-        raise ExpError(f"storage={storage}: write grpc://host:port, where optuna's run_grpc_proxy_server listens")
     try:
         return optuna.storages.GrpcStorageProxy(host=host, port=int(port))
     except ImportError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 from pathlib import Path
 
@@ -42,6 +43,8 @@ def check_storage(storage: str | None, folder: Path) -> None:
             f"storage={redacted(storage)}: unknown kind {kind!r}; give sqlite:///file.db, postgresql://..., "
             f"mysql://..., grpc://host:port, journal:///path, or leave it out for a journal in the sweep's folder"
         )
+    if kind == "grpc" and not re.fullmatch(r"grpc://[^/:]+:\d+/?", storage):
+        raise ExpError(f"storage={storage}: write grpc://host:port, where optuna's run_grpc_proxy_server listens")
     if storage.startswith("sqlite:///"):
         _check_sqlite(Path(storage.removeprefix("sqlite:///").partition("?")[0]))
 
