@@ -11,7 +11,7 @@ ARGS ?=
 # Engines that the tests of scale start for themselves.
 DEBIAN := slurm-wlm munge postgresql iproute2
 
-.PHONY: setup train table test test-scale check bench clean help
+.PHONY: setup train table test test-scale check docs bench clean help
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -44,6 +44,10 @@ check: setup ## format, lint, types, import layers
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: ## the documentation as pages in build/docs, offline; a dead link ends the build
+	$(MAKE) setup EXTRAS=$(EXTRAS),docs
+	$(BIN)/mkdocs build --quiet
 
 bench: setup ## speed and memory, as ratios; GLUE=<folder> adds MiniLM and BERT-base shape on MRPC
 	$(BIN)/python -m benchmarks.startup

@@ -23,8 +23,9 @@ from exp.study.objective import Objective
 from exp.study.plan import StudyPlan
 from exp.study.samplers import make_sampler
 from exp.study.space import read_space
+from exp.work.heartbeat import Heartbeat
 from exp.work.storage import open_storage
-from exp.work.trial_queue import Heartbeat, open_queue
+from exp.work.trial_queue import open_queue
 
 ROUNDS = 40
 PARAMS = {"lr": "tag(log,interval(1e-5,1e-3))", "warmup": "interval(0.0,0.2)", "batch": "choice(8,16,32)"}

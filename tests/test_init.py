@@ -40,10 +40,9 @@ def test_its_files(made: Path) -> None:
 @pytest.fixture
 def standing(made: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """In the project, whose modules are forgotten afterwards."""
-    path = list(sys.path)
     monkeypatch.chdir(made)
+    monkeypatch.syspath_prepend(str(made))
     yield
-    sys.path[:] = path
     for name in [name for name in sys.modules if name.partition(".")[0] == "mine_too"]:
         del sys.modules[name]
 

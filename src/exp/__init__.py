@@ -16,17 +16,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ("ExpError", "Run", "compare", "load", "runs", "sweep", "train")
+__all__ = ("ExpError", "LoadedRun", "compare", "load", "runs", "sweep", "train")
 
 if TYPE_CHECKING:
-    from exp.api.run import Run, load
+    from exp.api.run import LoadedRun, load
     from exp.api.tables import compare, runs
     from exp.errors import ExpError
     from exp.train import from_python as train
     from exp.train import sweep
 
 # Name -> the module that has it; a command's module is called as a function.
-HOMES = {"sweep": "exp.train", "load": "exp.api.run", "Run": "exp.api.run", "ExpError": "exp.errors"}
+HOMES = {"sweep": "exp.train", "load": "exp.api.run", "LoadedRun": "exp.api.run", "ExpError": "exp.errors"}
 COMMANDS = ("train", "runs", "compare")
 
 

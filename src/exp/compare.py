@@ -2,7 +2,7 @@
 
   exp compare multirun/2026-11-20 where='optimizer.lr<1e-4' baseline=optimizer.lr=5e-5 html=report.html
 
-A source is a run folder, a sweep's or study's folder, any folder above runs, a glob in quotes,
+A source is a run folder, a sweep's or study's folder, any folder above runs, a results.json, a glob in quotes,
 an offline W&B folder or .wandb file, wandb:entity/project or wandb:entity/project/group.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 
-from exp.analysis import formats, latex, table
+from exp.analysis import exchange, formats, latex, table
 from exp.analysis.collect import collect
 from exp.analysis.comparison import Comparison
 from exp.analysis.evidence import tables as evidence
@@ -49,6 +49,7 @@ GRAMMAR = arguments.Grammar(
         "md": Option("a file for Markdown", arguments.file),
         "csv": Option("a file for CSV, one line a condition", arguments.file),
         "json": Option("a file for everything, as JSON", arguments.file),
+        "results": Option("a file (results.json) that others, and exp compare, can read", arguments.file),
         "latex": Option("a file for LaTeX with booktabs", arguments.file),
         "html": Option("a file for one self-contained page with curves", arguments.file),
         "log_wandb": Option("a W&B project that the comparison is written to, as a table run"),
@@ -135,6 +136,9 @@ def _write(given: arguments.Given, tables: list[table.Table], comparison: Compar
         if "json" in given:
             write_json(given["json"], comparison.to_json())
             written.append(str(given["json"]))
+        if "results" in given:
+            write_json(given["results"], exchange.of_comparison(comparison))
+            written.append(str(given["results"]))
         if "html" in given:
             from exp.analysis.report import write
 

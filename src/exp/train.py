@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from omegaconf import DictConfig
 
-    from exp.api.run import Run
+    from exp.api.run import LoadedRun
     from exp.api.sweep import Sweep
     from exp.loop.trial import Trial
 
@@ -70,7 +70,7 @@ def main() -> None:
     launch.main(train)
 
 
-def from_python(words: Sequence[str] = (), *, config_dir: str | Path | None = None) -> Run:
+def from_python(words: Sequence[str] = (), *, config_dir: str | Path | None = None) -> LoadedRun:
     """exp.train([...]): one run in this process, by the same way as from a command line.
 
     Args:

@@ -49,7 +49,7 @@ def test_a_run_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_off_the_main_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    found: list[exp.Run] = []
+    found: list[exp.LoadedRun] = []
     thread = threading.Thread(target=lambda: found.append(exp.train([*SMALL])))
     thread.start()
     thread.join()

@@ -109,6 +109,8 @@ def test_every_option_binds_to_its_target(option: str, monkeypatch: pytest.Monke
     """Keys and values of each YAML fit the declaration that it names; what it leaves open is filled in."""
     monkeypatch.setattr(rules, "_accelerator_here", lambda: True)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EXP_TRUST", "my_parts")  # the user's package among the files
+    monkeypatch.syspath_prepend(str(tmp_path))
     prepare(tmp_path)
     check(*composed(option, *GIVEN.get(option, [])))
 

@@ -11,6 +11,7 @@ from transformers import EarlyStoppingCallback, TrainerCallback
 from transformers.trainer_callback import ExportableState
 
 from exp.errors import ExpError
+from exp.loop import outputs
 from exp.loop.trial import NoTrial
 from exp.run.folder import create
 from exp.training.build import build_callbacks, build_loop
@@ -43,8 +44,9 @@ def train(folder, callbacks, *words):
     config = config_of(*words)
     parts = replace(parts_of(config), callbacks=callbacks)
     folder.mkdir(parents=True, exist_ok=True)
-    recorder = Recorder()
-    result = build_loop(config).fit(parts, create(folder, config), recorder, NoTrial())
+    recorder, run = Recorder(), create(folder, config)
+    outputs.describe(parts, run)
+    result = build_loop(config).fit(parts, run, recorder, NoTrial())
     return recorder, result, parts
 
 

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from exp.curves.curve import build
 from exp.errors import ExpError
 from exp.loop import checkpoint as checkpoints
+from exp.loop import outputs
 from exp.loop.trial import NoTrial
 from exp.run.events import read_events
 from exp.run.folder import create, name_of
@@ -53,6 +54,7 @@ def go(folder, words, at, resume=None):
     tracker = CuttingTracker(at)
     tracker.start(run)
     parts = parts_of(config)
+    outputs.describe(parts, run)
     with execution_whitelist(whitelist()):
         loop = build_loop(config)
     result = loop.fit(parts, run, tracker, NoTrial())

@@ -14,7 +14,7 @@ from exp.errors import ExpError
 from exp.optim.torch_classes import _UNFIT, OPTIMIZERS, ByNameOptimizer, _classes, arguments
 from tests.optim.test_options import make
 
-NAMES = ("adamw", "adam", "sgd", "adafactor", "adamw_8bit")
+NAMES = ("adamw", "adam", "sgd", "adafactor", "adamw_8bit", "muon", "outside", "schedule_free")
 
 
 def tiny():

@@ -17,7 +17,7 @@ from exp.config.targets import make as make_node
 CONF = Path(__file__).parents[2] / "conf"
 GROUPS = ("model", "adapter", "optimizer", "scheduler", "precision", "distributed", "loop", "tracker")
 OPTIONS = sorted(path for group in GROUPS for path in (CONF / group).glob("*.yaml"))
-NAMES = {"ByNameOptimizer": "RAdam", "ByNameScheduler": "ConstantLR"}
+NAMES = {"ByNameOptimizer": "RAdam", "ByNameScheduler": "ConstantLR", "AccelerateTracker": "dvclive"}
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -28,7 +28,9 @@ def load(path: Path) -> dict[str, Any]:
 
 def make(group: str, name: str, /, **changes: Any) -> Any:
     """The option as the builder makes it."""
-    return make_node({**load(CONF / group / f"{name}.yaml"), **changes}, group)
+    options = load(CONF / group / f"{name}.yaml")
+    options.pop("defaults", None)  # other options that it brings
+    return make_node({**options, **changes}, group)
 
 
 def place(path: Path) -> str:

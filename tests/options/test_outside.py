@@ -163,3 +163,15 @@ def test_an_entry_point_that_is_broken_is_named_and_the_others_go_on(
         assert "space" not in sys.modules
     finally:
         own_project._packages.cache_clear()
+
+
+def test_a_wrong_signature_names_the_argument(folder: Path) -> None:
+    from exp.training.launch import check_config
+
+    (folder / "acme" / "optim.py").write_text("def made(model, lr, beta):\n    pass\n")
+    option(folder, "optimizer/made.yaml", "_target_: acme.optim.made\n_partial_: true\nlr: 0.1\nbetta: 1\n")
+    with pytest.raises(ExpError, match=r"optimizer\.betta: no such key; did you mean 'beta'"):
+        check_config(compose(["optimizer=made"]))
+    with pytest.raises(ExpError, match=r"made is called as \(model\).*missing a required argument: 'beta'"):
+        check_config(compose(["optimizer=made", "~optimizer.betta"]))
+    check_config(compose(["optimizer=made", "~optimizer.betta", "+optimizer.beta=1"]))

@@ -79,6 +79,33 @@ def test_two_workers_on_a_node(slurm: Slurm, entry: Any, tmp_path: Path) -> None
     assert len({trial.user_attrs["worker"] for trial in trials}) == 2
 
 
+def test_a_table_on_two_workers(slurm: Slurm, entry: Any, tmp_path: Path) -> None:
+    small = "overrides=[data.max_train_samples=64,data.max_eval_samples=64,num_train_epochs=1]"
+    done = entry("table", "offline_demo", "jobs=2", "cells=[AdamW/*]", "seeds=[1,2,3,4]", small, *JOB)
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = tmp_path / "multirun" / "tables" / "offline_demo"
+    records = [record(path.parent) for path in folder.glob("runs/*/run.json")]
+    assert [found["status"] for found in records] == ["completed"] * 4
+    study = load(folder)
+    beats = [beat for name, beat in study.user_attrs.items() if name.startswith("worker ")]
+    assert len({beat["slurm"] for beat in beats}) == 2
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 4
+
+
+def test_a_study_left_to_slurm_is_attached_to(slurm: Slurm, entry: Any, tmp_path: Path) -> None:
+    words = ["--multirun", "experiment=debug", *STUDY, *JOB, "hydra.sweeper.n_trials=3", "hydra.sweeper.n_jobs=1"]
+    left = entry("train", *words, "--detach")
+    assert left.returncode == 0, left.stdout + left.stderr
+    assert "left to the background" in left.stdout
+    assert len(slurm.jobs()) == 1  # SLURM has its worker
+    attached = entry("train", *words)
+    assert attached.returncode == 0, attached.stdout + attached.stderr
+    assert "it runs in the background" in attached.stdout
+    trials = load(tmp_path / "multirun" / "s").trials
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 3
+    assert len({trial.user_attrs["worker"] for trial in trials}) == 1
+
+
 def test_ctrl_c_twice_ends_the_jobs(slurm: Slurm, tmp_path: Path) -> None:
     words = [*LONG, *STUDY, *JOB, "hydra.sweeper.n_trials=4", "hydra.sweeper.n_jobs=1"]
     coordinator = start("train", "--multirun", *words, cwd=tmp_path)

@@ -226,10 +226,10 @@ def test_edits_of_yaml_do_not_reach_a_study(sweep: Sweep, tmp_path: Path) -> Non
 @pytest.mark.slow
 def test_sqlite_and_a_custom_search_space(sweep: Sweep, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/studies.db"
-    words = [X, UP, "hydra.sweeper.n_jobs=2", f"hydra.sweeper.storage={url}", "hydra.sweeper.study_name=s",
+    words = [X, UP, f"hydra.sweeper.storage={url}", "hydra.sweeper.study_name=s",
              "hydra.sweeper.custom_search_space=app.more"]  # fmt: skip
-    sweep(*words, "hydra.sweeper.n_trials=4")
-    sweep(*words, "hydra.sweeper.n_trials=6")
+    sweep(*words, "hydra.sweeper.n_trials=4", "hydra.sweeper.n_jobs=2")
+    sweep(*words, "hydra.sweeper.n_trials=6", "hydra.sweeper.n_jobs=0")
     study = optuna.load_study(study_name="s", storage=url)
     assert [trial.number for trial in study.trials] == list(range(6))
     assert all(0.1 <= trial.params["part.rate"] <= 0.2 for trial in study.trials)

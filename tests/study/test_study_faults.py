@@ -183,6 +183,18 @@ def test_a_full_disk_costs_no_trial(n_jobs: int, sweep: Sweep, tmp_path: Path) -
 
 
 @pytest.mark.slow
+def test_a_deleted_folder_ends_the_study_with_one_line(tmp_path: Path) -> None:
+    folder = tmp_path / "multirun" / "s"
+    coordinator = start(tmp_path, X, UP, NAMED, "hydra.sweeper.n_trials=500", "seconds=0.05")
+    until(lambda: len(finished(folder)) >= 1)
+    gone = folder.rename(tmp_path / "deleted")  # in one act, as no worker could write in between
+    output, _ = coordinator.communicate(timeout=90)
+    assert coordinator.returncode != 0 and "is gone. Was its folder deleted?" in output
+    pid = int(next(gone.glob("[0-9]*/starts")).read_text().split()[0])
+    until(lambda: not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text().split()[2], 20)
+
+
+@pytest.mark.slow
 def test_ctrl_c_once_finishes_running_trials_twice_stops(tmp_path: Path) -> None:
     folder = tmp_path / "multirun" / "s"
     words = [X, UP, NAMED, "hydra.sweeper.n_trials=50", "seconds=0.3"]

@@ -15,7 +15,7 @@ import yaml
 
 from exp.errors import ExpError
 
-from .conftest import CONF, STUB, Sweep, arguments, environment, inside, load
+from .conftest import CONF, Sweep, arguments, inside, load
 
 X = "x=interval(0.0,1.0)"
 UP = "hydra.sweeper.direction=maximize"
@@ -54,10 +54,11 @@ IN_PROCESS = "hydra.sweeper.n_jobs=0"
         ([X, "hydra.sweeper.enqueue=[{x:0.1},{x:0.2}]", "hydra.sweeper.n_trials=1"], "n_trials=1 runs fewer"),
         ([X, "+hydra.sweeper.constraints={eval/f1:'> 1'}"], "write"),
         ([X, "hydra/sweeper/sampler=grid"], "x is an interval, and sampler=grid needs single values"),
+        ([X, "hydra.sweeper.storage=grpc://here"], "write grpc://host:port"),
         ([X, "hydra.sweeper.storage=redis://here"], "unknown kind 'redis'"),
         ([X, "hydra.sweeper.storage=sqlite:////no/such/folder/s.db"], "No such file or directory"),
         ([X, "hydra.sweeper.storage=postgresql://me:secret@127.0.0.1:1/x"], "cannot open storage=postgresql"),
-        ([X, "hydra.sweep.dir=/proc/s"], "cannot write the sweep's folder /proc/s"),
+        ([X, "hydra.sweep.dir=/proc/s"], "cannot write the search's folder /proc/s"),
         ([X, "hydra.sweeper.study_name=../x"], "names a folder in multirun/"),
         ([X, "hydra.sweeper.study_name=a/b"], "names a folder in multirun/"),
         ([X, "hydra.sweeper.study_name=.."], "names a folder in multirun/"),
@@ -156,8 +157,7 @@ def test_the_plain_sweepers_config_runs_on_both(sampler: str, sweep: Sweep, tmp_
         if sweeper == "optuna":
             plain(folder, *given)
         else:
-            subprocess.run([sys.executable, str(STUB / "app.py"), *arguments(*given)], cwd=folder, env=environment(),
-                           check=True, capture_output=True, timeout=120)  # fmt: skip
+            inside(folder, arguments(*given, IN_PROCESS))
         study = optuna.load_study(study_name="s", storage=f"sqlite:///{folder}/s.db")
         assert len(study.trials) == 5
         results[sweeper] = yaml.safe_load((folder / "s" / "optimization_results.yaml").read_text())

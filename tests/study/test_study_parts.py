@@ -18,8 +18,9 @@ from exp.run.process import is_stopped, started, this_process
 from exp.study.direction import check_objectives, directions, greater_is_better, objective_names
 from exp.study.objective import Objective, read_constraints, reduce
 from exp.study.space import read_space
+from exp.work.heartbeat import heartbeat_key
 from exp.work.storage import ClaimLock, open_storage, with_driver
-from exp.work.trial_queue import TrialQueue, heartbeat_key, slot_holders
+from exp.work.trial_queue import TrialQueue, slot_holders
 
 from .conftest import until
 

@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 from exp.analysis.tables import load, plan
 from exp.errors import ExpError
 from exp.training.table_runs import run_missing, table_jobs
-from exp.work.trial_queue import check_order
+from exp.work.fixed_list import check_order
 from tests.analysis.tables.made import make_plan, write_run, write_table
 from tests.study.conftest import load as load_study
 from tests.training import stub_training

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from exp.analysis import exchange
 from exp.analysis.collection import Collection, Problem
 from exp.analysis.index import Index, stamp
 from exp.analysis.run_data import RunData, read_run
@@ -33,6 +34,9 @@ def collect(sources: list[str], index: Path | None = None) -> Collection:
             read_project(source, found)
             continue
         for path in _expand(source):
+            if path.is_file() and path.suffix == ".json" and path.name != "run.json":
+                found.runs += exchange.read(path)
+                continue
             before = len(folders) + len(offline) + len(found.problems)
             _walk(path, folders, offline, found.problems)
             if len(folders) + len(offline) + len(found.problems) == before and str(path) not in folders:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from transformers import Pipeline, PreTrainedModel
 
 
-class Run:
+class LoadedRun:
     """A run, finished or not. Its record is read when it is asked for; `reread` takes it anew.
 
     Args:
@@ -32,9 +32,9 @@ class Run:
         self.folder = path
         self._data = read_run(path)
 
-    def reread(self) -> Run:
+    def reread(self) -> LoadedRun:
         """What the folder holds now; of use while the run trains."""
-        return Run(self.folder)
+        return LoadedRun(self.folder)
 
     @property
     def id(self) -> str:
@@ -137,7 +137,7 @@ class Run:
     def __repr__(self) -> str:
         value = self._data.best.get(self._data.objective or "")
         told = f", {self._data.objective} {value.value:.4g}" if value else ""
-        return f"Run({str(self.folder)!r}, {self.status}{told})"
+        return f"LoadedRun({str(self.folder)!r}, {self.status}{told})"
 
     def _repr_html_(self) -> str:
         import pandas as pd
@@ -146,6 +146,6 @@ class Run:
         return f"<p><b>{html.escape(str(self.folder))}</b>: {self.status}, seed {self.seed}</p>{numbers.to_html()}"
 
 
-def load(folder: str | Path) -> Run:
+def load(folder: str | Path) -> LoadedRun:
     """The run in a folder. Raises ExpError where there is none."""
-    return Run(folder)
+    return LoadedRun(folder)

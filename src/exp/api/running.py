@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from exp.api.run import Run
+from exp.api.run import LoadedRun
 from exp.api.sweep import Sweep
 from exp.errors import ExpError
 from exp.run.interrupts import Interrupted
@@ -16,7 +16,7 @@ from exp.run.interrupts import Interrupted
 Task = Callable[[Any, Any], Any]  # of config and trial, see exp.training.launch
 
 
-def train(task: Task, words: Sequence[str], config_dir: str | Path | None) -> Run:
+def train(task: Task, words: Sequence[str], config_dir: str | Path | None) -> LoadedRun:
     """One run. A run that was stopped (an interrupt of the notebook's kernel) has saved, and is returned too."""
     given = _words(words, config_dir)
     if {"-m", "--multirun"} & set(given):
@@ -33,7 +33,7 @@ def train(task: Task, words: Sequence[str], config_dir: str | Path | None) -> Ru
         _launch(noted, given)
     if not folder:
         raise ExpError(f"{' '.join(words)}: this shows something and trains nothing; use the command line for it")
-    return Run(folder[0])
+    return LoadedRun(folder[0])
 
 
 def sweep(task: Task, words: Sequence[str], config_dir: str | Path | None) -> Sweep:

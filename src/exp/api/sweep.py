@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exp.analysis.collect import collect
-from exp.api.run import Run
-from exp.api.tables import Comparison, compare, runs
+from exp.api.run import LoadedRun
+from exp.api.tables import ComparedRuns, compare, runs
 from exp.errors import ExpError
 from exp.metrics.best import directions_of, rises
 
@@ -28,7 +28,7 @@ class Sweep:
         return runs(self.folder)
 
     @property
-    def best(self) -> Run:
+    def best(self) -> LoadedRun:
         """The completed run with the best objective. Raises ExpError where none has completed."""
         done = [
             run for run in collect([str(self.folder)]).runs if run.status == "completed" and run.objective in run.best
@@ -37,8 +37,8 @@ class Sweep:
             raise ExpError(f"{self.folder}: no run has completed")
         name = done[0].objective or ""
         better = max if rises(name, directions_of(done[0].data)) else min
-        return Run(better(done, key=lambda run: run.best[name].value).source)
+        return LoadedRun(better(done, key=lambda run: run.best[name].value).source)
 
-    def compare(self) -> Comparison:
+    def compare(self) -> ComparedRuns:
         """As `exp.compare`."""
         return compare(self.folder)

@@ -55,7 +55,7 @@ def runs(*sources: str | Path, where: str | Sequence[str] = ()) -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ComparedRuns:
     """Conditions side by side. `found` is what `exp compare` prints and writes."""
 
     found: comparison.Comparison
@@ -85,7 +85,7 @@ def compare(
     metric: str | None = None,
     baseline: str | None = None,
     use: str = "best",
-) -> Comparison:
+) -> ComparedRuns:
     """Runs grouped by condition, with their spread over seeds.
 
     Args:
@@ -98,6 +98,6 @@ def compare(
         raise ExpError("compare what? name folders, e.g. exp.compare('multirun')")
     places = [str(source) for source in sources]
     filters = [where] if isinstance(where, str) else list(where)
-    return Comparison(
+    return ComparedRuns(
         grouping.compare(collect(places), sources=places, filters=filters, metric=metric, baseline=baseline, use=use)
     )

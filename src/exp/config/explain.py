@@ -115,7 +115,9 @@ def _no_option(overrides: Sequence[str]) -> ExpError:
 def _listing(option: str, known: Sequence[str]) -> str:
     """All options, where `nearest` has named only some of them."""
     close = get_close_matches(option, known, n=1, cutoff=0.5)
-    return "" if not close and len(known) <= 12 else f" All of them: {', '.join(sorted(known))}"
+    if not close and len(known) <= 12:
+        return ""
+    return f"{' All' if close else '; all'} of them: {', '.join(sorted(known))}"
 
 
 def _no_such_key(wrong: str, words: Sequence[str], composer: Composes | None) -> ExpError:

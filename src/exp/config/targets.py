@@ -12,6 +12,9 @@ from exp.optim.torch_classes import by_target
 from exp.options import trust
 from exp.options.option import check_keys, construct, signature_of
 
+# What a loop calls a function of the user's with, by position.
+CALLED_WITH = {"optimizer": ("model",), "scheduler": ("optimizer", "total_steps", "greater_is_better")}
+
 
 def check_node(node: Mapping[str, Any], where: str) -> Any:
     """Checks a node with `_target_`, and all nodes inside it.
@@ -89,6 +92,19 @@ def _check_callable(target: Any, node: Mapping[str, Any], values: dict[str, Any]
     else:
         check_keys(signature.declared, values, where)
     construct(signature_of(target, plain, later=True).declared, plain, where)
+    if partial and where in CALLED_WITH:
+        _check_call(target, node["_target_"], values, where)
+
+
+def _check_call(target: Any, name: str, values: dict[str, Any], where: str) -> None:
+    """Raises ExpError where the loop's call cannot work."""
+    try:
+        inspect.signature(target).bind(*CALLED_WITH[where], **values)
+    except TypeError as error:
+        given = ", ".join(CALLED_WITH[where])
+        raise ExpError(f"{where}: {name} is called as ({given}) and with the YAML's keys: {error}") from None
+    except ValueError:  # a class without a signature to read
+        pass
 
 
 def _targets(value: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:

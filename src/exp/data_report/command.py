@@ -3,7 +3,7 @@
   exp data data=files data.train_file=my.csv task.text_columns=[text] model=minilm_l6
   exp data data=mrpc html=mrpc.html near=true
 
-Takes the words of exp train. No weights are loaded, no folder is made. Tokens are counted on 5,000 rows a split.
+Takes the words of exp train. No weights are loaded, no folder is made. Tokens are counted on 3,000 rows a split.
 
   html=FILE    a page besides
   near=true    near duplicates between train and the other splits too (needs the extra evidence)

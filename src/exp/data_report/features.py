@@ -15,10 +15,10 @@ from exp.data.examples import Examples, TaskData
 from exp.task.assemble import sample, with_fingerprint
 
 if TYPE_CHECKING:
-    from exp.data.features import FeatureSet
+    from exp.data.features import Encoded, FeatureSet
     from exp.task.base import Task
 
-SAMPLED = 5_000  # rows of a split that are tokenized: their lengths are known to a percent
+SAMPLED = 3_000  # rows of a split that are tokenized: their lengths are known to a percent
 LONG = 1_000_000  # tokens: nothing is cut
 SHOWN = 3
 CUT_AT = 48  # tokens of a shown example
@@ -61,7 +61,9 @@ def look(task: Task, data: TaskData, processor: Any, batch_size: int) -> Feature
     few = _sampled(data)
     with tempfile.TemporaryDirectory() as scratch:  # a sample is no entry for the cache
         encoded = task.encode(few, processor, Path(scratch))
-        whole = _uncut(task, few, processor, Path(scratch))
+        reached = max(map(max, (one.lengths for one in _every(encoded)))) >= data.max_length
+        # Tokenizing twice takes as long as everything else: only where a row may have been cut.
+        whole = _uncut(task, few, processor, Path(scratch)) if reached else _tokens_of(encoded)
     sets = {"train": encoded.train, **_named("eval", encoded.evals), **_named("test", encoded.tests)}
     lengths = [
         _lengths(name, features, whole.get(name) if whole else None, data.max_length) for name, features in sets.items()
@@ -95,8 +97,16 @@ def _uncut(task: Task, data: TaskData, processor: Any, scratch: Path) -> dict[st
         found = task.encode(replace(data, max_length=LONG), processor, scratch)
     finally:
         processor.model_max_length = limit
-    sets = {"train": found.train, **_named("eval", found.evals), **_named("test", found.tests)}
+    return _tokens_of(found)
+
+
+def _tokens_of(encoded: Encoded) -> dict[str, Sequence[int]]:
+    sets = {"train": encoded.train, **_named("eval", encoded.evals), **_named("test", encoded.tests)}
     return {name: features.lengths for name, features in sets.items()}
+
+
+def _every(encoded: Encoded) -> list[FeatureSet]:
+    return [encoded.train, *encoded.evals.values(), *encoded.tests.values()]
 
 
 def _lengths(name: str, features: FeatureSet, whole: Sequence[int] | None, limit: int) -> Lengths:

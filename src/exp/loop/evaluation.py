@@ -11,6 +11,7 @@ import pyarrow as pa
 import torch
 
 from exp.distributed.world import SINGLE_PROCESS, in_batch_order, own_batches
+from exp.speed.memory import release_freed_memory
 from exp.task.base import EvaluatedBatch
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from exp.data.features import FeatureSet
     from exp.distributed.world import World
     from exp.task.base import Answers, Reading, Task
+
+# Batches after which freed memory is given back. Answers are small and stay; glibc puts them into the room of freed
+# logits, where the next batch's then do not fit, and the process grows by some 30 MB a batch.
+RELEASED = 2
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,7 @@ class Evaluator:
         batches = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
         found: list[tuple[Answers | None, float, int]] = []  # answers, sum of losses, units
         with torch.inference_mode():
-            for rows in own_batches(self.world, batches):
+            for number, rows in enumerate(own_batches(self.world, batches), start=1):
                 batch = {
                     key: value.to(self.device) for key, value in self.collator([features[i] for i in rows]).items()
                 }
@@ -94,6 +99,8 @@ class Evaluator:
                 answers = self.task.answer(one)
                 found.append((answers, loss, units))
                 del batch, output, one  # else the logits of two batches are there at once
+                if number % RELEASED == 0 and self.device.type == "cpu":
+                    release_freed_memory()
         model.train(was_training)
 
         found = in_batch_order(self.world, found, len(batches))

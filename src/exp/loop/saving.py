@@ -19,7 +19,7 @@ from exp.run.folder import name_of, read_record
 
 if TYPE_CHECKING:
     from exp.distributed.world import World
-    from exp.optim.averaging import Average
+    from exp.optim.averaging import Average, OptimizersAverage
     from exp.options.settings import TrainingSettings
     from exp.run.folder import Run
 
@@ -65,7 +65,7 @@ class Saving:
         optimizer: Any,
         scheduler: Any,
         scaler: Any,
-        average: Average | None,
+        average: Average | OptimizersAverage | None,
         counters: Mapping[str, Stateful],
     ) -> None:
         self.run, self.world, self.settings = run, world, settings

@@ -29,6 +29,7 @@ from exp.loop.train_loss import TrainLoss
 from exp.metrics.best import Extremes
 from exp.metrics.key import Key
 from exp.metrics.names import LOSS
+from exp.optim.averaging import average_of
 from exp.run.interrupts import Interrupts
 from exp.run.result import Result
 
@@ -85,7 +86,9 @@ class Session:
         )
         self.bad_loss = BadLoss(self.settings.on_bad_loss, device.type)
         self.cost = Cost(parts)
-        self.average = parts.averaging.build(parts.model, self.plan.total_steps, self.plan.steps_per_epoch)
+        self.average = average_of(
+            parts.averaging, parts.model, optimizer, self.plan.total_steps, self.plan.steps_per_epoch
+        )
         self.callbacks: Callbacks = NoCallbacks()
         more: dict[str, Any] = {}
         if parts.callbacks:

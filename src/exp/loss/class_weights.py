@@ -53,7 +53,9 @@ def weights_of(given: Sequence[float] | str, facts: LossFacts, loss: str) -> Ten
         return torch.tensor(given, dtype=torch.float32)
     assert facts.head.terms is not None
     several = facts.head.terms.kind == "binary"
-    rows = (torch.as_tensor(facts.train[row]["labels"]) for row in range(len(facts.train)))
+    train = facts.train  # its rows are not asked for: those of pictures would be decoded
+    held = train.targets if train.targets is not None else [train.fields["labels"][row] for row in range(len(train))]
+    rows = (torch.as_tensor(labels) for labels in held)
     if several:
         counts = sum(rows, torch.zeros(len(names)))
     else:

@@ -52,12 +52,13 @@ class DistillationLoss:
         import torch
         import transformers
         from safetensors import SafetensorError
-        from transformers import AutoTokenizer
+
+        from exp.model.processors import load_processor
 
         try:
             config = json.loads((self.place / "config.json").read_text(encoding="utf-8"))
             names = [name for _, name in sorted((config.get("id2label") or {}).items(), key=lambda one: int(one[0]))]
-            tokenizer = AutoTokenizer.from_pretrained(self.place, local_files_only=True, trust_remote_code=False)
+            reader = load_processor(facts.head, str(self.place), trust_remote_code=False, local_files_only=True)
             teacher, info = getattr(transformers, facts.head.auto_class).from_pretrained(
                 self.place,
                 dtype=torch.float32,
@@ -66,6 +67,8 @@ class DistillationLoss:
                 trust_remote_code=False,
                 output_loading_info=True,
             )
+        except ExpError:
+            raise
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             first = str(error).strip().splitlines()[0]
             raise ExpError(f"loss.teacher_path={self.teacher_path} cannot be loaded: {first}") from error
@@ -76,8 +79,10 @@ class DistillationLoss:
             )
         if facts.head.labels is not None and names != list(facts.head.labels):
             raise ExpError(f"{said} knows the classes {', '.join(names)}, these data {', '.join(facts.head.labels)}")
-        if tokenizer.get_vocab() != facts.processor.get_vocab():
-            raise ExpError(f"{said} reads other tokens than this model: distil into one with the same tokenizer")
+        if not same_reader(reader, facts.processor):
+            raise ExpError(
+                f"{said} reads other tokens or pictures than this model: distil into one that reads the same"
+            )
         return teacher
 
 
@@ -102,3 +107,14 @@ class _Taught:
             square = 1.0 if term.kind == "score" else self.temperature**2
             losses.append((1 - self.mix) * own(term).mean() + self.mix * square * apart)
         return sum(losses) / len(losses)  # type: ignore[return-value]
+
+
+def same_reader(one: Any, two: Any) -> bool:
+    """Whether two processors make the same numbers of a row: the same vocabulary, or the same settings."""
+    if hasattr(one, "get_vocab"):
+        return bool(hasattr(two, "get_vocab") and one.get_vocab() == two.get_vocab())
+    settings = [
+        {key: value for key, value in reader.to_dict().items() if "name" not in key and "class" not in key}
+        for reader in (one, two)
+    ]
+    return settings[0] == settings[1]

@@ -14,6 +14,7 @@ from annotated_types import Ge, Gt, Lt, MinLen
 from exp.compat.bitsandbytes import keep_4bit_weights
 from exp.errors import ExpError, nearest
 from exp.model.drawn import drawn_parameters
+from exp.task.encoder import encoder_prefix
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -258,8 +259,7 @@ def trained_whole(model: PreTrainedModel) -> list[str]:
         name for name, child in model.named_children() if name != prefix and next(child.parameters(), None) is not None
     ]
     output = model.get_output_embeddings()
-    bare = all(name != prefix for name, _ in model.named_children())
-    whole = outside if output is None and not bare else []
+    whole = outside if output is None and encoder_prefix(model) else []
     holders = {name for name, module in model.named_modules() if output is not None and output in module.modules()}
     drawn = {name.rsplit(".", 1)[0] for name in drawn_parameters(model)} - holders
     if output is None:

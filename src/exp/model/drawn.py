@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from exp.compat.transformers import initialise
 from exp.errors import ExpError
+from exp.task.encoder import encoder_prefix
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,7 +52,7 @@ def layers(model: PreTrainedModel) -> tuple[str, nn.ModuleList]:
     """The encoder's list of layers, and its name. Raises ExpError when there is none."""
     from torch import nn
 
-    prefix = model.base_model_prefix + "."
+    prefix = encoder_prefix(model)
     for name, module in model.named_modules():
         if name.startswith(prefix) and isinstance(module, nn.ModuleList) and name.split(".")[-1] in {"layer", "layers"}:
             return name, module

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from exp.task.encoder import encoder_prefix
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -34,7 +36,7 @@ def add_mixout(model: PreTrainedModel, probability: float, drawn: frozenset[str]
 
     Layers that were drawn at random have nothing to fall back to and stay as they are. The head is left alone.
     """
-    prefix = model.base_model_prefix + "."
+    prefix = encoder_prefix(model)
     count = 0
     for name, module in model.named_modules():
         if name.startswith(prefix) and type(module) is nn.Linear and f"{name}.weight" not in drawn:

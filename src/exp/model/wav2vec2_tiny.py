@@ -87,7 +87,7 @@ class Wav2Vec2Tiny:
             feat_proj_dropout=0.0,
             final_dropout=self.dropout,
             layerdrop=0.0,
-            apply_spec_augment=False,  # masks of time are for pre-training and long recordings
+            mask_time_prob=0.0,  # masks are for pre-training and long recordings; their weight would never be used
         )
         set_labels(config, head)
         return getattr(transformers, head.auto_class).from_config(config)

@@ -108,16 +108,16 @@ class Average:
             yield
             return
         before = {name: weight.detach().clone() for name, weight in self.weights.items()}
-        self._put(self.averages)
+        _copy(self.averages, self.weights)
         try:
             yield
         finally:
-            self._put(before)
+            _copy(before, self.weights)
 
     def install(self) -> None:
         """The model keeps the average: what is saved."""
         if self.count:
-            self._put(self.averages)
+            _copy(self.averages, self.weights)
         self.installed = True
 
     def record(self) -> dict[str, Any]:
@@ -133,9 +133,69 @@ class Average:
         self.count = state["count"]
         self.averages = {name: value.to(self.weights[name].device) for name, value in state["averages"].items()}
 
-    def _put(self, values: Mapping[str, torch.Tensor]) -> None:
-        import torch
 
-        with torch.no_grad():
-            for name, weight in self.weights.items():
-                weight.copy_(values[name])
+class OptimizersAverage:
+    """The average that an optimizer keeps itself, behind `train()` and `eval()` as schedulefree has them.
+
+    Training weights stand in the checkpoint's model; the optimizer's state leads from them to the average and back.
+    """
+
+    def __init__(self, model: nn.Module, optimizer: Any) -> None:
+        self.optimizer = optimizer
+        self.weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+        self.kept: Mapping[str, torch.Tensor] | None = None  # of the checkpoint that was put back
+        self.installed = False
+
+    def after_step(self, step: int) -> None:
+        self.kept = None
+
+    @contextmanager
+    def evaluated(self) -> Iterator[None]:
+        if self.installed:
+            yield
+            return
+        # Exact copies: going to the average and back would change the last digits of the training weights.
+        before = {name: weight.detach().clone() for name, weight in self.weights.items()}
+        self.optimizer.eval()
+        try:
+            yield
+        finally:
+            self.optimizer.train()
+            _copy(before, self.weights)
+
+    def install(self) -> None:
+        self.optimizer.eval()
+        if self.kept is not None:
+            _copy(self.kept, self.weights)
+        self.installed = True
+
+    def record(self) -> dict[str, Any]:
+        return {"kind": "optimizer", "evaluated": "the optimizer's average", "saved": "the optimizer's average"}
+
+    def state(self) -> dict[str, Any]:
+        with self.evaluated():
+            return {"averages": {name: weight.detach().clone() for name, weight in self.weights.items()}}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.kept = {name: value.to(self.weights[name].device) for name, value in state["averages"].items()}
+
+
+def average_of(
+    averaging: Averaging, model: nn.Module, optimizer: Any, total_steps: int, steps_per_epoch: int
+) -> Average | OptimizersAverage | None:
+    """Raises ExpError where both the optimizer and the group `averaging` average."""
+    asked = averaging.build(model, total_steps, steps_per_epoch)
+    plain = getattr(optimizer, "optimizer", optimizer)  # Accelerate wraps it
+    if not (hasattr(plain, "train") and hasattr(plain, "eval")):
+        return asked
+    if asked is not None:
+        raise ExpError(f"optimizer: {type(plain).__name__} averages the weights itself; set averaging=none")
+    return OptimizersAverage(model, plain)
+
+
+def _copy(values: Mapping[str, torch.Tensor], weights: Mapping[str, torch.Tensor]) -> None:
+    import torch
+
+    with torch.no_grad():
+        for name, weight in weights.items():
+            weight.copy_(values[name])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from exp.errors import ExpError
 from exp.optim.groups import named_trainable, plain_model
+from exp.task.encoder import encoder_prefix
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +26,7 @@ def decay_towards_start(optimizer: torch.optim.Optimizer, model: nn.Module, stre
             "optimizer.decay_to_init pulls trained weights to their start, and an adapter keeps those frozen;"
             " take adapter=none or optimizer.decay_to_init=0.0"
         )
-    prefix = getattr(plain_model(model), "base_model_prefix", "") + "."
+    prefix = encoder_prefix(model)
     start = {p: p.detach().clone() for name, p in named_trainable(model) if name.startswith(prefix)}
 
     def pull(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from exp.errors import ExpError, nearest
+from exp.task.encoder import encoder_prefix
 
 if TYPE_CHECKING:
     import torch
@@ -49,7 +50,7 @@ def depths(model: nn.Module) -> tuple[dict[str, int], int]:
 
     Raises ExpError for a model without numbered layers.
     """
-    prefix = getattr(model, "base_model_prefix", "") + "."
+    prefix = encoder_prefix(model)
     names = [name for name, _ in model.named_parameters()]
     found = [int(m.group(1)) for name in names if name.startswith(prefix) and (m := _LAYER.search(name))]
     if not found:

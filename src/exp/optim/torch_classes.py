@@ -149,11 +149,28 @@ def arguments(prefix: str, name: str, where: str) -> dict[str, Argument]:
 
     Raises ExpError for a class that torch does not have or that neither loop can use.
     """
-    if name in _UNFIT:
-        raise ExpError(f"{where}={name} cannot train a model here: {_UNFIT[name]}")
-    files = dict(_classes(prefix))
+    return class_arguments(name, dict(_classes(prefix)), _UNFIT, prefix[:-1], where)
+
+
+def class_arguments(
+    name: str, files: Mapping[str, Path], unfit: Mapping[str, str], package: str, where: str = "optimizer.name"
+) -> dict[str, Argument]:
+    """The arguments of the class `name`, read off its source without importing it.
+
+    Args:
+        name: of the class.
+        files: class name -> its source file.
+        unfit: class name -> why neither loop can use it.
+        package: that has the classes.
+        where: the key that names the class.
+
+    Raises:
+        ExpError: the class is not there, or unfit.
+    """
+    if name in unfit:
+        raise ExpError(f"{where}={name} cannot train a model here: {unfit[name]}")
     if name not in files:
-        raise ExpError(f"{where}={name!r} is not in {prefix[:-1]}{nearest(name, set(files) - set(_UNFIT))}")
+        raise ExpError(f"{where}={name!r} is not in {package}{nearest(name, set(files) - set(unfit))}")
     tree = ast.parse(_block(files[name].read_text(encoding="utf-8"), name)).body[0]
     assert isinstance(tree, ast.ClassDef)
     start = next(item for item in tree.body if isinstance(item, ast.FunctionDef) and item.name == "__init__")

@@ -120,6 +120,8 @@ def _signature(target: Callable[..., Any], given: frozenset[str], later: bool) -
             taken.append((name, _type(target, parameter.annotation), field(default=None)))
         elif name in given or not later:
             taken.append((name, _type(target, parameter.annotation)))
+        else:
+            taken.append((name, Any, field(default=None)))  # known, so that a mistyped key finds it
     name = getattr(target, "__name__", "Arguments")
     return Signature(make_dataclass(name, taken, kw_only=True), anything)
 

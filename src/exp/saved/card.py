@@ -48,18 +48,48 @@ def _write(folder: Path, result: Mapping[str, Any], repo_id: str | None) -> None
         shutil.copyfile(folder / PICTURE, model / PICTURE)
     text = card(folder, read_record(folder), result, (model / PICTURE).exists(), repo_id)
     (model / "README.md").write_text(redacted(text), encoding="utf-8")
+    _write_eval_results(model, read_record(folder), result, folder)
+
+
+def _write_eval_results(model: Path, record: Mapping[str, Any], result: Mapping[str, Any], folder: Path) -> None:
+    """.eval_results/exp.yaml, which the Hub shows on the model's page and the data set's leaderboard: the primary
+    metric of each set, from the same values as the card's. Nothing for data that are not on the Hub."""
+    import yaml
+    from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
+
+    data = record["data"]
+    dataset, part = _dataset(record["config"]["data"])
+    primary = data["metrics"][0] if data.get("metrics") else None
+    measured = _measured(folder, record, result)
+    entries = [
+        EvalResultEntry(
+            dataset_id=dataset,
+            task_id=part or "default",
+            value=found["value"],
+            date=record.get("finished") or record["created"],
+            notes=f"{Key.of(key).name} on {Key.of(key).split.replace('eval', 'validation', 1)}, one run, seed "
+            f"{record['seed']}; exp run {record['id']}, condition {record['condition']}",
+        )
+        for key, found in sorted(measured.items())
+        if dataset is not None and Key.of(key).name == primary
+    ]
+    if entries:
+        place = model / ".eval_results"
+        place.mkdir(exist_ok=True)
+        text = yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False)
+        (place / "exp.yaml").write_text(redacted(text), encoding="utf-8")
+
+
+def _measured(folder: Path, record: Mapping[str, Any], result: Mapping[str, Any]) -> Mapping[str, Any]:
+    data, step = record["data"], result.get("saved_step")
+    events = read_events(folder / "metrics.jsonl")
+    return of_saved_weights(events, record["config"], data["objective"], data["greater_is_better"], step)
 
 
 def card(folder: Path, record: Mapping[str, Any], result: Mapping[str, Any], picture: bool, repo_id: str | None) -> str:
     """Markdown with the metadata block that the Hub reads. `picture`: curves.png lies beside the card."""
     config, data, kind = record["config"], record["data"], record["model"]["type"]
-    measured = of_saved_weights(
-        read_events(folder / "metrics.jsonl"),
-        config,
-        data["objective"],
-        data["greater_is_better"],
-        result.get("saved_step"),
-    )
+    measured = _measured(folder, record, result)
     name = repo_id or f"{kind}-{data['name'].replace('/', '-')}"
     labels = data.get("predicts") or ", ".join(data["label_names"] or ()) or "a score (regression)"
     sections = [

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from exp.errors import ExpError
+from exp.loss.distillation import same_reader
 from exp.loss.values import own
 from exp.saved import finished
 
@@ -48,7 +49,7 @@ def load_ensemble(runs: Sequence[Finished]) -> Model:
     if head.terms is None or head.generation is not None:
         raise ExpError(f"the task {head.pipeline} generates its answers, which have no mean; give one run")
     for run, model in zip(runs[1:], models[1:], strict=True):
-        if model.processor.get_vocab() != first.processor.get_vocab():
+        if not same_reader(model.processor, first.processor):
             raise ExpError(f"{run.folder} reads other tokens than {runs[0].folder}: they cannot share a batch")
     return replace(first, module=Ensemble([model.module for model in models], head.terms))
 

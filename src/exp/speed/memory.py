@@ -18,3 +18,11 @@ def keep_freed_memory() -> bool:
         return bool(library.mallopt(M_MMAP_THRESHOLD, LARGEST) and library.mallopt(M_TRIM_THRESHOLD, 2**31 - 1))
     except (OSError, AttributeError):
         return False
+
+
+def release_freed_memory() -> bool:
+    """Gives memory that lies free between blocks in use back to the system; False where the C library is not glibc."""
+    try:
+        return bool(ctypes.CDLL("libc.so.6").malloc_trim(0))
+    except (OSError, AttributeError):
+        return False

@@ -15,7 +15,7 @@ from exp.data.media_folder import ENDINGS, media_files, rows_of_files
 from exp.data.rows import Rows
 from exp.errors import ExpError
 from exp.metrics import names as metric_names
-from exp.task import labels
+from exp.task import labels, terms
 from exp.task.assemble import assemble, read_splits
 from exp.task.base import Answers, EvaluatedBatch, Head
 from exp.task.media_transforms import Transform, transforms_of, written
@@ -121,6 +121,7 @@ class MediaClassification:
             max_length=data.max_length,
             processor=self.processor_kind,
             prepare=self.prepare,
+            terms=terms.ROWS,
         )
 
     def prepare(self, model: Any, processor: Any) -> None:

@@ -176,8 +176,10 @@ def _prepare_sweep(cfg: DictConfig, made: Composer, detach: bool) -> None:
     if detach and not study:
         raise ExpError("--detach: only a study goes on without this command; add hydra/sweeper=study, or sweep=...")
     if study:
-        with read_write(cfg.hydra), open_dict(cfg.hydra):
-            cfg.hydra.sweeper.detach = detach or cfg.hydra.sweeper.detach
+        if detach:  # as an override, too: a trial's config may not differ from the sweep's
+            with read_write(cfg.hydra), open_dict(cfg.hydra):
+                cfg.hydra.sweeper.detach = True
+                cfg.hydra.overrides.hydra.append("hydra.sweeper.detach=true")
         return  # it checks its trials and names its folder itself, and goes on in it with any number of workers
     from exp.study.direction import check_plain_sweeper
 

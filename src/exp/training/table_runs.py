@@ -33,6 +33,7 @@ from exp.run.environment import gpus
 from exp.training.launch import Job, Task, no_hydra_files
 from exp.work.coordinator import Coordinator
 from exp.work.detached import leave_to_background
+from exp.work.fixed_list import JOB, latest_by_tag
 from exp.work.folder import make_folder
 from exp.work.hydra_jobs import HydraJobs
 from exp.work.launcher_workers import by_launcher, runs_here
@@ -40,7 +41,7 @@ from exp.work.local_workers import cpu_count
 from exp.work.settings import WorkPlan, WorkSettings
 from exp.work.storage import ClaimLock, open_storage, opening_errors, quiet_optuna
 from exp.work.storage_file import check_storage
-from exp.work.trial_queue import JOB, TrialQueue, latest_by_tag, open_queue
+from exp.work.trial_queue import TrialQueue, open_queue
 from exp.work.worker import Outcome, Worker
 
 LOOK = 2.0  # seconds between two looks at what others run

@@ -23,9 +23,10 @@ from exp.work.detached import (
     living_coordinator,
     living_workers,
 )
+from exp.work.heartbeat import Heartbeat
 from exp.work.local_workers import LocalWorkers, cpu_count, pack_worker
 from exp.work.settings import WorkSettings
-from exp.work.trial_queue import Heartbeat, TrialQueue
+from exp.work.trial_queue import TrialQueue
 from exp.work.worker import Worker
 
 POLL = 0.2  # seconds

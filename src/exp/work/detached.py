@@ -13,7 +13,8 @@ from typing import Any
 
 from exp.errors import ExpError
 from exp.run.said import near
-from exp.work.trial_queue import TrialQueue, heartbeat_key
+from exp.work.heartbeat import heartbeat_key
+from exp.work.trial_queue import TrialQueue
 
 MARK = "EXP_DETACHED"  # set for a coordinator that was left behind
 COORDINATOR = "coordinator"  # its heartbeat in the study

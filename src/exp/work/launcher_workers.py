@@ -22,8 +22,9 @@ from omegaconf import DictConfig
 
 from exp.config.launchers import main_line
 from exp.errors import ExpError
+from exp.work.heartbeat import heartbeat_key, stop_key
 from exp.work.settings import WorkSettings
-from exp.work.trial_queue import TrialQueue, heartbeat_key, stop_key
+from exp.work.trial_queue import TrialQueue
 from exp.work.worker import Worker
 
 END_SECONDS = 10.0  # seconds that launched workers get to end by themselves, once nothing is left to do

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 T = TypeVar("T")
+GONE_SECONDS = 5.0  # that a file may be missing, on a slow network disk, until it counts as deleted
 SQLITE_WAIT = 20.0  # seconds until another process releases the file
 
 
@@ -96,6 +97,8 @@ def open_storage(storage: str | None, folder: Path) -> BaseStorage:
             raise ExpError(f"{path} is no journal of Optuna ({error})") from None
     assert storage is not None
     kind = storage.partition("://")[0].partition("+")[0]
+    if kind == "grpc":
+        return _proxy(storage)
     url = with_driver(storage)
     options: dict[str, Any] = {"pool_pre_ping": True}
     if kind == "postgresql":
@@ -106,6 +109,17 @@ def open_storage(storage: str | None, folder: Path) -> BaseStorage:
         options = {"connect_args": {"timeout": SQLITE_WAIT}}
     with ClaimLock(storage, folder, "tables"):  # two processes that make the tables at once would collide
         return _database(url, options)
+
+
+def _proxy(storage: str) -> BaseStorage:
+    """Optuna's own server in front of a database: `optuna.storages.run_grpc_proxy_server`."""
+    import optuna
+
+    host, _, port = storage.removeprefix("grpc://").rstrip("/").rpartition(":")
+    try:
+        return optuna.storages.GrpcStorageProxy(host=host, port=int(port))
+    except ImportError as error:
+        raise ExpError(f"storage={storage}: {error}; pip install grpcio protobuf") from None
 
 
 def _database(url: str, options: dict[str, Any]) -> BaseStorage:
@@ -159,6 +173,8 @@ class ClaimLock:
         path = journal_path(storage, folder)
         if path is None and storage is not None and storage.startswith("sqlite"):
             path = Path(storage.partition(":///")[2].partition("?")[0] or "memory")
+        if storage is not None and storage.startswith("grpc"):
+            path = folder / "study"  # the proxy has no locks; the folder is one that all workers see
         self.file = FileLock(path.with_name(path.name + ".claim")) if path is not None else None
         self.engine: Any = None
         self.connection: Any = None
@@ -209,7 +225,7 @@ class ClaimLock:
 
 def retrying(work: Callable[[], T], seconds: float, say: Callable[[str], None] = lambda text: None) -> T:
     """`work()`, tried again for up to `seconds` while the storage does not answer; `work` may run twice."""
-    end = time.monotonic() + seconds
+    begun = time.monotonic()
     wait = 0.2
     while True:
         try:
@@ -219,7 +235,13 @@ def retrying(work: Callable[[], T], seconds: float, say: Callable[[str], None] =
                 raise ExpError(
                     f"the study cannot be written: {disk_trouble(error)}. Make room; the same command goes on"
                 ) from error
-            if not (_is_storage_error(error) or isinstance(error, OSError)) or time.monotonic() > end:
+            waited = time.monotonic() - begun
+            if isinstance(error, FileNotFoundError) and waited > GONE_SECONDS:
+                raise ExpError(
+                    f"the study cannot be written: {error.filename} is gone. Was its folder deleted? What it held is "
+                    "lost; the same command begins it anew"
+                ) from error
+            if not (_is_storage_error(error) or isinstance(error, OSError)) or waited > seconds:
                 raise
             say(f"storage does not answer ({type(error).__name__}), trying again in {wait:.1f} s")
             time.sleep(wait)
@@ -230,7 +252,12 @@ def _is_storage_error(error: BaseException) -> bool:
     import optuna
 
     own = type(error).__module__.partition(".")[0]
-    return isinstance(error, optuna.exceptions.StorageInternalError) or own in ("sqlalchemy", "psycopg2", "psycopg")
+    return isinstance(error, optuna.exceptions.StorageInternalError) or own in (
+        "sqlalchemy",
+        "psycopg2",
+        "psycopg",
+        "grpc",
+    )
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 from pathlib import Path
 
@@ -37,11 +38,13 @@ def check_storage(storage: str | None, folder: Path) -> None:
         return
     assert storage is not None
     kind = storage.partition("://")[0].partition("+")[0]
-    if kind not in ("sqlite", "postgresql", "mysql"):
+    if kind not in ("sqlite", "postgresql", "mysql", "grpc"):
         raise ExpError(
             f"storage={redacted(storage)}: unknown kind {kind!r}; give sqlite:///file.db, postgresql://..., "
-            f"mysql://..., journal:///path, or leave it out for a journal in the sweep's folder"
+            f"mysql://..., grpc://host:port, journal:///path, or leave it out for a journal in the sweep's folder"
         )
+    if kind == "grpc" and not re.fullmatch(r"grpc://[^/:]+:\d+/?", storage):
+        raise ExpError(f"storage={storage}: write grpc://host:port, where optuna's run_grpc_proxy_server listens")
     if storage.startswith("sqlite:///"):
         _check_sqlite(Path(storage.removeprefix("sqlite:///").partition("?")[0]))
 

@@ -11,10 +11,8 @@ run, the tags of the jobs that it starts from, and its overrides.
 
 from __future__ import annotations
 
-import os
-import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,9 +21,10 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from exp.compat.optuna import storage_of, study_id, trial_id
-from exp.errors import ExpError
 from exp.run import environment
-from exp.run.process import is_stopped, lives, machine, this_process
+from exp.run.process import is_stopped, lives, machine
+from exp.work.fixed_list import JOB, after, check_order, latest_by_tag
+from exp.work.heartbeat import heartbeat_key
 from exp.work.settings import WorkPlan
 from exp.work.storage import ClaimLock, open_storage, retrying
 
@@ -39,7 +38,6 @@ GIVEN_BACK = "gave_slot_back"
 RETRY_OF = "retry_of"
 WORKER = "worker"
 INTERRUPTED = "interrupted"  # how often a trial's run was asked to end, saved, and was put back
-JOB = "job"  # of a fixed list: {"tag", "after": tags, and what the command's recipe needs}
 
 
 def code_commit() -> str | None:
@@ -94,11 +92,11 @@ class TrialQueue:
     def claimable(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         """Waiting trials whose dependencies are complete, oldest first."""
         waiting = [trial for trial in trials if trial.state == TrialState.WAITING and self._is_ours(trial)]
-        if all(not _after(trial) for trial in waiting):
+        if all(not after(trial) for trial in waiting):
             return waiting
         held = latest_by_tag(trials)
         done = {tag for tag, trial in held.items() if trial.state == TrialState.COMPLETE}
-        return [trial for trial in waiting if done.issuperset(_after(trial))]
+        return [trial for trial in waiting if done.issuperset(after(trial))]
 
     def free_slots(self, trials: Sequence[FrozenTrial]) -> int:
         """How many trials a worker could claim now."""
@@ -195,7 +193,7 @@ class TrialQueue:
 
         def work() -> list[int]:
             trials = self._read_trials()
-            if not any(trial.state == TrialState.RUNNING or _after(trial) for trial in trials):
+            if not any(trial.state == TrialState.RUNNING or after(trial) for trial in trials):
                 return []
             with self.lock:
                 return self._recover(self._read_trials())
@@ -215,13 +213,13 @@ class TrialQueue:
         return [trial.number for trial in dead]
 
     def _give_up_dependents(self, trials: Sequence[FrozenTrial]) -> None:
-        waiting = [trial for trial in trials if trial.state == TrialState.WAITING and _after(trial)]
+        waiting = [trial for trial in trials if trial.state == TrialState.WAITING and after(trial)]
         if not waiting:
             return
         storage, held = storage_of(self.study), latest_by_tag(trials)
         failed = {tag for tag, trial in held.items() if trial.state == TrialState.FAIL}
         for trial in waiting:
-            if first := failed.intersection(_after(trial)):
+            if first := failed.intersection(after(trial)):
                 storage.set_trial_user_attr(trial_id(trial), "error", f"starts from {min(first)}, which failed")
                 storage.set_trial_state_values(trial_id(trial), TrialState.FAIL)
 
@@ -290,26 +288,6 @@ def slot_holders(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     return [t for t in trials if t.number not in retried and not t.user_attrs.get(GIVEN_BACK)]
 
 
-def latest_by_tag(trials: Iterable[FrozenTrial]) -> dict[str, FrozenTrial]:
-    """The trial that counts for each job of a fixed list."""
-    return {trial.user_attrs[JOB]["tag"]: trial for trial in trials if JOB in trial.user_attrs}
-
-
-def check_order(after: Mapping[str, Sequence[str]]) -> None:
-    """Raises ExpError for a dependency that is not in the list, and for a circle of them."""
-    done: set[str] = set()
-    for tag, firsts in after.items():
-        for first in firsts:
-            if first not in after:
-                raise ExpError(f"job {tag} starts from {first}, which is not in the list")
-    while len(done) < len(after):
-        ready = [tag for tag, firsts in after.items() if tag not in done and done.issuperset(firsts)]
-        if not ready:
-            circle = ", ".join(sorted(set(after) - done))
-            raise ExpError(f"these jobs wait for each other in a circle: {circle}")
-        done.update(ready)
-
-
 def open_queue(plan: WorkPlan, pruner: optuna.pruners.BasePruner | None = None) -> TrialQueue:
     """The study of a plan, which stands in its storage."""
     storage = retrying(lambda: open_storage(plan.storage, plan.folder), RETRY_SECONDS)
@@ -320,49 +298,3 @@ def open_queue(plan: WorkPlan, pruner: optuna.pruners.BasePruner | None = None) 
     )
     lock = ClaimLock(plan.storage, plan.folder, plan.study_name)
     return TrialQueue(study, lock, plan.n_trials, plan.retries, plan.stale_after, RETRY_SECONDS, plan.only)
-
-
-def _after(trial: FrozenTrial) -> Sequence[str]:
-    return trial.user_attrs.get(JOB, {}).get("after", ())
-
-
-def heartbeat_key(worker: str) -> str:
-    return f"worker {worker}"
-
-
-def stop_key(coordinator: str) -> str:
-    """The study's user attribute that tells the workers of this coordinator to end."""
-    return f"stop {coordinator}"
-
-
-class Heartbeat:
-    """Writes a worker's record with a time stamp from a thread, because a training step may take long."""
-
-    def __init__(self, storage: str | None, folder: Path, study: str, worker: str, every: float) -> None:
-        self.args = (storage, folder, study)
-        self.worker = worker
-        self.every = every
-        self.ended = threading.Event()
-        self.record = this_process()
-        if "SLURM_JOB_ID" in os.environ:
-            self.record["slurm"] = os.environ["SLURM_JOB_ID"]
-        self.study = optuna.load_study(study_name=study, storage=open_storage(storage, folder))
-        self.thread = threading.Thread(target=self._beat, daemon=True)
-
-    def __enter__(self) -> Heartbeat:
-        retrying(self.beat, 120.0)
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.ended.set()
-
-    def beat(self) -> None:
-        self.study.set_user_attr(heartbeat_key(self.worker), {**self.record, "time": time.time()})
-
-    def _beat(self) -> None:
-        while not self.ended.wait(self.every):
-            try:
-                self.beat()
-            except Exception as error:  # the storage does not answer; the next heartbeat may succeed
-                print(f"worker {self.worker}: no heartbeat written ({type(error).__name__})", flush=True)

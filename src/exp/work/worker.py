@@ -21,9 +21,10 @@ from optuna.trial import FrozenTrial, TrialState
 from exp.compat.optuna import trial_id
 from exp.run.files import NoRoom, no_room
 from exp.work.detached import STOP
+from exp.work.heartbeat import Heartbeat, stop_key
 from exp.work.settings import gpus_of
 from exp.work.storage import quiet_optuna
-from exp.work.trial_queue import Heartbeat, TrialQueue, code_commit, open_queue, stop_key
+from exp.work.trial_queue import TrialQueue, code_commit, open_queue
 from exp.work.trial_ranks import RankDied
 
 if TYPE_CHECKING:

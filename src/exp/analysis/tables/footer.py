@@ -75,8 +75,8 @@ def _rules(plan: TablePlan) -> str:
     seeds = counted(rules.min_seeds, "seed")
     tolerance = "no tolerance" if rules.tolerance is None else f"tolerance {rules.tolerance:g}"
     return (
-        f"verdicts: {tolerance}, at least {seeds}, prediction intervals up to {rules.widest:g} to "
-        f"either side, at 95%; ± is the standard deviation over seeds"
+        f"verdicts, over seeds and not over examples: {tolerance}, at least {seeds}, prediction intervals up to "
+        f"{rules.widest:g} to either side, at 95%; ± is the standard deviation over seeds"
     )
 
 

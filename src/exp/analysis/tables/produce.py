@@ -6,12 +6,13 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from exp.analysis import exchange
 from exp.analysis.table import Table
 from exp.analysis.tables import footer, html, matrix, picture, render, tex
 from exp.analysis.tables.plan import PlannedRun, TablePlan, seconds_left
 from exp.analysis.tables.results import CellResult, results
 from exp.errors import ExpError
-from exp.run.files import write_atomic
+from exp.run.files import write_atomic, write_json
 from exp.run.said import counted
 
 FORMS = ("md", "tex", "csv", "html")
@@ -66,9 +67,10 @@ def write(
         folder.mkdir(parents=True, exist_ok=True)
         for form in FORMS:
             write_atomic(folder / f"table.{form}", texts[form])
+        write_json(folder / "results.json", exchange.of_table(table.name, found))
     except OSError as error:
         raise ExpError(f"cannot write {folder}: {error.strerror}; choose another with folder=...") from None
-    print(f"wrote {folder}/table.{{{','.join(FORMS)}}}")
+    print(f"wrote {folder}/table.{{{','.join(FORMS)}}} and results.json")
 
 
 def chosen_runs(plan: TablePlan, most: int | None) -> list[PlannedRun]:
