@@ -51,7 +51,10 @@ def tutorial(words: Sequence[str], steps: int, chunk: int, turn: Turn) -> None:
     model.to(device).train()
     rows = [parts.encoded.train[i] for i in range(len(parts.encoded.train))]
     order = RandomSampler(rows, generator=torch.Generator().manual_seed(parts.settings.data_seed))
-    loader = DataLoader(rows, batch_size=batch, sampler=order, collate_fn=DataCollatorWithPadding(parts.processor))
+    # transformers pads no labels of tokens; ours gives the same batches for labels of rows.
+    whole = isinstance(rows[0].get("labels"), int | float)
+    collate = DataCollatorWithPadding(parts.processor) if whole else parts.collator
+    loader = DataLoader(rows, batch_size=batch, sampler=order, collate_fn=collate)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5, foreach=False, fused=False)
     scheduler = get_scheduler("linear", optimizer, num_warmup_steps=0, num_training_steps=steps)
     done = 0
@@ -109,12 +112,15 @@ class Turns(NullTracker):
             self.turn()
 
 
-def ours(words: Sequence[str], steps: int, chunk: int, turn: Turn) -> None:
-    """One of our loops, logging and all; there is no evaluation."""
+def ours(words: Sequence[str], steps: int, chunk: int, turn: Turn, mode: str | None = None) -> None:
+    """One of our loops, logging and all; there is no evaluation. `mode` is torch.compile's, for one that we do not
+    offer."""
     config = config_of([*words, f"max_steps={steps}", "eval_strategy=no", f"logging_steps={chunk}"])
     with tempfile.TemporaryDirectory() as folder:
         run = create(Path(folder), config)
         parts = parts_of(config)
+        if mode is not None:
+            parts.model.compile(dynamic=True, mode=mode)
         with execution_whitelist(whitelist()):
             loop = build_loop(config)
         loop.fit(parts, run, Turns(turn), NoTrial())
@@ -147,7 +153,12 @@ LESS = {
     "without fused": "optimizer.fused=false",
     "without pad_to_multiple_of": "speed.pad_to_multiple_of=null",
     "with compile": "speed.compile=true",
+    "fast without compile": "speed.compile=false",
+    "fast, packed": "batching=packed",
 }
+CONTENDERS["fast with CUDA graphs"] = lambda words, *given: ours(
+    [*words, *FAST, "speed.compile=false"], *given, mode="reduce-overhead"
+)
 CONTENDERS |= {
     name: lambda words, *given, word=word: ours([*words, *FAST, word], *given) for name, word in LESS.items()
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import statistics
 import sys
@@ -56,12 +57,14 @@ def machine() -> dict[str, Any]:
     }
 
 
-def report(name: str, lines: list[str], data: Mapping[str, Any]) -> None:
-    """Prints, and leaves JSON in benchmarks/results/ (ignored by git; RESULTS.md keeps what is quoted)."""
+def report(name: str, lines: list[str], data: Mapping[str, Any], quiet: bool = False) -> None:
+    """Prints unless `quiet`, and leaves JSON in benchmarks/results/ (ignored by git; RESULTS.md keeps what is quoted),
+    or in the folder that $BENCHMARK_RESULTS names."""
     facts = machine()
     head = f"`python -m benchmarks.{name} {' '.join(sys.argv[1:])}`".replace(" `", "`")
     told = f"{facts['date']}, {facts['cpu']}, {facts['threads']} threads, torch {facts['packages']['torch']}"
-    print("\n".join([head, "", told, "", *lines]))
-    folder = Path(__file__).parent / "results"
-    folder.mkdir(exist_ok=True)
+    if not quiet:
+        print("\n".join([head, "", told, "", *lines]))
+    folder = Path(os.environ.get("BENCHMARK_RESULTS") or Path(__file__).parent / "results")
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").write_text(json.dumps({"machine": facts, **data}, indent=1))

@@ -3,6 +3,7 @@
 python -m benchmarks.step_time --glue <GLUE's MRPC>          # MiniLM and BERT-base shape on MRPC, bert_tiny
 python -m benchmarks.step_time --models bert_tiny            # needs no data
 python -m benchmarks.step_time --glue <GLUE's MRPC> --shares # speed=fast with one technique taken away
+python -m benchmarks.step_time --cuda [--glue <GLUE's MRPC>] # every row of the GPU's table, in 5 minutes
 """
 
 from __future__ import annotations
@@ -50,18 +51,26 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--glue", type=Path)
-    parser.add_argument("--models", nargs="+", default=["minilm", "bert_base", "bert_tiny"])
+    parser.add_argument("--models", nargs="+", help="minilm, bert_base, bert_tiny")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--chunk", type=int, default=5, help="steps a turn; the first turn does not count")
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--only", nargs="+", default=LOOPS, help="contenders, by name; the first is the base")
     parser.add_argument("--shares", action="store_true", help="speed=fast against itself without one technique")
+    parser.add_argument(
+        "--cuda", action="store_true", help="all models at batch 8 and 32 on this GPU; see benchmarks/cuda.py"
+    )
     asked = parser.parse_args()
+    if asked.cuda:
+        from benchmarks.cuda import fill
+
+        fill(asked.glue, asked.chunk, asked.rounds, asked.models)
+        return
     names = ["speed=fast", *LESS] if asked.shares else asked.only
     lines: list[str] = []
     data = {}
     with tempfile.TemporaryDirectory() as folder:
-        for model in asked.models:
+        for model in asked.models or ["minilm", "bert_base", "bert_tiny"]:
             words = words_of(model, asked.glue, asked.batch, Path(folder))
             seconds, _ = take_turns(names, words, asked.chunk, asked.rounds)
             examples = asked.batch * asked.chunk

@@ -14,7 +14,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 
@@ -37,13 +37,24 @@ class Contender:
 
     def turn(self) -> dict[str, float]:
         """Seconds of one turn, and the peak memory so far in bytes."""
-        assert self.process.stdin is not None and self.process.stdout is not None
+        self.begin()
+        if (told := self.ended()) is not None:
+            return told
+        raise SystemExit(f"{self.name} ended early; BENCHMARK_VERBOSE=1 shows why")
+
+    def begin(self) -> None:
+        """Asks for a turn whose answer `ended` reads: several contenders may load side by side."""
+        assert self.process.stdin is not None
         self.process.stdin.write("go\n")
         self.process.stdin.flush()
+
+    def ended(self) -> dict[str, float] | None:
+        """None where the contender ended early."""
+        assert self.process.stdout is not None
         for line in self.process.stdout:
             if line.startswith("turn "):
                 return json.loads(line[5:])
-        raise SystemExit(f"{self.name} ended early; BENCHMARK_VERBOSE=1 shows why")
+        return None
 
     def stop(self) -> None:
         self.process.kill()
@@ -75,6 +86,42 @@ def take_turns(
             contender.stop()
     print(file=sys.stderr)
     return seconds, peaks
+
+
+def waves(
+    asked: Sequence[tuple[Sequence[str], Sequence[str]]], chunk: int, rounds: int, at_once: int = 2
+) -> Iterator[tuple[dict[str, list[float]], dict[str, float]]]:
+    """As `take_turns` for several (names, words), on a machine of many cores: the contenders of `at_once` of them load
+    and warm up side by side, then take turns alone. A contender that ends early is told of and left out."""
+    for start in range(0, len(asked), at_once):
+        wave = asked[start : start + at_once]
+        steps = chunk * (rounds + 3)
+        running = [[Contender.start(name, words, steps, chunk) for name in names] for names, words in wave]
+        try:
+            for _ in range(2):  # the second turn is warm-up too: compilers meet more shapes
+                for contender in (one for some in running for one in some):
+                    contender.begin()
+                running = [[one for one in some if _answers(one)] for some in running]
+            for some in running:
+                seconds: dict[str, list[float]] = {one.name: [] for one in some}
+                peaks: dict[str, float] = {}
+                for _ in range(rounds):
+                    for one in some:
+                        told = one.turn()
+                        seconds[one.name].append(told["seconds"])
+                        peaks[one.name] = told["peak"]
+                yield seconds, peaks
+        finally:
+            for contender in (one for some in running for one in some):
+                contender.stop()
+
+
+def _answers(contender: Contender) -> bool:
+    found = contender.ended() is not None
+    if not found:
+        print(f"{contender.name} ended early; BENCHMARK_VERBOSE=1 shows why", file=sys.stderr, flush=True)
+        contender.stop()
+    return found
 
 
 def child(given: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from exp.errors import ExpError
 from exp.testing.promises import same_events as same
 from tests.conformance.runs import plain_loop, run_loop
 
@@ -60,6 +61,7 @@ def test_both_loops_agree_on_two_evaluation_sets(mnli, tmp_path):
     "words",
     [
         ["batching=length_grouped", "gradient_accumulation_steps=4"],
+        ["batching=packed", "max_tokens=60", "gradient_accumulation_steps=2"],
         ["eval_strategy=steps", "eval_steps=3", "logging_steps=2"],
         ["logging_strategy=epoch", "max_steps=17"],
         [
@@ -82,6 +84,27 @@ def test_the_loops_equal_each_other(words, tmp_path):
     assert (result.stopped_early, result.objective) == (other.stopped_early, other.objective)
     if "optimizer.lr=1e-12" in words:  # nothing is learned, so the third evaluation is the second without progress
         assert result.stopped_early and len(ours.of("eval/loss")) == 3
+
+
+def test_batches_by_tokens_hold_the_budget_and_every_example_once():
+    from exp.loop.batching import EpochBatches
+    from exp.loop.token_batches import batch_count
+
+    lengths = [3 + (i * 37) % 60 for i in range(1001)]
+    count = batch_count(lengths, 128, "max_tokens=128")
+    assert count < 1.1 * sum(lengths) / 128
+    epochs = []
+    for seed in range(6):
+        batches = EpochBatches(lengths, 8, seed, "packed", max_tokens=128, count=count)
+        found = list(batches)
+        assert len(found) == len(batches) == count  # for every seed, so that steps are known before
+        assert sorted(i for batch in found for i in batch) == list(range(1001))
+        assert max(sum(lengths[i] for i in batch) for batch in found) <= 128
+        epochs.append(found)
+    assert epochs[0] != epochs[1]
+    assert batch_count([5, 5, 5], 5, "") == batch_count([5, 5, 5], 9, "") == 3
+    with pytest.raises(ExpError, match="max_tokens=60: row 26 of the training features has 62 tokens"):
+        batch_count(lengths, 60, "max_tokens=60")
 
 
 def test_length_grouping_pads_less_and_sees_every_example_once(tmp_path):

@@ -70,6 +70,7 @@ RECIPES = {
     "plain": [],
     "accumulation": ["gradient_accumulation_steps=4", "num_train_epochs=6"],
     "grouped": ["batching=length_grouped"],
+    "packed": ["batching=packed", "max_tokens=60"],
     "cosine": ["scheduler=cosine", "scheduler.warmup_steps=3"],
     "early_stopping": ["early_stopping_patience=3", "load_best_model_at_end=true", "num_train_epochs=6"],
     "lora": ["adapter=lora"],

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from exp.errors import ExpError
 from exp.options.confdir import conf_dir
+from exp.speed.packing import FAMILIES
 from exp.testing import promises
 from tests.conformance.runs import config_of, parts_of, run_loop
 from tests.conformance.task_data import BOUND_TO_THE_BATCH, TASKS
@@ -43,6 +45,22 @@ def test_a_run_that_was_cut_ends_as_one_that_never_was(task, loop, words, tmp_pa
 @pytest.mark.parametrize("task", TASKS)
 def test_the_saved_model_gives_the_recorded_numbers(task, words, tmp_path):
     promises.the_saved_model_gives_the_recorded_numbers(tmp_path, words[task])
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_packed_rows_change_no_number(task, words, tmp_path):
+    """Dropout draws other numbers, so it is off; a model that cannot says so."""
+    kind = parts_of(config_of(*words[task])).model.config.model_type
+    asked = [*words[task], *(["model.dropout=0.0"] if kind != "wav2vec2" else [])]
+    if kind not in FAMILIES:
+        with pytest.raises(ExpError, match=f"batching=packed: a {kind} cannot read rows end to end"):
+            parts_of(config_of(*asked, "batching=packed"))
+        return
+    padded, *_ = run_loop(tmp_path / "padded", *asked)
+    packed, *_ = run_loop(tmp_path / "packed", *asked, "batching=packed")
+    assert [event[:2] for event in padded.events] == [event[:2] for event in packed.events]
+    for (step, key, one), (_, _, other) in zip(padded.events, packed.events, strict=True):
+        assert other == pytest.approx(one, abs=1e-4, rel=1e-4, nan_ok=True), (step, key)
 
 
 @pytest.mark.parametrize("task", TASKS)

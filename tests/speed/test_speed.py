@@ -81,8 +81,8 @@ def test_what_is_left_out_is_said(caplog, monkeypatch):
     model = parts_of(config_of()).model
     monkeypatch.setattr("shutil.which", lambda name: None)
     with caplog.at_level(logging.INFO, logger="exp"):
-        Speed(compile=True, pad_to_multiple_of=None, pooled_dropout=False).apply(model, "cpu", "no", 0)
-        Speed(compile=False, pad_to_multiple_of=None, pooled_dropout=True).apply(model, "cuda", "no", 0)
+        Speed(compile=True, pad_to_multiple_of=None, pooled_dropout=False).apply(model, "cpu", "no", 0, packed=False)
+        Speed(compile=False, pad_to_multiple_of=None, pooled_dropout=True).apply(model, "cuda", "no", 0, packed=False)
     assert "compile left out, it needs a C++ compiler" in caplog.text
     assert "pooled_dropout left out" in caplog.text and modules(model, nn.Dropout)
 
@@ -149,7 +149,7 @@ def test_onednn_is_for_the_processors_that_mkl_slows_down(monkeypatch):
         monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: width)
         model = nn.Sequential(nn.Linear(256, 256))
         speed = Speed(compile=False, pad_to_multiple_of=None, pooled_dropout=False, onednn_linear="auto")
-        speed.apply(model, "cpu", precision, 0)
+        speed.apply(model, "cpu", precision, 0, packed=False)
         return isinstance(model[0], OneDnnLinear)
 
     assert applied("AMD EPYC", "AVX512")
@@ -238,7 +238,7 @@ def test_a_head_that_may_read_more_keeps_all_tokens(caplog):
     config = DistilBertConfig(dim=32, n_layers=2, n_heads=4, hidden_dim=64, vocab_size=100)
     with caplog.at_level(logging.INFO, logger="exp"):
         speed = Speed(compile=False, pad_to_multiple_of=None, pooled_dropout=False, first_token_only=True)
-        speed.apply(DistilBertForSequenceClassification(config), "cpu", "no", 0)
+        speed.apply(DistilBertForSequenceClassification(config), "cpu", "no", 0, packed=False)
     assert "first_token_only left out, DistilBertForSequenceClassification" in caplog.text
 
 

@@ -146,6 +146,8 @@ def most_steps(config: Mapping[str, Any]) -> int | None:
     """Optimizer steps that the run has at the most; None where only the data tell."""
     if config["max_steps"] > 0:
         return int(config["max_steps"])
+    if config.get("max_tokens") is not None:  # their number depends on the rows' lengths
+        return None
     sizes = [value_of(config, key) for key in ("data.train_size", "data.max_train_samples")]
     known = [size for size in sizes if isinstance(size, int)]
     if not known:

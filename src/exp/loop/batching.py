@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.utils.data import DataLoader, Sampler
 
+from exp.loop.token_batches import token_batches
+
 if TYPE_CHECKING:
     from exp.distributed.world import World
     from exp.loop.base import Parts
@@ -22,28 +24,42 @@ class EpochBatches(Sampler[list[int]]):
     `random` permutes with a generator seeded by `seed + epoch`, which is Accelerate's rule (SeedableRandomSampler)
     and so the order of a stock Trainer. `length_grouped` sorts by length inside pools of 50 batches of that
     permutation, then deals the batches of all pools in random order, the longest batch first: what would run out
-    of memory does so at once.
+    of memory does so at once. `packed` has the batches of `random`, or of at most `max_tokens` tokens.
     """
 
     pool = 50  # batches, as in transformers' get_length_grouped_indices
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int, mode: str) -> None:
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        batch_size: int,
+        seed: int,
+        mode: str,
+        *,
+        max_tokens: int | None = None,
+        count: int | None = None,  # batches of an epoch, where `max_tokens` cuts them
+    ) -> None:
         self.lengths = lengths
         self.batch_size = batch_size
         self.seed = seed
         self.mode = mode
+        self.max_tokens = max_tokens
+        self.count = -(-len(lengths) // batch_size) if count is None else count
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return -(-len(self.lengths) // self.batch_size)
+        return self.count
 
     def __iter__(self) -> Iterator[list[int]]:
         generator = torch.Generator().manual_seed(self.seed + self.epoch)
         order = torch.randperm(len(self.lengths), generator=generator).tolist()
-        if self.mode == "random":
+        if self.max_tokens is not None:
+            found = token_batches(order, self.lengths, self.max_tokens, self.count)
+            return iter([found[i] for i in torch.randperm(len(found), generator=generator).tolist()])
+        if self.mode != "length_grouped":
             return iter(_chunks(order, self.batch_size))
         batches: list[list[int]] = []
         for pool in _chunks(order, self.pool * self.batch_size):
@@ -77,8 +93,15 @@ class Shares(Sampler[list[int]]):
 
 def epoch_batches(parts: Parts) -> EpochBatches:
     """The micro-batches of all processes together."""
-    settings = parts.settings
-    return EpochBatches(parts.encoded.train.lengths, parts.plan.batch_size, settings.data_seed, settings.batching)
+    settings, plan = parts.settings, parts.plan
+    return EpochBatches(
+        parts.encoded.train.lengths,
+        plan.batch_size,
+        settings.data_seed,
+        settings.batching,
+        max_tokens=plan.max_tokens,
+        count=plan.batches_per_epoch,
+    )
 
 
 def step_units(parts: Parts, group: Sequence[list[int]], batches: Sequence[Mapping[str, torch.Tensor]]) -> list[int]:

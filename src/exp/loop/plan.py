@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from exp.errors import ExpError, nearest
+from exp.loop.token_batches import batch_count
 from exp.metrics.best import rises
 from exp.metrics.key import Key
 from exp.metrics.names import LOSS
@@ -15,7 +16,7 @@ from exp.options.settings import TrainingSettings
 
 @dataclass(frozen=True)
 class StepPlan:
-    batch_size: int  # examples of a micro-batch, over all processes
+    batch_size: int  # examples of a micro-batch, over all processes; with a budget of tokens their mean number
     batches_per_epoch: int  # micro-batches, the last one may be smaller
     steps_per_epoch: int  # optimizer steps, the last group of micro-batches may be shorter
     total_steps: int
@@ -23,20 +24,28 @@ class StepPlan:
     objective: str  # the key that decides what is best, such as eval/accuracy
     greater_is_better: bool
     directions: Mapping[str, bool]  # of single keys or metrics, where their name does not tell; the objective's too
+    max_tokens: int | None = None  # of a micro-batch, over all processes; None: it holds `batch_size` examples
 
 
 def plan(
     settings: TrainingSettings,
-    examples: int,
+    lengths: Sequence[int],
     metrics: Sequence[str],
     suffixes: Sequence[str],
     processes: int = 1,
     directions: Mapping[str, bool] | None = None,
 ) -> StepPlan:
-    """`metrics` are the names that an evaluation computes; `suffixes` tell the evaluation sets apart;
-    `directions` is what outside metrics say of themselves (`exp.metrics.names.directions`)."""
+    """`lengths` are the tokens of each training row; `metrics` are the names that an evaluation computes; `suffixes`
+    tell the evaluation sets apart; `directions` is what outside metrics say of themselves
+    (`exp.metrics.names.directions`)."""
     batch_size = settings.per_device_train_batch_size * processes
-    batches = math.ceil(examples / batch_size)
+    budget = None
+    if settings.max_tokens is not None:
+        budget = settings.max_tokens * processes
+        batches = batch_count(lengths, budget, f"max_tokens={settings.max_tokens}")
+        batch_size = math.ceil(len(lengths) / batches)
+    else:
+        batches = math.ceil(len(lengths) / batch_size)
     steps = math.ceil(batches / settings.gradient_accumulation_steps)
     total = settings.max_steps if settings.max_steps > 0 else math.ceil(settings.num_train_epochs * steps)
     if total < 1:
@@ -47,7 +56,15 @@ def plan(
     if greater is None:
         greater = rises(objective, said)
     return StepPlan(
-        batch_size, batches, steps, total, math.ceil(total / steps), objective, greater, {**said, objective: greater}
+        batch_size,
+        batches,
+        steps,
+        total,
+        math.ceil(total / steps),
+        objective,
+        greater,
+        {**said, objective: greater},
+        budget,
     )
 
 

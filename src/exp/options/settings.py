@@ -30,7 +30,8 @@ class TrainingSettings:
     gradient_accumulation_steps: Count
     max_grad_norm: Annotated[float, Ge(0)]  # 0: gradients are measured, not clipped
     gradient_checkpointing: bool
-    batching: Literal["random", "length_grouped"]
+    batching: Literal["random", "length_grouped", "packed"]
+    max_tokens: Count | None  # of a micro-batch, in place of a number of rows; None: per_device_train_batch_size
     logging_strategy: When
     logging_steps: Count
     eval_strategy: When
@@ -50,6 +51,13 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         if self.max_steps == 0:
             raise ExpError("max_steps=0 must be 1 or more, or -1 to go by num_train_epochs")
+        if self.max_tokens is not None and self.batching != "packed":
+            raise ExpError(
+                f"max_tokens={self.max_tokens} fills batches by their real tokens, which batching={self.batching} "
+                f"pads: set batching=packed, or max_tokens=null"
+            )
+        if self.max_tokens is not None and self.auto_find_batch_size:
+            raise ExpError("auto_find_batch_size=true halves rows, and max_tokens counts none: set one of them")
         if self.eval_strategy != "no":
             return
         wants = {

@@ -51,6 +51,7 @@ ADDED: dict[str, Any] = {
     "folds": None,
     "freeze._target_": "exp.optim.freeze.NoFreeze",
     "init_checkpoint": None,
+    "max_tokens": None,
     "loss._target_": "exp.loss.own.OwnLoss",
     "optimizer.groups": [],
     "speed.first_token_only": False,

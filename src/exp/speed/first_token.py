@@ -16,6 +16,7 @@ from transformers import AttentionInterface, PreTrainedModel
 
 from exp.compat.transformers import attention_of
 from exp.speed.dropout import ATTENTION
+from exp.speed.packing import KEY
 
 FAMILY = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
 HEADS = ("ForSequenceClassification", "ForMultipleChoice")
@@ -43,14 +44,14 @@ class _FirstToken(nn.Module):
     def forward(
         self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """(batch, tokens, width) to (batch, 1, width)."""
+        """(batch, tokens, width) to (batch, 1, width); of packed rows (1, tokens, width) to (1, rows, width)."""
         own: Any = self
         batch = len(hidden_states)
 
         def heads(values: torch.Tensor) -> torch.Tensor:
             return values.view(batch, -1, own.num_attention_heads, own.attention_head_size).transpose(1, 2)
 
-        query, key, value = own.query(hidden_states[:, :1]), own.key(hidden_states), own.value(hidden_states)
+        query, key, value = own.query(_first(hidden_states, kwargs)), own.key(hidden_states), own.value(hidden_states)
         attend = AttentionInterface()[attention_of(own.config)]
         found, weights = attend(
             self,
@@ -62,7 +63,7 @@ class _FirstToken(nn.Module):
             scaling=own.scaling,
             **{name: given for name, given in kwargs.items() if name != "past_key_values"},
         )
-        return found.reshape(batch, 1, -1), weights
+        return found.flatten(2), weights
 
 
 class _Residual(nn.Module):
@@ -74,4 +75,9 @@ class _Residual(nn.Module):
         own: Any = self
         kwargs.pop("encoder_hidden_states", None), kwargs.pop("encoder_attention_mask", None)  # a decoder's
         found, weights = own.self(hidden_states, *args, **kwargs)
-        return own.output(found, hidden_states[:, :1]), weights
+        return own.output(found, _first(hidden_states, kwargs)), weights
+
+
+def _first(hidden_states: torch.Tensor, kwargs: Any) -> torch.Tensor:
+    layout = kwargs.get(KEY)
+    return hidden_states[:, :1] if layout is None else hidden_states[:, layout.firsts]

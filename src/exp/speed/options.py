@@ -34,10 +34,10 @@ class Speed:
         assert not isinstance(self.pad_to_multiple_of, str), self.pad_to_multiple_of
         return self.pad_to_multiple_of
 
-    def apply(self, model: PreTrainedModel, device: str, precision: str, seed: int) -> None:
+    def apply(self, model: PreTrainedModel, device: str, precision: str, seed: int, *, packed: bool) -> None:
         """Changes `model` in place. `precision` is Accelerate's word for what it is trained in.
 
-        `seed` fills the pool, so that a resumed run cuts from the same one.
+        `seed` fills the pool, so that a resumed run cuts from the same one. `packed`: rows are laid end to end.
         """
         if self.pooled_dropout:
             if device == "cpu":
@@ -46,8 +46,10 @@ class Speed:
                 pool_dropout(model, seed)
             else:
                 log.info("speed: pooled_dropout left out, a GPU draws its masks fast")
-        self.kernels(model, device, precision)
-        if self._compiles(device):
+        self.kernels(model, device, precision, packed=packed)
+        if packed and self._compiles(device):
+            log.info("speed: compile left out, every batch of packed rows has a shape of its own")
+        elif self._compiles(device):
             model.compile(dynamic=True)
         elif self.compile is True:
             log.info("speed: compile left out, it needs a C++ compiler (g++) on a CPU")
@@ -63,13 +65,17 @@ class Speed:
             if not keep_freed_memory():
                 log.info("speed: keep_memory left out, it needs glibc")
 
-    def kernels(self, model: PreTrainedModel, device: str, precision: str) -> None:
+    def kernels(self, model: PreTrainedModel, device: str, precision: str, *, packed: bool) -> None:
         """What an evaluation of the saved model needs as well, to give the training's numbers to the last bit."""
         if self.first_token_only:
             from exp.speed.first_token import first_token_only
 
             if not first_token_only(model):
                 log.info("speed: first_token_only left out, %s may read other tokens", type(model).__name__)
+        if packed:
+            from exp.speed.packing import pack_rows
+
+            pack_rows(model)
         if self.onednn_linear and device == "cpu" and precision == "no" and not self._compiles(device):
             from exp.speed.linear import mkl_lags, onednn_linear
 

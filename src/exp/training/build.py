@@ -40,7 +40,8 @@ Stamps = tuple[tuple[str, int, int], ...]  # path, bytes, time of the last chang
 
 
 def build_settings(config: Mapping[str, Any]) -> TrainingSettings:
-    return TrainingSettings(**{field.name: config[field.name] for field in fields(TrainingSettings)})
+    older = {"max_tokens": None}  # as runs were made that are older than the key
+    return TrainingSettings(**{field.name: {**older, **config}[field.name] for field in fields(TrainingSettings)})
 
 
 def build_tracker(config: Mapping[str, Any]) -> Tracker:
@@ -156,7 +157,7 @@ def mixed_precision(config: Mapping[str, Any]) -> str:
 def as_trained(config: Mapping[str, Any], model: PreTrainedModel) -> int | None:
     """Gives a saved model the kernels of its training; returns what its batches are padded to a multiple of."""
     speed = make(config["speed"], "speed")
-    speed.kernels(model, _device(), mixed_precision(config))
+    speed.kernels(model, _device(), mixed_precision(config), packed=config["batching"] == "packed")
     return speed.pads_to(_device())
 
 
@@ -182,7 +183,7 @@ def build(config: Mapping[str, Any]) -> Parts:
         processor, encoded = build_features(config)
     said = directions(data.metrics)
     # Rows of features, which may be more than examples: a long text has several.
-    steps = plan(settings, len(encoded.train), reading.names, list(data.evals), processes, said)
+    steps = plan(settings, encoded.train.lengths, reading.names, list(data.evals), processes, said)
     scheduler = make(config["scheduler"], "scheduler")
     scheduler(torch.optim.SGD([torch.zeros(1)], lr=1.0), steps.total_steps, steps.greater_is_better)  # warmup fits
 
@@ -204,7 +205,7 @@ def build(config: Mapping[str, Any]) -> Parts:
             )
         model.activation_checkpointing_enable()
     speed = make(config["speed"], "speed")
-    speed.apply(model, _device(), precision, settings.dropout_seed)
+    speed.apply(model, _device(), precision, settings.dropout_seed, packed=settings.batching == "packed")
     loss = build_loss(config, LossFacts(head, encoded.train, processor))
     return Parts(
         task=task,
