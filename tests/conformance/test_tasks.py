@@ -63,6 +63,12 @@ def test_packed_rows_change_no_number(task, words, tmp_path):
         assert other == pytest.approx(one, abs=1e-4, rel=1e-4, nan_ok=True), (step, key)
 
 
+@pytest.mark.parametrize("task", ["text_classification", "token_classification", "causal_lm"])
+def test_a_model_of_packed_batches_gives_the_recorded_numbers(task, words, tmp_path):
+    given = [*words[task], "batching=packed", "max_tokens=300", "speed=fast"]
+    promises.the_saved_model_gives_the_recorded_numbers(tmp_path, given)
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_the_table_alone_gives_every_score(task, words, tmp_path):
     import pyarrow.parquet as pq
