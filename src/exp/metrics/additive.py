@@ -66,7 +66,7 @@ def additive(
 
 
 def _top_5(predictions: Array, references: Array, scores: Array) -> Additive:
-    """The right class is among the five likeliest; of equal scores the later class is likelier (scikit-learn)."""
+    """The right class is among the five likeliest; of equal scores the later one counts first, as in scikit-learn."""
     best = np.argsort(scores, axis=1, kind="mergesort")[:, ::-1][:, :5]
     return mean((best == np.asarray(references)[:, None]).any(axis=1))
 
