@@ -50,12 +50,13 @@ def test_a_launcher_whose_package_is_missing_is_named(entry, tmp_path):
         "for name in ('ray', 'submitit', 'joblib'):\n"
         "    sys.modules[f'hydra_plugins.hydra_{name}_launcher'] = None\n"
     )
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     for launcher, package in (
         ("ray_cluster", "hydra-ray-launcher"),
         ("slurm_gpu", "hydra-submitit-launcher"),
         ("joblib", "hydra-joblib-launcher"),
     ):
-        done = entry("train", *SWEEP, f"hydra/launcher={launcher}", PYTHONPATH=str(tmp_path), PYTHONWARNINGS="ignore")
+        done = entry("train", *SWEEP, f"hydra/launcher={launcher}", PYTHONPATH=path, PYTHONWARNINGS="ignore")
         assert done.returncode == 2, done.stderr
         (line,) = done.stderr.strip().splitlines()
         extra = package.split("-")[1]
