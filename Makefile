@@ -49,12 +49,8 @@ docs: ## the documentation as pages in build/docs, offline; a dead link ends the
 	$(MAKE) setup EXTRAS=$(EXTRAS),docs
 	$(BIN)/mkdocs build --quiet
 
-bench: setup ## speed and memory, as ratios; GLUE=<folder> adds MiniLM and BERT-base shape on MRPC
-	$(BIN)/python -m benchmarks.startup
-	$(BIN)/python -m benchmarks.step_time $(if $(GLUE),--glue $(GLUE),--models bert_tiny)
-	$(BIN)/python -m benchmarks.memory $(if $(GLUE),--glue $(GLUE))
-	$(BIN)/python -m benchmarks.compare
-	$(BIN)/python -m benchmarks.table
+bench: setup ## speed and memory in one table and one JSON; GLUE=<folder> takes MiniLM on MRPC; COMPARE="old.json new.json"
+	$(BIN)/python -m benchmarks.suite $(if $(GLUE),--glue $(GLUE)) $(if $(COMPARE),--compare $(COMPARE))
 
 clean: ## remove caches and builds; keeps .venv, outputs/ and multirun/
 	rm -rf build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

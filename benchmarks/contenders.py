@@ -141,6 +141,10 @@ CONTENDERS["saving every 50 steps"] = lambda words, *given: ours(
 CONTENDERS["exact with MKL"] = lambda words, *given: ours(
     [*words, "loop=accelerate", "speed.onednn_linear=false"], *given
 )
+CONTENDERS |= {
+    f"exact, {mode}": lambda words, *given, mode=mode: ours([*words, "loop=accelerate", f"batching={mode}"], *given)
+    for mode in ("packed", "length_grouped")
+}
 # speed=fast with one technique taken away: its share.
 FAST = ["loop=accelerate", "speed=fast"]
 LESS = {

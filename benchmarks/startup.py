@@ -5,6 +5,7 @@ python -m benchmarks.startup
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import time
@@ -38,18 +39,21 @@ def _first_event(folder: str) -> float:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("--rounds", type=int, default=5)
+    rounds = parser.parse_args().rounds
     light = {
         "--cfg job": lambda: seconds("-m", "exp.train", "--cfg", "job"),
         "--help": lambda: seconds("-m", "exp.train", "--help"),
         "a typo": lambda: seconds("-m", "exp.train", "optimizer.lrr=1", code=2),
     }
-    lines = show("Answers without a training (seconds)", alternate(light, 5), "seconds", "--cfg job")
+    lines = show("Answers without a training (seconds)", alternate(light, rounds), "seconds", "--cfg job")
     heavy = {
         "bare imports": lambda: seconds("-c", IMPORTS),
         "first step": lambda: first_step("logging_steps=1"),
         "first step, no tracker": lambda: first_step("logging_steps=1", "tracker=none"),
     }
-    values = alternate(heavy, 5)
+    values = alternate(heavy, rounds)
     lines += show("Launch to the first optimizer step (seconds)", values, "seconds", "bare imports")
     report("startup", lines, {"first_step": values})
 

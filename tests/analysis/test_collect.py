@@ -45,13 +45,15 @@ def test_bad_runs_are_named_and_hide_nothing(tmp_path):
     odd.write_text('{"best": 3}')
     (tmp_path / "empty").mkdir()
     found = collect([str(tmp_path), str(tmp_path / "empty")])
-    assert [run.seed for run in found.runs] == [1]
+    assert {run.seed: run.notes for run in found.runs} == {
+        1: (),
+        4: ("no readable result.json; best and last come from metrics.jsonl",),
+    }
     why = {Path(problem.source).name: problem.why for problem in found.problems}
     assert "no readable JSON" in why["half"]
     assert "newer exp (schema 99" in why["newer"]
     assert why["claimed"] == "was started but left no run.json"
     assert why["empty"] == "holds no run"
-    assert "odd" in why
 
 
 def test_unknown_newer_fields_and_a_half_written_last_line_are_read_over(tmp_path):
@@ -126,7 +128,8 @@ def test_the_index_notices_changes_and_may_be_deleted_or_damaged(tmp_path, monke
     assert index.read_bytes() == b"my thesis" * 1000
     index.unlink()
     assert read()[2] == fresh[2]
-    assert collect([str(tmp_path / "runs")], Path("/proc/nowhere/index")).runs
+    with pytest.raises(ExpError, match="/proc/nowhere/index cannot be used"):
+        collect([str(tmp_path / "runs")], Path("/proc/nowhere/index"))
 
 
 def test_a_run_survives_json(tmp_path):

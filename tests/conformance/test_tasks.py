@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pyarrow.parquet as pq
 import pytest
 
 from exp.errors import ExpError
+from exp.loop.outputs import data_facts
 from exp.options.confdir import conf_dir
 from exp.speed.packing import FAMILIES
+from exp.task import reading_of
 from exp.testing import promises
 from tests.conformance.runs import config_of, parts_of, run_loop
 from tests.conformance.task_data import BOUND_TO_THE_BATCH, TASKS
@@ -24,22 +27,18 @@ def words(tmp_path_factory):
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_both_loops_equal_a_plain_loop(task, words, tmp_path):
-    """Generation or tuning included, where the task has them."""
-    promises.both_loops_equal_a_plain_loop(tmp_path, words[task])
+def test_both_loops_equal_a_plain_loop_and_cut_runs_go_on(task, words, tmp_path):
+    """Generation or tuning included, where the task has them; the table of predictions alone gives every score."""
+    recorder, parts, run = promises.both_loops_equal_a_plain_loop_and_go_on(tmp_path, words[task])
+    found = reading_of(run.config, data_facts(parts)).score(pq.read_table(run.predictions / "eval.parquet"))
+    logged = {key: value for _, key, value in recorder.events}
+    assert found and all(logged[f"eval/{name}"] == value for name, value in found.items())
 
 
 @pytest.mark.parametrize("task", [name for name in TASKS if name not in BOUND_TO_THE_BATCH])
-@pytest.mark.parametrize("loop", promises.LOOPS)
-def test_accumulation_changes_no_loss(task, loop, words, tmp_path):
-    """Although micro-batches have unequal numbers of units."""
-    promises.accumulation_changes_no_loss(tmp_path, words[task], loop)
-
-
-@pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("loop", promises.LOOPS)
-def test_a_run_that_was_cut_ends_as_one_that_never_was(task, loop, words, tmp_path):
-    promises.a_run_that_was_cut_ends_as_one_that_never_was(tmp_path, words[task], loop)
+def test_accumulation_changes_no_loss(task, words, tmp_path):
+    """Although micro-batches have unequal numbers of units. The other loop equals this one."""
+    promises.accumulation_changes_no_loss(tmp_path, words[task])
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -63,20 +62,7 @@ def test_packed_rows_change_no_number(task, words, tmp_path):
         assert other == pytest.approx(one, abs=1e-4, rel=1e-4, nan_ok=True), (step, key)
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_the_table_alone_gives_every_score(task, words, tmp_path):
-    import pyarrow.parquet as pq
-
-    from exp.task import reading_of
-
-    recorder, _, _, run = run_loop(tmp_path / "run", *words[task], "max_steps=2")
-    config, facts = config_of(*words[task], "max_steps=2"), _facts(words[task])
-    found = reading_of(config, facts).score(pq.read_table(run.predictions / "eval.parquet"))
-    logged = {key: value for _, key, value in recorder.events}
-    assert found and all(logged[f"eval/{name}"] == value for name, value in found.items())
-
-
-def _facts(words: list[str]) -> dict:
-    from exp.loop.outputs import data_facts
-
-    return data_facts(parts_of(config_of(*words, "max_steps=2")))
+@pytest.mark.parametrize("task", ["text_classification", "token_classification", "causal_lm"])
+def test_a_model_of_packed_batches_gives_the_recorded_numbers(task, words, tmp_path):
+    given = [*words[task], "batching=packed", "max_tokens=300", "speed=fast"]
+    promises.the_saved_model_gives_the_recorded_numbers(tmp_path, given)

@@ -9,6 +9,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from exp.study.identity import program_command
 from exp.study.report import _text, importances
 
 
@@ -30,3 +31,9 @@ def test_importances_are_told_from_ten_distinct_trials_on(distinct: int, told: b
         trial = optuna.trial.create_trial(params={"lr": number / 10}, distributions=spread, value=number / 10)
         study.add_trial(trial)
     assert bool(importances(study)) is told
+
+
+def test_a_sweep_that_exp_started_says_how_exp_trains_its_best_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["exp sweep", "lr"])
+    assert program_command(1) == "exp train"
+    assert program_command(2) == "torchrun --nproc-per-node 2 -m exp.train"

@@ -98,7 +98,7 @@ def show(tables: list[Table], comparison: Comparison, console: Console) -> None:
         rich, left_out = _fitting(table, console)
         console.print(rich)
         if left_out:
-            what = f"not shown for want of room: {', '.join(left_out)}; --columns chooses, files have all"
+            what = f"not shown for want of room: {', '.join(left_out)}; columns= chooses, files have all"
             console.print(f"  {what}", style="dim", markup=False, highlight=False)
         for note in table.notes:
             console.print(f"  {note}", style="dim", markup=False, highlight=False)

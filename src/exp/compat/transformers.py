@@ -19,6 +19,9 @@ TRAINER_OVERRIDES = (
     "_load_scaler",
 )
 
+# Methods of PreTrainedModel that a model of one's own overrides, as transformers' documentation has it.
+MODEL_OVERRIDES = ("_init_weights",)
+
 
 def attention_of(config: PretrainedConfig) -> str | None:
     """The attention implementation at work: sdpa, eager. `set_attn_implementation` is public, reading it is not."""
@@ -44,6 +47,11 @@ def initialise(model: PreTrainedModel, names: Collection[str]) -> None:
         # Parents after children: some architectures (ModernBERT) set a child's scale from its parent.
         for module in reversed(list(model.modules())):
             model._init_weights(module)
+
+
+def is_initialised(tensor: Any) -> bool:
+    """Whether transformers' loading has filled it: a model's own `_init_weights` leaves it alone then."""
+    return getattr(tensor, "_is_hf_initialized", False)
 
 
 def forget_quantisation(model: Any) -> None:

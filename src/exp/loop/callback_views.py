@@ -36,10 +36,9 @@ class WatchedState(_Watched, TrainerState):
 class WatchedArguments(_Watched, TrainingArguments):
     """transformers' arguments with the run's own values; made without the side effects of its constructor."""
 
-    _device: torch.device
-    _processes: tuple[int, int]  # rank, size
-
-    def __init__(self, **given: Any) -> None:
+    def __init__(self, on: torch.device, processes: tuple[int, int], **given: Any) -> None:
+        """`processes`: this one's rank, and how many there are."""
+        self._device, self._processes = on, processes
         for field in dataclasses.fields(TrainingArguments):
             default = field.default
             if default is dataclasses.MISSING:
@@ -83,7 +82,9 @@ def watched_arguments(parts: Parts, run: Run, device: torch.device) -> WatchedAr
     )
     named += ("gradient_accumulation_steps", "max_grad_norm", "gradient_checkpointing", "logging_steps", "save_steps")
     named += ("save_total_limit", "load_best_model_at_end", "seed", "data_seed", "do_predict")
-    made = WatchedArguments(
+    return WatchedArguments(
+        device,
+        (parts.world.rank, parts.world.size),
         **{key: getattr(settings, key) for key in named},
         **{key: IntervalStrategy(value) for key, value in every.items()},
         output_dir=str(run.folder),
@@ -96,8 +97,6 @@ def watched_arguments(parts: Parts, run: Run, device: torch.device) -> WatchedAr
         report_to=[],
         disable_tqdm=True,
     )
-    made._device, made._processes = device, (parts.world.rank, parts.world.size)
-    return made
 
 
 def watched_state(parts: Parts) -> WatchedState:

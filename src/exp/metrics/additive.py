@@ -65,6 +65,12 @@ def additive(
     return make(predictions, references, scores)
 
 
+def _top_5(predictions: Array, references: Array, scores: Array) -> Additive:
+    """The right class is among the five likeliest; of equal scores the later one counts first, as in scikit-learn."""
+    best = np.argsort(scores, axis=1, kind="mergesort")[:, ::-1][:, :5]
+    return mean((best == np.asarray(references)[:, None]).any(axis=1))
+
+
 def mean(values: Any) -> Additive:
     """The mean of one number an example."""
     numbers = np.asarray(values, dtype=np.float64)
@@ -299,6 +305,7 @@ MAKERS: dict[tuple[str, str], Callable[..., Additive]] = {
     ("matthews_correlation", "single_label"): _of_counts("single_label", _matthews),
     ("cohen_kappa", "single_label"): _of_counts("single_label", _kappa),
     ("brier", "single_label"): _brier,
+    ("top_5_accuracy", "single_label"): _top_5,
     ("log_loss", "single_label"): _log_loss,
     ("pearson", "regression"): _pearson,
     ("r2", "regression"): _r2,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from exp.compat.transformers import is_initialised
 from exp.errors import ExpError
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def with_head(make: Any, config: PreTrainedConfig, head: Head) -> type[PreTraine
                 drawn = dict(make(self.config).named_parameters())
                 with torch.no_grad():
                     for name, weight in module.named_parameters():
-                        if not getattr(weight, "_is_hf_initialized", False):
+                        if not is_initialised(weight):
                             weight.copy_(drawn[name])
             elif module not in set(self.head.modules()):
                 super()._init_weights(module)

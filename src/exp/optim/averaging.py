@@ -77,7 +77,7 @@ class Average:
     ) -> None:
         from torch import nn
 
-        if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()):
+        if any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) for module in model.modules()):
             raise ExpError(
                 f"averaging={name} averages weights, and batch normalisation would keep the statistics of others; "
                 f"set averaging=none"

@@ -142,6 +142,8 @@ def warn_changes(study: Study, config_files: frozen_config.Files) -> None:
 def program_command(processes: int) -> str:
     """How this program is started by so many processes, without any override."""
     python = "python" if processes == 1 else f"torchrun --nproc-per-node {processes}"
+    if sys.argv[0].startswith("exp "):  # `exp sweep` is `exp train` with a preset, which a single run has not
+        return "exp train" if processes == 1 else f"{python} -m exp.train"
     main = sys.modules.get("__main__")
     spec = getattr(main, "__spec__", None)
     if spec is not None and spec.name:

@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from exp.loop.base import Parts
 from exp.run.folder import Run
 from exp.testing.loops import SMALL, Recorder, plain_loop, run_loop
 
 LOOPS = ("trainer", "accelerate")
 EXACT = ("train/lr",)
+UNEVEN = ("gradient_accumulation_steps=4", "max_grad_norm=0.5")  # the last of an epoch's groups is smaller
 
 
 def both_loops_equal_a_plain_loop(folder: Path, words: Sequence[str]) -> Recorder:
@@ -23,13 +25,29 @@ def both_loops_equal_a_plain_loop(folder: Path, words: Sequence[str]) -> Recorde
 
     Returns the numbers of the plain loop.
     """
-    recipe = [*words, "gradient_accumulation_steps=4", "max_grad_norm=0.5"]
+    recipe = [*words, *UNEVEN]
     reference, _ = plain_loop(*recipe)
     for loop in LOOPS:
         recorder, result, _, _ = run_loop(folder / loop, f"loop={loop}", *recipe)
         same_events(recorder, reference)
         assert result.status == "completed", result
     return reference
+
+
+def both_loops_equal_a_plain_loop_and_go_on(folder: Path, words: Sequence[str]) -> tuple[Recorder, Parts, Run]:
+    """The promise above and the one on cut runs, from the same trainings.
+
+    Returns the last run's numbers, parts and record.
+    """
+    recipe = [*words, *UNEVEN, *_saving(2)]
+    reference, _ = plain_loop(*recipe)
+    for loop in LOOPS:
+        words_of_loop = [f"loop={loop}", *recipe]
+        recorder, result, parts, run = run_loop(folder / loop / "whole", *words_of_loop)
+        same_events(recorder, reference)
+        assert result.status == "completed", result
+        _goes_on(folder / loop, words_of_loop, recorder, parts, step=2)
+    return recorder, parts, run
 
 
 def both_loops_agree(folder: Path, words: Sequence[str]) -> tuple[Recorder, Run]:
@@ -50,9 +68,9 @@ def both_loops_agree(folder: Path, words: Sequence[str]) -> tuple[Recorder, Run]
 
 
 def accumulation_changes_no_loss(folder: Path, words: Sequence[str], loop: str = "accelerate") -> None:
-    """Batch 8, 4 x 2 and 2 x 4 give the same loss and gradient norm (1e-5), without dropout."""
+    """Batch 8 and batch 2 x 4 give the same loss and gradient norm (1e-5), without dropout."""
     found = []
-    for batch, accumulation in ((8, 1), (4, 2), (2, 4)):
+    for batch, accumulation in ((8, 1), (2, 4)):
         recorder, _, _, _ = run_loop(
             folder / str(batch),
             *words,
@@ -64,22 +82,30 @@ def accumulation_changes_no_loss(folder: Path, words: Sequence[str], loop: str =
         )
         found.append([value for key in ("train/loss", "train/grad_norm") for _, value in recorder.of(key)])
     assert len(found[0]) >= 6 and all(map(math.isfinite, found[0])), found[0]
-    for other in found[1:]:
-        for one, two in zip(found[0], other, strict=True):
-            assert math.isclose(one, two, rel_tol=1e-5), f"{one} with batch 8, {two} with accumulation"
+    for one, two in zip(*found, strict=True):
+        assert math.isclose(one, two, rel_tol=1e-5), f"{one} with batch 8, {two} with accumulation"
 
 
 def a_run_that_was_cut_ends_as_one_that_never_was(folder: Path, words: Sequence[str], loop: str = "accelerate") -> None:
     """Resumed in the middle of an epoch: every later event and every weight, to the last bit."""
+    recipe = [*words, f"loop={loop}", *_saving(4)]
+    whole, _, parts, _ = run_loop(folder / "whole", *recipe)
+    _goes_on(folder, recipe, whole, parts, step=8)
+
+
+def _saving(steps: int) -> list[str]:
+    return ["save_strategy=steps", f"save_steps={steps}", "save_total_limit=null"]
+
+
+def _goes_on(folder: Path, recipe: Sequence[str], whole: Recorder, parts: Parts, step: int) -> None:
+    """From the checkpoint of `step` in folder/whole."""
     import torch
 
-    recipe = [*words, f"loop={loop}", "save_strategy=steps", "save_steps=4", "save_total_limit=null"]
-    whole, _, parts, _ = run_loop(folder / "whole", *recipe)
     cut = folder / "cut" / "checkpoints"
     cut.mkdir(parents=True)
-    (folder / "whole" / "checkpoints" / "step-000008").rename(cut / "step-000008")
+    (folder / "whole" / "checkpoints" / f"step-{step:06d}").rename(cut / f"step-{step:06d}")
     resumed, _, again, _ = run_loop(cut.parent, *recipe)
-    assert resumed.events == [event for event in whole.events if event[0] > 8], "numbers differ after the resume"
+    assert resumed.events == [event for event in whole.events if event[0] > step], "numbers differ after the resume"
     own, their = parts.model.state_dict(), again.model.state_dict()
     for key, weight in own.items():
         assert torch.equal(weight, their[key]), f"{key} differs after the resume"

@@ -54,13 +54,14 @@ class PlannedRun:
     def tag(self) -> str:
         """A name for it in the storage and for its folder, the same on every machine and before its weights exist."""
         seeds = "-".join(f"{name.removesuffix('_seed')[0]}{value}" for name, value in self.seeds.items())
-        return f"{_slug(self.row)}.{_slug(self.column)}.{self.point}.{seeds}.{self._mark}"
+        return f"{_slug(self.row)}.{_slug(self.column)}.{self.point}.{seeds}.{self.mark}"
 
     @property
-    def _mark(self) -> str:
+    def mark(self) -> str:
+        """What the run is trained on and from: its condition, joined with that of the run before it."""
         if self.after is None:
             return self.origin
-        return hashlib.sha256(f"{self.origin} {self.after._mark}".encode()).hexdigest()[: len(self.origin)]
+        return hashlib.sha256(f"{self.origin} {self.after.mark}".encode()).hexdigest()[: len(self.origin)]
 
     @property
     def cell(self) -> str:
