@@ -107,10 +107,6 @@ def become(job: Job, program: str) -> None:
     if any(was.get(name) != job.env.get(name) for name in {*was, *job.env} if name.startswith(b"HF_")):
         importlib.reload(sys.modules["huggingface_hub.constants"])
     sys.path[:] = [*paths(job.env), *(path for path in sys.path if path not in paths(was))]
-    for path in paths(job.env):
-        if Path(path, "sitecustomize.py").exists():
-            runpy.run_path(str(Path(path, "sitecustomize.py")))
-            break
 
 
 def reopen_streams() -> None:

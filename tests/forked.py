@@ -9,6 +9,7 @@ With EXP_FORKS in its environment its own `sys.executable` is this program too: 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import shutil
 import socket
@@ -17,6 +18,8 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+
+import psutil
 
 SERVER = Path(__file__).with_name("fork_server.py")
 CLIENT = Path(__file__).with_name("fork_client.py")
@@ -31,6 +34,17 @@ def run(
         command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
     )
     return subprocess.CompletedProcess(command, done.returncode, _text(done.stdout), _text(done.stderr))
+
+
+def started_in(folder: Path, word: str) -> list[psutil.Process]:
+    """Those started in `folder` whose command line holds `word`, oldest first; none is a child of another."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            line = process.cmdline()
+            if python() in line and any(word in part for part in line) and Path(process.cwd()) == folder:
+                found.append(process)
+    return sorted(found, key=lambda process: process.create_time())
 
 
 def _text(said: bytes) -> str:

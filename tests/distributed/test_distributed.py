@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
@@ -12,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from exp.run.events import read_events
@@ -134,9 +134,9 @@ QUICK = [
 ]
 
 
-def start(folder: Path, *words: str, **env: str) -> subprocess.Popen:
+def start(folder: Path, *words: str, python: str | None = None, **env: str) -> subprocess.Popen:
     return subprocess.Popen(
-        [forked.python(), *TORCHRUN, "-m", "exp.train", *words],
+        [python or forked.python(), *TORCHRUN, "-m", "exp.train", *words],
         cwd=folder,
         env={**os.environ, "EXP_FORKS": "1", **env},
         stderr=subprocess.PIPE,
@@ -162,12 +162,7 @@ def metrics(folder: Path) -> list:
 
 def workers_of(folder: Path) -> list[int]:
     """The processes with a rank that were started in `folder`."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            command = (process / "cmdline").read_text()
-            if f"{forked.python()}\0" in command and "exp.train" in command and (process / "cwd").samefile(folder):
-                found += [int(process.name)] if "\0RANK=" in (process / "environ").read_text() else []
+    found = [process.pid for process in forked.started_in(folder, "exp.train") if "RANK" in process.environ()]
     assert len(found) == 2
     return sorted(found)
 
@@ -239,9 +234,12 @@ def test_a_process_that_dies_ends_the_other_and_the_record_says_so(whole, tmp_pa
 
 @pytest.mark.slow
 def test_a_launcher_that_is_killed_leaves_no_orphan(tmp_path):
-    process = start(tmp_path, *QUICK, "num_train_epochs=50", "distributed.lost_after=8", "hydra.run.dir=run")
+    process = start(
+        tmp_path, *QUICK, "num_train_epochs=50", "distributed.lost_after=8", "hydra.run.dir=run", python=sys.executable
+    )
     wait_for(lambda: len(metrics(tmp_path / "run")) > 4)
-    workers = workers_of(tmp_path)
+    workers = [child.pid for child in psutil.Process(process.pid).children() if "exp.train" in child.cmdline()]
+    assert len(workers) == 2
     process.kill()
     wait_for(lambda: gone(workers), 30)
     process.communicate()

@@ -7,7 +7,6 @@ import signal
 from collections import Counter
 from pathlib import Path
 
-import psutil
 import pytest
 from optuna.trial import TrialState
 
@@ -78,10 +77,9 @@ def test_a_ddp_trial_goes_on_from_its_checkpoint_when_a_process_was_killed(tmp_p
     coordinator = start(tmp_path, command=command)
     folder = tmp_path / "multirun" / "s"
     until(lambda: len(list(folder.glob("0/checkpoints/step-*"))) > 0, 240)
-    children = psutil.Process(coordinator.pid).children(recursive=True)
-    ranks = [child for child in children if any("spawn_main" in word for word in child.cmdline())]
+    ranks = forked.started_in(tmp_path, "spawn_main")
     assert len(ranks) == 2
-    max(ranks, key=lambda child: child.create_time()).send_signal(signal.SIGKILL)
+    ranks[-1].send_signal(signal.SIGKILL)
     output, _ = coordinator.communicate(timeout=300)
     assert coordinator.returncode == 0, output
     (trial,) = load(folder).trials

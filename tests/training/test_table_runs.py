@@ -24,6 +24,7 @@ from tests.study.conftest import load as load_study
 from tests.training import stub_training
 
 ROOT = Path(__file__).resolve().parents[2]
+INTERPRETER = sys.executable
 BEATS = ["hydra.sweeper.beat_every=0.2", "hydra.sweeper.stale_after=1"]
 CHAIN = {
     "first": {"overrides": ["data=reviews"], "metric": "accuracy"},
@@ -256,7 +257,8 @@ def test_a_table_of_the_older_engine_goes_on(tmp_path, stub):
     assert [line[:-2] for line in stub()] == [["resume", made.jobs[1].tag], [made.jobs[2].tag]]
 
 
-def test_through_a_launcher(tmp_path, stub):
+def test_through_a_launcher(tmp_path, stub, monkeypatch):
+    monkeypatch.setattr(sys, "executable", INTERPRETER)  # joblib keeps a pool
     made = make_plan(write_table(tmp_path / "t.yaml"), only=("slow/reviews",))
     go(made, tmp_path / "table", "hydra/launcher=joblib", "hydra.sweeper.n_jobs=2")
     assert {job.state for job in made.jobs} == {"found"}
