@@ -247,3 +247,10 @@ def test_a_callable_is_checked_against_its_signature(
     with pytest.raises(ExpError) as error:
         check_node(node, "part")
     assert str(error.value) == expected
+
+
+def test_a_config_that_is_older_than_a_key_is_as_it_was_made():
+    cfg, choices = composed("tracker=none")
+    with open_dict(cfg):
+        del cfg["max_tokens"]
+    check(cfg, choices)

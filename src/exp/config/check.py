@@ -16,7 +16,7 @@ from exp.options.confdir import conf_dir, groups
 from exp.options.option import construct
 from exp.options.other_names import known_as
 from exp.options.settings import RootSettings
-from exp.run.identity import flatten
+from exp.run.identity import ADDED, flatten
 
 LISTED = "; python -m exp.train --cfg job lists every key"
 # Groups that a run cannot be without. A tracker may have no member.
@@ -40,12 +40,13 @@ def check(cfg: DictConfig, choices: Mapping[str, Any]) -> None:
         ExpError: The first thing that cannot work.
     """
     settings = {one.name for one in fields(RootSettings)}
+    older = {key: value for key, value in ADDED.items() if key in settings}  # of a run that is older than a key
     there = {str(key) for key in cfg}
-    for key in (*sorted(settings), *NEEDED):
+    for key in (*sorted(settings - set(older)), *NEEDED):
         if key not in there:
             raise ExpError(f"{key} is missing from the config: {_mend(key)}")
     _nothing_missing(cfg, choices)
-    config = _plain(cfg)
+    config = {**older, **_plain(cfg)}
     _root_keys(config, settings, {*groups(), *(group for group in choices if "/" not in group)})
     construct(RootSettings, {key: value for key, value in config.items() if key in settings}, "")
     rules.check_files(config)  # before an option looks into one
