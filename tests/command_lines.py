@@ -137,7 +137,8 @@ def prepare(folder: Path) -> None:
 
 
 def _contents(folder: Path) -> dict[str, tuple[int, int]]:
-    files = [path for path in folder.rglob("*") if not path.is_symlink()]
+    """All but the cache, which any command that reads a table may fill."""
+    files = [path for path in folder.rglob("*") if not path.is_symlink() and ".cache" not in path.parts]
     return {str(path): (path.stat().st_size, path.stat().st_mtime_ns if path.is_file() else 0) for path in files}
 
 
@@ -184,10 +185,11 @@ def try_line(command: str, words: list[str], folder: Path, found: Found) -> None
 
 PLAIN = (
     *("train", "predict", "evaluate", "share", "runs", "compare", "table", "init", "parts", "explain", "diff"),
-    "completion",
+    *("completion", "soup", "folds"),
 )
 MODULES = {name: f"exp.{name}" for name in PLAIN}
 MODULES |= {"schema": "exp.schema", "reproduce": "exp.reproduce", "curves": "exp.curves.__main__", "cli": "exp.cli"}
+MODULES["data"] = "exp.data.__main__"
 
 
 def _clean() -> None:

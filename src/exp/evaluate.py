@@ -105,7 +105,7 @@ def evaluate_together(places: Sequence[str], given: Mapping[str, Any]) -> int:
     """The ensemble's metrics beside those that its members recorded. Raises ExpError where runs do not fit together."""
     from exp.data.examples import split_name
     from exp.saved import metrics
-    from exp.saved.ensemble import check_members, load_ensemble
+    from exp.saved.members import check_members
 
     if given.get("file"):
         raise ExpError("file= is measured with one run; leave it out, or give one run")
@@ -113,6 +113,8 @@ def evaluate_together(places: Sequence[str], given: Mapping[str, Any]) -> int:
     check_members(runs)
     first = runs[0]
     moved = finished.checked_moves(first, given)
+    from exp.saved.ensemble import load_ensemble
+
     data, model = finished.load_data(first, moved), load_ensemble(runs)
     names = [split_name("eval", suffix) for suffix in data.evals]
     measured = model.evaluate({name: finished.encoded(first, model, data, name) for name in names}, tune=True)

@@ -93,6 +93,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         if flags := [word for word in given if word.startswith("-")]:
             raise ExpError(f"{flags[0]}: no such flag; give a key, and words as for exp train")
+        if "" in keys:
+            raise ExpError("a KEY is empty; leave the word out")
         if not keys:
             raise ExpError("KEY is not given, e.g. optimizer.lr; --help says what this command takes")
         for key in keys:

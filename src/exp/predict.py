@@ -95,7 +95,7 @@ def predict(places: Sequence[str], given: Mapping[str, Any]) -> None:
 
 def check_together(runs: Sequence[Finished], given: Mapping[str, Any]) -> None:
     """Raises ExpError where several runs cannot answer as an ensemble, or where its answers would go is not said."""
-    from exp.saved.ensemble import check_members
+    from exp.saved.members import check_members
 
     check_members(runs)
     if not {"data.split", "file"} & set(given):

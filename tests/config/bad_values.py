@@ -38,9 +38,12 @@ FILES = {
     "short.jsonl": '{"paper_id": "1", "source": ["a", "b"], "target": ["c"]}\n',
     "config.json": "{}",
     "my_parts.py": "",
+    "aim.py": "",  # stands for the package
+    "pairs.tsv": "pair_ID\tsentence_A\tsentence_B\trelatedness_score\n1\ta\tb\t4.5\n",
     "chats.jsonl": '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n',
 }
 SIDES, SPLITS = ("source", "target"), ("train", "validation", "test")
+SICK = ["data.path=.", *(f"data.{split}_file=pairs.tsv" for split in SPLITS)]
 PARALLEL = ["data.path=.", *(f"data.train_{side}_file=text.txt" for side in SIDES)]
 GIVEN = {
     "data=files": ["data.train_file=train.csv"],
@@ -74,6 +77,11 @@ GIVEN = {
     "task=multiple_choice": ["data=files", "data.train_file=choices.jsonl"],
     "task=multi_label": ["data=files", "data.train_file=many.jsonl"],
     "task=token_classification": ["data=files", "data.train_file=words.jsonl"],
+    **{f"data={name}": ["data.path=."] for name in ("audio_folder", "image_folder", "fsdd")},
+    "data=sick": SICK,
+    "task=sentence_embedding": ["data=sick", *SICK],
+    **{f"task={kind}_classification": [f"data={kind}_folder", "data.path=."] for kind in ("audio", "image")},
+    "tracker=accelerate": ["tracker.accelerate.name=aim"],
     "model=pretrained": ["model.path=owner/name"],
     "freeze=pattern": ["freeze.frozen=[embeddings]"],
     "freeze=layers": ["freeze.count=1"],

@@ -23,6 +23,10 @@ SIZES: dict[str, int] = {
 _LATENT = {"qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 16, "kv_lora_rank": 16, "q_lora_rank": 16}
 _EXPERTS = {"n_group": 1, "topk_group": 1, "n_shared_experts": 1}
 _LINEAR = {"linear_key_head_dim": 16, "linear_value_head_dim": 16, "linear_num_key_heads": 2}
+_SCALED_ROPE = {
+    **{"rope_type": "default", "rope_theta": 1e4},
+    **{"original_max_position_embeddings": 40, "llama_4_scaling_beta": 0.1},
+}
 _HYBRID = {**_LINEAR, "linear_num_value_heads": 2, "layer_types": ["linear_attention", "full_attention"]}
 # What a family needs besides, or takes by another rule. None: its config takes no such size.
 ALSO: dict[str, dict[str, Any]] = {
@@ -36,9 +40,10 @@ ALSO: dict[str, dict[str, Any]] = {
     "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
     "gptj": {"rotary_dim": 8},
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "mamba_dt_rank": 4, "use_mamba_kernels": False},
+    "longformer": {"attention_window": 8},
     "luke": {"entity_vocab_size": 10, "entity_emb_size": 8},
     "minicpm3": _LATENT,
-    "mistral4": {**_LATENT, **_EXPERTS, "head_dim": 8, "rope_parameters": {"rope_type": "default", "rope_theta": 1e4}},
+    "mistral4": {**_LATENT, **_EXPERTS, "head_dim": 8, "rope_parameters": _SCALED_ROPE},
     "mobilebert": {"true_hidden_size": 32, "intra_bottleneck_size": 32},
     "qwen3_5_text": _HYBRID,
     "qwen3_next": _HYBRID,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +43,7 @@ TEXTS = ("w1 w2 w3", "w5 w6 w7 w8 w9 w10 w11 w12", "w20")
 
 
 @pytest.fixture(scope="module")
-def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
     """A run on twelve texts of one to six words; its features are those of every family here."""
     folder = tmp_path_factory.mktemp("families")
     rows = [" ".join(f"w{(7 * row + word) % 60}" for word in range(1 + row % 6)) for row in range(16)]
@@ -56,7 +58,9 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
         "task.max_length=12",
     ]
     more = ["max_steps=3", "eval_strategy=no", "optimizer.lr=1e-3"]
-    return parts_of(config_of(*words, *more, "model.dropout=0"))
+    made = parts_of(config_of(*words, *more, "model.dropout=0"))
+    yield made
+    gc.unfreeze()
 
 
 def test_every_family_is_tried_or_left_out_for_a_reason() -> None:
@@ -76,6 +80,7 @@ def test_both_loops_train_it_alike_and_no_prediction_depends_on_its_batch(
     processor = source.processor(None, head)
     torch.manual_seed(5)
     model = source.model(head, processor)
+    gc.freeze()  # Accelerate collects garbage after each run, and the libraries are none
     start = {name: value.clone() for name, value in model.state_dict().items()}
     collator = parts.task.collate(processor, None, parts.data.labels)
     if family not in LEAKS:

@@ -56,7 +56,7 @@ IN_PROCESS = "hydra.sweeper.n_jobs=0"
         ([X, "hydra/sweeper/sampler=grid"], "x is an interval, and sampler=grid needs single values"),
         ([X, "hydra.sweeper.storage=grpc://here"], "write grpc://host:port"),
         ([X, "hydra.sweeper.storage=redis://here"], "unknown kind 'redis'"),
-        ([X, "hydra.sweeper.storage=sqlite:////no/such/folder/s.db"], "No such file or directory"),
+        ([X, "hydra.sweeper.storage=sqlite:////no/such/folder/s.db"], "there is no folder /no/such/folder; make it"),
         ([X, "hydra.sweeper.storage=postgresql://me:secret@127.0.0.1:1/x"], "cannot open storage=postgresql"),
         ([X, "hydra.sweep.dir=/proc/s"], "cannot write the search's folder /proc/s"),
         ([X, "hydra.sweeper.study_name=../x"], "names a folder in multirun/"),

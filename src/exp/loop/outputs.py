@@ -14,7 +14,6 @@ from exp.data import leakage
 from exp.loop.evaluation import Evaluation
 from exp.metrics.key import Key
 from exp.run.files import write_json
-from exp.run.folder import read_record
 from exp.run.result import Result
 from exp.run.said import counted, near
 from exp.task.base import Floors
@@ -162,7 +161,7 @@ def keep_tuned(run: Run, found: Mapping[str, Evaluation]) -> None:
     """What the task fitted on the evaluation set, such as a threshold, in run.json's block `data`."""
     tuned = {key: value for evaluation in found.values() for key, value in evaluation.tuned.items()}
     if tuned:
-        run.update(data={**read_record(run.folder)["data"], "tuned": tuned})
+        run.update_data(tuned=tuned)
 
 
 def keep_calibration(run: Run, reading: Reading, found: Mapping[str, Evaluation]) -> None:
@@ -180,7 +179,7 @@ def keep_calibration(run: Run, reading: Reading, found: Mapping[str, Evaluation]
         return
     temperature, measured = calibration.fit_temperature(*told), calibration.measure(*told)
     facts = {"split": "eval", "temperature": temperature, "ece": measured.ece, "overconfident": measured.overconfident}
-    run.update(data={**read_record(run.folder)["data"], "calibration": facts})
+    run.update_data(calibration=facts)
     if measured.overconfident:
         log.info(
             "overconfident: says %.3f on average and is right in %.3f (ECE %.3f); a temperature of %.2f mends it",

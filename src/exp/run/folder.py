@@ -67,6 +67,11 @@ class Run:
             return
         write_json(self.folder / "run.json", redacted({**read_record(self.folder), **fields}))
 
+    def update_data(self, **facts: Any) -> None:
+        """Merges `facts` into run.json's block `data`."""
+        if self.kept:
+            self.update(data={**read_record(self.folder).get("data", {}), **facts})
+
     def finish(self, status: str, reason: str | None = None) -> None:
         assert status in STATUSES, status
         self.update(status=status, reason=reason, finished=_now(), hardware=environment.hardware())

@@ -12,8 +12,14 @@ from exp.errors import ExpError
 NUMBER, TEXT, NOTHING = (int, float), (str,), type(None)
 POINT = {"value": (*NUMBER, NOTHING), "step": (*NUMBER, NOTHING)}
 GIT = {"commit": (str, NOTHING), "dirty": (bool, NOTHING), "diff": (str, NOTHING), "root": (str, NOTHING)}
-# A tuple: types. A list of one: a list of such. A mapping with "*": of any keys to such; else of these keys, each of
-# which may be missing. A set of one: such, or null.
+
+
+class Whole(dict[str, Any]):
+    """A mapping of which no key may be missing."""
+
+
+# A tuple: types. A list of one: a list of such; of several: exactly these. A mapping with "*": of any keys to such;
+# else of these keys, each of which may be missing unless it is Whole.
 RECORD: dict[str, Any] = {
     **dict.fromkeys(("id", "condition", "status", "host", "machine", "cwd"), TEXT),
     **dict.fromkeys(("group", "reason"), (str, NOTHING)),
@@ -43,7 +49,7 @@ RECORD: dict[str, Any] = {
             "objective": (str, NOTHING),
             "greater_is_better": (bool, NOTHING),
             "directions": {"*": (bool,)},
-            "chance": {"loss": (*NUMBER, NOTHING), "metrics": {"*": [NUMBER]}},
+            "chance": Whole(loss=(*NUMBER, NOTHING), metrics={"*": [NUMBER, NUMBER]}),
         },
     ),
     "model": ({"type": TEXT, "parameters": (int,), "trained_parameters": (int,)},),
@@ -77,10 +83,15 @@ def damaged(value: Any, shape: Any, where: str = "") -> str | None:
     if isinstance(shape, list):
         if not isinstance(value, list):
             return where
-        found = (damaged(one, shape[0], f"{where}.{at}") for at, one in enumerate(value))
+        if len(shape) > 1 and len(value) != len(shape):
+            return where
+        shapes = shape * len(value) if len(shape) == 1 else shape
+        found = (damaged(one, part, f"{where}.{at}") for at, (one, part) in enumerate(zip(value, shapes, strict=True)))
         return next((one for one in found if one is not None), None)
     if not isinstance(value, dict):
         return where
+    if isinstance(shape, Whole) and (lacking := sorted(shape.keys() - value.keys())):
+        return f"{where}.{lacking[0]}" if where else lacking[0]
     parts = ((key, shape.get(key, shape.get("*"))) for key in value)
     found = (damaged(value[key], part, f"{where}.{key}" if where else key) for key, part in parts)
     return next((one for one in found if one is not None), None)

@@ -14,27 +14,13 @@ from exp.errors import ExpError
 from exp.loss.distillation import same_reader
 from exp.loss.values import own
 from exp.saved import finished
+from exp.saved.members import check_members
 
 if TYPE_CHECKING:
     from exp.saved.finished import Finished, Model
     from exp.task.terms import Kind, Terms
 
 LOGITS = ("logits", "start_logits", "end_logits")
-
-
-def check_members(runs: Sequence[Finished]) -> None:
-    """Raises ExpError where runs cannot answer together: another task, other classes or other columns."""
-    first, *others = runs
-    for run in others:
-        for what, one, two in (
-            ("task", first.config["task"]["_target_"], run.config["task"]["_target_"]),
-            ("classes", first.facts["label_names"], run.facts["label_names"]),
-            ("columns", first.facts.get("inputs"), run.facts.get("inputs")),
-        ):
-            if one != two:
-                raise ExpError(f"{run.folder} has another {what} than {first.folder}: {two}, not {one}")
-        if run.folder == first.folder:
-            raise ExpError(f"{run.folder} is given twice")
 
 
 def load_ensemble(runs: Sequence[Finished]) -> Model:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from exp.errors import ExpError
 from exp.metrics.best import gain
 from exp.saved import finished
-from exp.saved.ensemble import check_members
+from exp.saved.members import check_members
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -46,10 +46,13 @@ def check_storage(storage: str | None, folder: Path) -> None:
     if kind == "grpc" and not re.fullmatch(r"grpc://[^/:]+:\d+/?", storage):
         raise ExpError(f"storage={storage}: write grpc://host:port, where optuna's run_grpc_proxy_server listens")
     if storage.startswith("sqlite:///"):
-        _check_sqlite(Path(storage.removeprefix("sqlite:///").partition("?")[0]))
+        _check_sqlite(Path(storage.removeprefix("sqlite:///").partition("?")[0]), folder)
 
 
-def _check_sqlite(path: Path) -> None:
+def _check_sqlite(path: Path, folder: Path) -> None:
+    beside = path.absolute().parent
+    if not beside.is_dir() and beside != folder.absolute():  # that one is made
+        raise ExpError(f"storage=sqlite:///{path}: there is no folder {path.parent}; make it, or name another file")
     if not path.is_file() or path.stat().st_size == 0:
         return
     try:
