@@ -67,22 +67,20 @@ def minilm() -> Path:
 
 
 @pytest.fixture
-def entry(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Calls `python -m exp.<command> words...` in an empty folder, as a user does.
+def fast_python(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Processes that exp starts during the test are forks, as those that the test starts with this program."""
+    program = forked.python()
+    monkeypatch.setenv("EXP_FORKS", "1")
+    monkeypatch.setattr(sys, "executable", program)
+    monkeypatch.setattr("exp.work.local_workers.COMMAND", [program, "-m", "exp.work.worker_process"])
+    return program
 
-    With `**env` added to the environment it is a new interpreter, because libraries read theirs when imported.
-    """
+
+@pytest.fixture
+def entry(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Calls `python -m exp.<command> words...` in an empty folder, as a user does, with `**env` in its environment."""
 
     def call(command: str, *words: str, timeout: float = 300, **env: str) -> subprocess.CompletedProcess[str]:
-        if not env:
-            return forked.run(f"exp.{command}", *words, cwd=tmp_path, env=os.environ, timeout=timeout)
-        return subprocess.run(
-            [sys.executable, "-m", f"exp.{command}", *words],
-            cwd=tmp_path,
-            env={**os.environ, **env},
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
+        return forked.run(f"exp.{command}", *words, cwd=tmp_path, env={**os.environ, **env}, timeout=timeout)
 
     return call

@@ -1,7 +1,9 @@
-"""`python -m exp.<command>` in a fork of a process that has imported what takes seconds to import.
+"""A Python whose processes are forks of one that has imported what takes seconds to import.
 
-A command still has a process, a working folder, an environment and an exit of its own. What it does not show is which
-modules it imports: tests of that start a new interpreter.
+`python()` names a program that takes a command line as Python does (-m, -c or a file), and is started, signalled,
+waited for and killed as Python is; a command still has a process, a working folder, an environment and an exit of its
+own. What it does not show is which modules a command imports, or its parent: tests of that start `sys.executable`.
+With EXP_FORKS in its environment its own `sys.executable` is this program too: what it starts is forked as well.
 """
 
 from __future__ import annotations
@@ -9,90 +11,64 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
-import json
-import os
-import runpy
-import select
-import signal
+import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-# Libraries only: a command imports exp for itself.
-HEAVY = (
-    *(
-        "torch",
-        "transformers.trainer",
-        "transformers.models.bert.modeling_bert",
-        "transformers.models.auto.modeling_auto",
-    ),
-    *("transformers.tokenization_utils_tokenizers", "datasets", "accelerate", "peft", "optuna", "wandb", "pandas"),
-    *("pyarrow.parquet", "sklearn.metrics", "scipy.stats", "matplotlib.pyplot", "hydra", "rich.table"),
-)
+import psutil
+
+SERVER = Path(__file__).with_name("fork_server.py")
+CLIENT = Path(__file__).with_name("fork_client.py")
 
 
 def run(
     module: str, *words: str, cwd: Path, env: Mapping[str, str], timeout: float = 300
 ) -> subprocess.CompletedProcess[str]:
-    """As `subprocess.run([python, "-m", module, *words], capture_output=True, text=True)`."""
-    with tempfile.TemporaryDirectory() as folder:
-        out, err = Path(folder, "out"), Path(folder, "err")
-        job = {"module": module, "words": words, "cwd": str(cwd), "env": dict(env), "out": str(out), "err": str(err)}
-        server = _server()
-        assert server.stdin is not None and server.stdout is not None
-        server.stdin.write(json.dumps(job).encode() + b"\n")
-        server.stdin.flush()
-        process = int(server.stdout.readline())
-        late = not select.select([server.stdout], [], [], timeout)[0]
-        if late:
-            os.kill(process, signal.SIGKILL)
-        code = int(server.stdout.readline())
-        command = [sys.executable, "-m", module, *words]
-        if late:
-            raise subprocess.TimeoutExpired(command, timeout, out.read_bytes(), err.read_bytes())
-        return subprocess.CompletedProcess(command, code, _text(out), _text(err))
+    """As `subprocess.run([python, "-m", module, *words], capture_output=True)`, but that lines end as in text."""
+    command = [python(), "-m", module, *words]
+    done = subprocess.run(
+        command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
+    )
+    return subprocess.CompletedProcess(command, done.returncode, _text(done.stdout), _text(done.stderr))
 
 
-def _text(file: Path) -> str:
-    return file.read_bytes().decode(errors="surrogateescape").replace("\r\n", "\n")
+def started_in(folder: Path, word: str) -> list[psutil.Process]:
+    """Those started in `folder` whose command line holds `word`, oldest first; none is a child of another."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            line = process.cmdline()
+            if python() in line and any(word in part for part in line) and Path(process.cwd()) == folder:
+                found.append(process)
+    return sorted(found, key=lambda process: process.create_time())
+
+
+def _text(said: bytes) -> str:
+    return said.decode(errors="surrogateescape").replace("\r\n", "\n")
 
 
 @functools.cache
-def _server() -> subprocess.Popen[bytes]:
-    server = subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+def python() -> str:
+    """The program's path. The first call starts the process that is forked, which ends with this one."""
+    folder = Path(tempfile.mkdtemp(prefix="exp-fork-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    program, address = folder / "python", folder / "socket"
+    body = CLIENT.read_text().replace("ADDRESS = None", f"ADDRESS = {str(address)!r}")
+    program.write_text(f"#!{sys.executable} -IS\n{body}")
+    program.chmod(0o755)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(address))
+    listener.listen(64)  # who connects before the imports are done waits
+    server = subprocess.Popen(
+        [sys.executable, "-P", str(SERVER), str(listener.fileno()), str(program)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        pass_fds=[listener.fileno()],
+    )
+    listener.close()
     atexit.register(server.kill)
-    return server
-
-
-def _job(replies: int) -> dict:
-    """Serves until the pipe is closed; returns in a child that has a job to do."""
-    for line in iter(sys.stdin.buffer.readline, b""):
-        job = json.loads(line)
-        child = os.fork()
-        if not child:
-            os.close(replies)
-            return job
-        os.write(replies, b"%d\n" % child)
-        os.write(replies, b"%d\n" % os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-    os._exit(0)
-
-
-if __name__ == "__main__":
-    replies = os.dup(1)
-    os.dup2(2, 1)  # some libraries print when imported
-    for name in HEAVY:
-        with contextlib.suppress(ImportError):  # a library that is no longer there only costs time
-            __import__(name)
-    job = _job(replies)
-    os.environ.clear()
-    os.environ.update(job["env"])
-    os.chdir(job["cwd"])
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    for number, file in ((1, job["out"]), (2, job["err"])):
-        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), number)
-    # As `python -m` has it: the working folder first, then PYTHONPATH.
-    sys.path[0] = job["cwd"]
-    sys.argv[1:] = job["words"]
-    runpy.run_module(job["module"], run_name="__main__", alter_sys=True)
+    return str(program)

@@ -16,6 +16,7 @@ from tests.finished_runs import contents, copy_of, reviews_run
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("fast_python")
 def test_a_run_comes_out_equal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     source = copy_of(reviews_run(), tmp_path / "run")
     before = contents(source)
@@ -127,6 +128,7 @@ def test_bad_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("fast_python")
 def test_data_that_are_gone_are_missed_before_anything_is_written(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

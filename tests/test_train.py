@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from exp.run.events import read_events
+from tests import forked
 
 QUICK = [
     "tracker=none",
@@ -50,9 +50,7 @@ def status_of(folder: Path, status: str) -> Iterator[None]:
 def whole(tmp_path_factory):
     """A run that nobody stopped."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    done = subprocess.run(
-        [sys.executable, "-m", "exp.train", *QUICK, f"hydra.run.dir={folder}"], capture_output=True, text=True
-    )
+    done = forked.run("exp.train", *QUICK, f"hydra.run.dir={folder}", cwd=Path.cwd(), env=os.environ)
     assert done.returncode == 0, done.stderr
     return folder, done
 
@@ -87,7 +85,7 @@ def test_the_model_loads_with_its_label_names(whole):
 def test_a_signal_saves_and_the_run_goes_on_to_the_same_end(number, whole, tmp_path, entry):
     folder = tmp_path / "run"
     process = subprocess.Popen(
-        [sys.executable, "-m", "exp.train", *QUICK, f"hydra.run.dir={folder}"], stderr=subprocess.PIPE
+        [forked.python(), "-m", "exp.train", *QUICK, f"hydra.run.dir={folder}"], stderr=subprocess.PIPE
     )
     deadline = time.time() + 120
     while not (folder / "metrics.jsonl").exists() or not read_events(folder / "metrics.jsonl"):

@@ -6,6 +6,8 @@ import importlib.util
 import json
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 from omegaconf import OmegaConf
@@ -43,19 +45,22 @@ def test_launchers_of_clusters_compose(launcher, entry):
 
 
 @pytest.mark.slow
-def test_a_launcher_whose_package_is_missing_is_named(entry, tmp_path):
+def test_a_launcher_whose_package_is_missing_is_named(tmp_path):
     # What Hydra sees where the package is not installed: its plugins cannot be imported.
     (tmp_path / "sitecustomize.py").write_text(
         "import sys\n"
         "for name in ('ray', 'submitit', 'joblib'):\n"
         "    sys.modules[f'hydra_plugins.hydra_{name}_launcher'] = None\n"
     )
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     for launcher, package in (
         ("ray_cluster", "hydra-ray-launcher"),
         ("slurm_gpu", "hydra-submitit-launcher"),
         ("joblib", "hydra-joblib-launcher"),
     ):
-        done = entry("train", *SWEEP, f"hydra/launcher={launcher}", PYTHONPATH=str(tmp_path), PYTHONWARNINGS="ignore")
+        command = [sys.executable, "-W", "ignore", "-m", "exp.train", *SWEEP, f"hydra/launcher={launcher}"]
+        env = {**os.environ, "PYTHONPATH": path}
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
         assert done.returncode == 2, done.stderr
         (line,) = done.stderr.strip().splitlines()
         extra = package.split("-")[1]

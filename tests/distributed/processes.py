@@ -17,6 +17,7 @@ from hydra.utils import execution_whitelist
 from omegaconf import OmegaConf
 
 from exp.distributed.joined_ranks import joined
+from exp.loop import outputs
 from exp.loop.trial import NoTrial
 from exp.options.trust import whitelist
 from exp.run import ranks
@@ -76,6 +77,7 @@ def run(folder: Path, words: list[str], trial: Any = None) -> tuple[Result, Reco
     recorder = Recorder()
     with opened(folder, config) as opened_run, execution_whitelist(whitelist()):
         parts = build(config)
+        outputs.describe(parts, opened_run)
         result = build_loop(config).fit(parts, opened_run, recorder, trial or NoTrial())
     return result, recorder, parts
 

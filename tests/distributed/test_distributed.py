@@ -11,13 +11,15 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from exp.run.events import read_events
+from tests import forked
 from tests.conformance.runs import run_loop
 from tests.distributed.processes import LOOPS, RECIPES, SHARDED, story, tagged_data, words_of
 
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 TOLERANCE = 1e-5  # fp32; sums are split otherwise
 
 
@@ -30,7 +32,11 @@ def together(tmp_path_factory):
 def launch_all(folder: Path) -> None:
     tagged_data()
     done = subprocess.run(
-        [*TORCHRUN, "-m", "tests.distributed.processes", str(folder)], capture_output=True, text=True, timeout=240
+        [forked.python(), *TORCHRUN, "-m", "tests.distributed.processes", str(folder)],
+        env={**os.environ, "EXP_FORKS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr[-3000:]
 
@@ -128,11 +134,11 @@ QUICK = [
 ]
 
 
-def start(folder: Path, *words: str, **env: str) -> subprocess.Popen:
+def start(folder: Path, *words: str, python: str | None = None, **env: str) -> subprocess.Popen:
     return subprocess.Popen(
-        [*TORCHRUN, "-m", "exp.train", *words],
+        [python or forked.python(), *TORCHRUN, "-m", "exp.train", *words],
         cwd=folder,
-        env={**os.environ, **env},
+        env={**os.environ, "EXP_FORKS": "1", **env},
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
@@ -154,9 +160,11 @@ def metrics(folder: Path) -> list:
     return [(event.step, event.metrics) for event in read_events(folder / "metrics.jsonl")]
 
 
-def workers_of(process: subprocess.Popen) -> list[int]:
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return sorted(int(child) for child in children if "exp.train" in Path(f"/proc/{child}/cmdline").read_text())
+def workers_of(folder: Path) -> list[int]:
+    """The processes with a rank that were started in `folder`."""
+    found = [process.pid for process in forked.started_in(folder, "exp.train") if "RANK" in process.environ()]
+    assert len(found) == 2
+    return sorted(found)
 
 
 def gone(pids: list[int]) -> bool:
@@ -195,7 +203,7 @@ def test_one_folder_one_record_and_a_log_a_process(whole):
 def test_a_signal_to_one_stops_all_at_the_same_step_and_resume_is_exact(whole, tmp_path, number):
     process = start(tmp_path, *QUICK, "hydra.run.dir=run")
     wait_for(lambda: len(metrics(tmp_path / "run")) > 4)
-    workers = workers_of(process)
+    workers = workers_of(tmp_path)
     os.kill(workers[1], number)
     process.communicate(timeout=60)
     found = record(tmp_path / "run")
@@ -210,9 +218,9 @@ def test_a_signal_to_one_stops_all_at_the_same_step_and_resume_is_exact(whole, t
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_process_that_dies_ends_the_other_and_the_record_says_so(whole, tmp_path, victim):
-    process = start(tmp_path, *QUICK, "num_train_epochs=50", "hydra.run.dir=run")
+    process = start(tmp_path, *QUICK, "num_train_epochs=50", "distributed.lost_after=8", "hydra.run.dir=run")
     wait_for(lambda: len(metrics(tmp_path / "run")) > 4)
-    workers = workers_of(process)
+    workers = workers_of(tmp_path)
     ranks = {int(Path(f"/proc/{pid}/environ").read_text().split("\0RANK=")[1].split("\0")[0]): pid for pid in workers}
     os.kill(ranks[victim], signal.SIGKILL)
     begun = time.monotonic()
@@ -226,9 +234,12 @@ def test_a_process_that_dies_ends_the_other_and_the_record_says_so(whole, tmp_pa
 
 @pytest.mark.slow
 def test_a_launcher_that_is_killed_leaves_no_orphan(tmp_path):
-    process = start(tmp_path, *QUICK, "num_train_epochs=50", "hydra.run.dir=run")
+    process = start(
+        tmp_path, *QUICK, "num_train_epochs=50", "distributed.lost_after=8", "hydra.run.dir=run", python=sys.executable
+    )
     wait_for(lambda: len(metrics(tmp_path / "run")) > 4)
-    workers = workers_of(process)
+    workers = [child.pid for child in psutil.Process(process.pid).children() if "exp.train" in child.cmdline()]
+    assert len(workers) == 2
     process.kill()
     wait_for(lambda: gone(workers), 30)
     process.communicate()
@@ -240,7 +251,7 @@ def test_a_launcher_that_is_killed_leaves_no_orphan(tmp_path):
 def test_another_number_of_processes_goes_on_and_says_what_stays_equal(whole, tmp_path, entry):
     process = start(tmp_path, *QUICK, "model.dropout=0", "hydra.run.dir=run")
     wait_for(lambda: len(metrics(tmp_path / "run")) > 4)
-    os.kill(workers_of(process)[0], signal.SIGTERM)
+    os.kill(workers_of(tmp_path)[0], signal.SIGTERM)
     process.communicate(timeout=60)
     done = entry("train", "resume=run")
     assert done.returncode == 0, done.stderr
@@ -267,7 +278,7 @@ def pair(folder: Path, words: list[list[str]], **env: str) -> list[tuple[int, st
         port = str(free.getsockname()[1])
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "exp.train", *own],
+            [forked.python(), "-m", "exp.train", *own],
             cwd=folder,
             env={
                 **os.environ,

@@ -17,6 +17,7 @@ import optuna
 import pytest
 
 from exp.errors import ExpError
+from tests import forked
 from tests.postgres import postgres  # noqa: F401 (a fixture)
 
 STUB = Path(__file__).parent / "stub"
@@ -25,7 +26,7 @@ Sweep = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def stub_command(*words: str, conf: Path | None = None, sweeper: str = "study") -> list[str]:
-    return [sys.executable, str(STUB / "app.py"), *arguments(*words, conf=conf, sweeper=sweeper)]
+    return [forked.python(), str(STUB / "app.py"), *arguments(*words, conf=conf, sweeper=sweeper)]
 
 
 def arguments(*words: str, conf: Path | None = None, sweeper: str = "study") -> list[str]:
@@ -45,9 +46,14 @@ def environment() -> dict[str, str]:
     return {
         **os.environ,
         "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": f"{STUB}{os.pathsep}{CONF.parent / 'src'}",
+        "PYTHONPATH": os.pathsep.join([str(STUB), str(CONF.parent / "src"), os.environ.get("PYTHONPATH", "")]),
         "HYDRA_FULL_ERROR": "1",
     }
+
+
+@pytest.fixture(autouse=True)
+def _forks(fast_python: str) -> None:
+    """Workers too."""
 
 
 @pytest.fixture

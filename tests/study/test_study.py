@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from pathlib import Path
 
 import optuna
@@ -17,6 +18,7 @@ from .conftest import Sweep, load
 
 X = "x=interval(0.0,1.0)"
 UP = "hydra.sweeper.direction=maximize"
+INTERPRETER = sys.executable
 
 
 def test_finishes_its_total_and_leaves_everything(sweep: Sweep, tmp_path: Path) -> None:
@@ -237,8 +239,11 @@ def test_sqlite_and_a_custom_search_space(sweep: Sweep, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
-def test_workers_through_another_launcher(launcher: str, sweep: Sweep, tmp_path: Path) -> None:
+def test_workers_through_another_launcher(
+    launcher: str, sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip(f"hydra_plugins.hydra_{launcher.partition('_')[0]}_launcher")
+    monkeypatch.setattr(sys, "executable", INTERPRETER)  # submitit names a job by its process, joblib keeps a pool
     sweep(X, UP, "hydra.sweeper.n_trials=5", "hydra.sweeper.n_jobs=2", f"hydra/launcher={launcher}")
     (folder,) = (tmp_path / "multirun").iterdir()
     study = load(folder)

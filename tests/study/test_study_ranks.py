@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 from collections import Counter
 from pathlib import Path
 
-import psutil
 import pytest
 from optuna.trial import TrialState
 
 from exp.errors import ExpError
 from exp.run.events import read_events
 from exp.work.settings import gpus_of
+from tests import forked
 
 from .conftest import Sweep, load, until
 from .test_study_faults import start
@@ -74,14 +73,13 @@ def test_a_ddp_trial_goes_on_from_its_checkpoint_when_a_process_was_killed(tmp_p
              "eval_strategy=steps", "eval_steps=20", "save_strategy=steps", "save_steps=20",
              "hydra/sweeper=study", "hydra.sweeper.study_name=s", TWO,
              "hydra.sweeper.n_trials=1", "hydra.sweeper.pictures=false"]  # fmt: skip
-    command = [sys.executable, "-m", "exp.train", "--multirun", *words]
+    command = [forked.python(), "-m", "exp.train", "--multirun", *words]
     coordinator = start(tmp_path, command=command)
     folder = tmp_path / "multirun" / "s"
     until(lambda: len(list(folder.glob("0/checkpoints/step-*"))) > 0, 240)
-    children = psutil.Process(coordinator.pid).children(recursive=True)
-    ranks = [child for child in children if any("spawn_main" in word for word in child.cmdline())]
+    ranks = forked.started_in(tmp_path, "spawn_main")
     assert len(ranks) == 2
-    max(ranks, key=lambda child: child.create_time()).send_signal(signal.SIGKILL)
+    ranks[-1].send_signal(signal.SIGKILL)
     output, _ = coordinator.communicate(timeout=300)
     assert coordinator.returncode == 0, output
     (trial,) = load(folder).trials

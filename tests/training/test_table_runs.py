@@ -24,6 +24,7 @@ from tests.study.conftest import load as load_study
 from tests.training import stub_training
 
 ROOT = Path(__file__).resolve().parents[2]
+INTERPRETER = sys.executable
 BEATS = ["hydra.sweeper.beat_every=0.2", "hydra.sweeper.stale_after=1"]
 CHAIN = {
     "first": {"overrides": ["data=reviews"], "metric": "accuracy"},
@@ -32,7 +33,7 @@ CHAIN = {
 
 
 @pytest.fixture
-def stub(tmp_path, monkeypatch):
+def stub(tmp_path, monkeypatch, fast_python):
     """The lines of the stub's log, by calling it."""
     log = tmp_path / "stub.log"
     monkeypatch.setenv("STUB_LOG", str(log))
@@ -114,7 +115,7 @@ def test_a_run_whose_process_was_killed_goes_on_in_its_folder(tmp_path, stub, mo
     assert len(list((tmp_path / "table/runs").iterdir())) == 3
 
 
-def test_two_commands_share_the_work(tmp_path, stub, monkeypatch):
+def test_two_commands_share_the_work(tmp_path, stub, monkeypatch, fast_python):
     """Two commands of one process each on one folder, as on two machines."""
     monkeypatch.setenv("STUB_SECONDS", "0.2")
     path = write_table(tmp_path / "t.yaml", seeds=[1, 2, 3, 4])
@@ -124,9 +125,9 @@ def test_two_commands_share_the_work(tmp_path, stub, monkeypatch):
         f"made = make_plan({path!r}, Path('table'), only=('slow/*',)); go(made, Path('table').absolute()); "
         "print('states', sum(job.state == 'found' for job in made.jobs))"
     )
-    monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{ROOT / 'src'}")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]))
     both = [
-        subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, stdout=subprocess.PIPE, text=True) for _ in "ab"
+        subprocess.Popen([fast_python, "-c", script], cwd=tmp_path, stdout=subprocess.PIPE, text=True) for _ in "ab"
     ]
     for process in both:
         assert "states 8" in process.communicate(timeout=120)[0]
@@ -256,7 +257,8 @@ def test_a_table_of_the_older_engine_goes_on(tmp_path, stub):
     assert [line[:-2] for line in stub()] == [["resume", made.jobs[1].tag], [made.jobs[2].tag]]
 
 
-def test_through_a_launcher(tmp_path, stub):
+def test_through_a_launcher(tmp_path, stub, monkeypatch):
+    monkeypatch.setattr(sys, "executable", INTERPRETER)  # joblib keeps a pool
     made = make_plan(write_table(tmp_path / "t.yaml"), only=("slow/reviews",))
     go(made, tmp_path / "table", "hydra/launcher=joblib", "hydra.sweeper.n_jobs=2")
     assert {job.state for job in made.jobs} == {"found"}
