@@ -59,6 +59,7 @@ def test_an_option_of_ours_is_not_replaced_by_another_folder(options: Path) -> N
         ("recipe=bert_tny", "did you mean 'bert_tiny'"),
         ("recipe/schedule=nosuch", "recipe/schedule=nosuch: no such option"),
         ("optimizer=nosuch", "optimizer=nosuch: no such option"),
+        ("tracker=[wandb,tensorbord]", "tracker=tensorbord: no such option; did you mean 'tensorboard'"),
     ],
 )
 @pytest.mark.parametrize("multirun", [False, True])

@@ -57,7 +57,7 @@ def explained(error: BaseException, words: Sequence[str], composer: Composes | N
     if isinstance(error, OverrideParseException):
         return _unreadable(error)
     if isinstance(error, MissingConfigException):
-        return _no_such_option(error)
+        return _no_such_option(error, composer)
     if isinstance(error, YAMLError):
         return ExpError(f"a config file is no valid YAML: {' '.join(str(error).split())}")
     wrong = re.match(r"Could not override '([^']+)'", str(error))
@@ -90,13 +90,16 @@ def _unreadable(error: OverrideParseException) -> ExpError:
     )
 
 
-def _no_such_option(error: MissingConfigException) -> ExpError:
+def _no_such_option(error: MissingConfigException, composer: Composes | None) -> ExpError:
     group, _, option = (error.missing_cfg_file or "").rpartition("/")
+    options = error.options
+    if options is None and composer is not None and group in composer.groups():  # one of a list: tracker=[a,b]
+        options = composer.loader.get_group_options(group)
     if group == "hydra/launcher" and (missing := package_missing(option)) is not None:
         return missing
-    if not group or error.options is None:
+    if not group or options is None:
         return ExpError(str(error).splitlines()[0])
-    known = [name for name in error.options if not name.startswith("_")]
+    known = [name for name in options if not name.startswith("_")]
     if not known:
         return ExpError(f"{group}={option}: no such option; the group {group} has none")
     return ExpError(f"{group}={option}: no such option{nearest(option, known)}{_listing(option, known)}")
