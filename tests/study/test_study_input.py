@@ -17,6 +17,8 @@ from exp.errors import ExpError
 
 from .conftest import CONF, Sweep, arguments, inside, load
 
+INTERPRETER = sys.executable  # the tests themselves start forks
+
 X = "x=interval(0.0,1.0)"
 UP = "hydra.sweeper.direction=maximize"
 IN_PROCESS = "hydra.sweeper.n_jobs=0"
@@ -200,4 +202,4 @@ def test_hydra_finds_the_plugin_and_imports_nothing_heavy() -> None:
         "assert 'StudySweeper' in names, names;"
         "heavy = {'torch', 'optuna', 'pandas', 'rich', 'matplotlib'} & set(sys.modules); assert not heavy, heavy"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, env=dict(os.environ))
+    subprocess.run([INTERPRETER, "-c", code], check=True, env=dict(os.environ))
