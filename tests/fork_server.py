@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-# Libraries only: a command imports exp for itself.
+# Libraries only: a command imports exp for itself. W&B keeps a temporary folder, which the first child would remove.
 HEAVY = (
     *(
         "torch",
@@ -25,7 +25,7 @@ HEAVY = (
         "transformers.models.bert.modeling_bert",
         "transformers.models.auto.modeling_auto",
     ),
-    *("transformers.tokenization_utils_tokenizers", "datasets", "accelerate", "peft", "optuna", "wandb", "pandas"),
+    *("transformers.tokenization_utils_tokenizers", "datasets", "accelerate", "peft", "optuna", "pandas"),
     *("pyarrow.parquet", "sklearn.metrics", "scipy.stats", "matplotlib.pyplot", "hydra", "rich.table"),
     *("torch.distributed.run", "torch.distributed.fsdp", "cloudpickle"),
 )
