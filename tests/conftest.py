@@ -36,6 +36,12 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _own_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands called in this process set sys.argv, and printed commands are spelt as the process was started."""
+    monkeypatch.setattr(sys, "argv", list(sys.argv))
+
+
 @pytest.fixture(scope="session")
 def glue() -> Path:
     """A folder with GLUE's own download layout; EXP_GLUE names it. Holds MRPC, CoLA and STS-B."""
