@@ -55,7 +55,7 @@ def weights_of(given: Sequence[float] | str, facts: LossFacts, loss: str) -> Ten
     several = facts.head.terms.kind == "binary"
     train = facts.train  # its rows are not asked for: those of pictures would be decoded
     held = train.targets if train.targets is not None else [train.fields["labels"][row] for row in range(len(train))]
-    rows = (torch.as_tensor(labels) for labels in held)
+    rows = (torch.tensor(labels) for labels in held)  # a copy: the cache is read-only memory
     if several:
         counts = sum(rows, torch.zeros(len(names)))
     else:
