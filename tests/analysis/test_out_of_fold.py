@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from tests.conformance.runs import run_loop
 from tests.conformance.task_data import TASKS
 
 from exp.analysis.collect import collect
@@ -14,6 +13,7 @@ from exp.analysis.out_of_fold import join
 from exp.errors import ExpError
 from exp.folds import folds
 from exp.run.result import write_result
+from exp.testing.loops import run_loop
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from exp.errors import ExpError
 from exp.loop import outputs
 from exp.loop.trial import NoTrial
 from exp.run.folder import create
+from exp.testing.loops import Recorder, config_of, parts_of
 from exp.training.build import build_callbacks, build_loop
-from tests.conformance.runs import Recorder, config_of, parts_of
 
 LOOPS = ("trainer", "accelerate")
 EVENTS = [name for name in vars(TrainerCallback) if name.startswith("on_")]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from exp.errors import ExpError
+from exp.testing.loops import plain_loop, run_loop
 from exp.testing.promises import same_events as same
-from tests.conformance.runs import plain_loop, run_loop
 
 LOOPS = ("trainer", "accelerate")
 

@@ -14,7 +14,7 @@ from exp.loss import values
 from exp.loss.base import LossFacts, OverUnits
 from exp.loss.function import build_function, check_function
 from exp.options.confdir import conf_dir
-from tests.conformance.runs import config_of, parts_of, run_loop
+from exp.testing.loops import config_of, parts_of, run_loop
 from tests.conformance.task_data import TASKS
 from tests.conformance.test_loop_parity import same
 

@@ -7,8 +7,8 @@ import torch
 
 from exp.options.confdir import conf_dir
 from exp.testing import promises
+from exp.testing.loops import run_loop
 from exp.testing.promises import same_events as same
-from tests.conformance.runs import run_loop
 from tests.tiny_models import KINDS, make_tiny
 
 

@@ -15,10 +15,10 @@ from exp.loop import outputs
 from exp.loop.trial import NoTrial
 from exp.run.events import read_events
 from exp.run.folder import create, name_of
+from exp.testing.loops import config_of, parts_of
 from exp.tracker.jsonl import JsonlTracker
 from exp.training.fit import begin_with
 from exp.training.lifecycle import open_run
-from tests.conformance.runs import config_of, parts_of
 
 LOOPS = ("trainer", "accelerate")
 SAVING = ["save_strategy=steps", "save_steps=4", "logging_steps=3", "eval_strategy=steps", "eval_steps=5"]

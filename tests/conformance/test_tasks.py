@@ -11,7 +11,7 @@ from exp.options.confdir import conf_dir
 from exp.speed.packing import FAMILIES
 from exp.task import reading_of
 from exp.testing import promises
-from tests.conformance.runs import config_of, parts_of, run_loop
+from exp.testing.loops import config_of, parts_of, run_loop
 from tests.conformance.task_data import BOUND_TO_THE_BATCH, TASKS
 
 

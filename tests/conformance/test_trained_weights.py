@@ -8,7 +8,7 @@ from transformers import TrainerCallback
 
 from exp.errors import ExpError
 from exp.run.folder import read_record
-from tests.conformance.runs import config_of, parts_of, plain_evaluation, run_loop
+from exp.testing.loops import config_of, parts_of, plain_evaluation, run_loop
 from tests.conformance.test_callbacks import train
 from tests.conformance.test_loop_parity import same
 

@@ -22,9 +22,9 @@ from exp.loop.trial import NoTrial
 from exp.options.trust import whitelist
 from exp.run import ranks
 from exp.run.result import Result
+from exp.testing.loops import Recorder, config_of
 from exp.training.build import build, build_loop
 from exp.training.lifecycle import opened
-from tests.conformance.runs import Recorder, config_of
 from tests.conformance.task_data import token_classification
 
 LOOPS = ("accelerate", "trainer")

@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from exp.run.events import read_events
+from exp.testing.loops import run_loop
 from tests import forked
-from tests.conformance.runs import run_loop
 from tests.distributed.processes import LOOPS, RECIPES, SHARDED, story, tagged_data, words_of
 
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

@@ -16,9 +16,9 @@ from exp.loop.bad_loss import BadLoss
 from exp.loop.trial import NoTrial
 from exp.run.events import read_events
 from exp.run.folder import create, read_record
+from exp.testing.loops import config_of
 from exp.tracker.jsonl import JsonlTracker
 from exp.training.fit import fit
-from tests.conformance.runs import config_of
 
 LOOPS = ("trainer", "accelerate")
 

@@ -8,7 +8,7 @@ import pytest
 from transformers import Trainer, TrainingArguments
 
 from exp.loop.hf_trainer import SharedTrainer
-from tests.conformance.runs import config_of, parts_of, run_loop
+from exp.testing.loops import config_of, parts_of, run_loop
 
 WORDS = ("gradient_accumulation_steps=4", "max_steps=1", "max_grad_norm=0")
 

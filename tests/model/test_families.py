@@ -18,7 +18,7 @@ from exp.loop.trainer import TrainerLoop
 from exp.loop.trial import NoTrial
 from exp.model.padding import LEAKS, longest_input
 from exp.run.folder import create
-from tests.conformance.runs import Recorder, config_of, parts_of
+from exp.testing.loops import Recorder, config_of, parts_of
 from tests.model import families
 from tests.model.test_pretrained import head_of
 from tests.optim.test_options import make

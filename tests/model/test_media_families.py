@@ -8,7 +8,7 @@ import transformers
 
 from exp.errors import ExpError
 from exp.loop.outputs import save_model
-from tests.conformance.runs import config_of, parts_of, run_loop
+from exp.testing.loops import config_of, parts_of, run_loop
 from tests.conformance.task_data import TASKS
 from tests.conformance.test_loop_parity import same
 

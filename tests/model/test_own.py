@@ -11,7 +11,7 @@ import torch
 
 from exp.errors import ExpError
 from exp.testing import promises
-from tests.conformance.runs import config_of, parts_of
+from exp.testing.loops import config_of, parts_of
 from tests.conformance.task_data import token_classification
 from tests.outside import project
 from tests.tiny_models import make_tiny

@@ -5,7 +5,7 @@ import torch
 
 from exp.errors import ExpError
 from exp.optim.averaging import EmaAveraging, NoAveraging, OptimizersAverage, average_of
-from tests.conformance.runs import run_loop
+from exp.testing.loops import run_loop
 from tests.optim.test_optimizers import losses, tiny, two_groups
 from tests.optim.test_options import make
 

@@ -17,7 +17,7 @@ from exp.run.folder import read_record
 from exp.run.result import write_result
 from exp.saved.ensemble import Ensemble
 from exp.task import terms
-from tests.conformance.runs import run_loop
+from exp.testing.loops import run_loop
 from tests.conformance.task_data import TASKS
 
 

@@ -23,7 +23,7 @@ from exp.speed.embedding import KeptGradientEmbedding, keep_embedding_gradients
 from exp.speed.first_token import first_token_only
 from exp.speed.linear import OneDnnLinear, onednn_linear
 from exp.speed.options import Speed
-from tests.conformance.runs import config_of, parts_of
+from exp.testing.loops import config_of, parts_of
 
 
 def modules(model, kind):

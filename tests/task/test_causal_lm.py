@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from exp.errors import ExpError
-from tests.conformance.runs import config_of, parts_of, plain_evaluation
+from exp.testing.loops import config_of, parts_of, plain_evaluation
 from tests.conformance.task_data import causal_lm, causal_lm_chats
 from tests.finished_runs import train
 

@@ -12,7 +12,7 @@ import transformers
 
 from exp.errors import ExpError
 from exp.loop import outputs
-from tests.conformance.runs import config_of, parts_of, run_loop
+from exp.testing.loops import config_of, parts_of, run_loop
 from tests.tiny_seq2seq import KINDS, TEXTS, make_seq2seq
 
 LANGUAGES = {

@@ -7,7 +7,7 @@ import pytest
 from exp.data.collate import IGNORED
 from exp.errors import ExpError
 from exp.task.masked_encoding import encoded_texts
-from tests.conformance.runs import config_of, parts_of
+from exp.testing.loops import config_of, parts_of
 from tests.conformance.task_data import causal_lm, masked_lm
 from tests.finished_runs import train
 from tests.tiny_models import make_tiny, tiny_tokenizer

@@ -20,7 +20,7 @@ from exp.task import sounds
 from exp.task.audio_classification import AudioClassification
 from exp.task.image_classification import ImageClassification
 from exp.task.images import open_image
-from tests.conformance.runs import config_of, parts_of, run_loop
+from exp.testing.loops import config_of, parts_of, run_loop
 from tests.conformance.task_data import TASKS
 
 KEYS = {"label_column": None, "label_names": None, "no_label": None, "train_transforms": None, "metrics": None}

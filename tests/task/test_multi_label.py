@@ -192,7 +192,7 @@ def test_a_run_records_the_threshold_and_measures_with_it(tmp_path) -> None:
 
     from exp.run.folder import read_record
     from exp.task import reading_of
-    from tests.conformance.runs import run_loop
+    from exp.testing.loops import run_loop
     from tests.conformance.task_data import multi_label
 
     recorder, _, _, run = run_loop(tmp_path / "run", *multi_label(tmp_path / "data"), "num_train_epochs=1")

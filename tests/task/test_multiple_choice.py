@@ -257,8 +257,8 @@ def data_of(*words):
     from hydra.utils import execution_whitelist
 
     from exp.options.trust import whitelist
+    from exp.testing.loops import config_of
     from exp.training.build import build_data
-    from tests.conformance.runs import config_of
 
     with execution_whitelist(whitelist()):
         return build_data(config_of(*words, "data.max_train_samples=null", "data.max_eval_samples=null"))

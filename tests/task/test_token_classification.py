@@ -313,7 +313,7 @@ def test_the_logged_entity_f1_is_seqevals_of_the_table(tmp_path) -> None:
     from seqeval.metrics import f1_score
     from seqeval.scheme import IOB2
 
-    from tests.conformance.runs import run_loop
+    from exp.testing.loops import run_loop
     from tests.conformance.task_data import token_classification
 
     words = token_classification(tmp_path / "data")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge, Lt
 
 from exp.errors import ExpError
-from exp.model.family import check_family
+from exp.model.family import check_family, check_not_loaded
 from exp.model.generation import set_generation
 from exp.model.labels import set_labels
 from exp.model.trained_tokenizer import Kind, check_vocab_size, trained_tokenizer
@@ -54,11 +54,7 @@ class _DecoderTiny:
         """
         import transformers
 
-        if load:
-            raise ExpError(
-                f"adapter=qlora quantises pretrained weights, and model={self._name} has none; take adapter=lora,"
-                " or a pretrained model"
-            )
+        check_not_loaded(load, f"model={self._name}")
         special = {name: getattr(processor, name) for name in ("pad_token_id", "bos_token_id", "eos_token_id")}
         config = self._config(head, vocab_size=len(processor), **special)
         set_labels(config, head)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from exp.compat.transformers import config_classes
@@ -32,3 +33,11 @@ def check_family(config: Any, head: Head, what: str) -> None:
         f"{what} is a {config.model_type}, which has no head for {head.pipeline}; families that have one: {names} and "
         f"more ({head.auto_class})"
     )
+
+
+def check_not_loaded(load: Mapping[str, Any], what: str) -> None:
+    """Raises ExpError where an adapter asks how to load weights, and `what`, such as model=bert_tiny, has none."""
+    if load:
+        raise ExpError(
+            f"adapter=qlora quantises pretrained weights, and {what} has none; take adapter=lora, or a pretrained model"
+        )

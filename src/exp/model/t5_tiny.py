@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge, Gt, Lt
 
 from exp.errors import ExpError
-from exp.model.family import check_family
+from exp.model.family import check_family, check_not_loaded
 from exp.model.generation import set_generation
 from exp.model.labels import set_labels
 from exp.task.tokens import texts_of
@@ -87,11 +87,7 @@ class T5Tiny:
         """
         import transformers
 
-        if load:
-            raise ExpError(
-                "adapter=qlora quantises pretrained weights, and model=t5_tiny has none; take adapter=lora,"
-                " or a pretrained model"
-            )
+        check_not_loaded(load, "model=t5_tiny")
         config = transformers.T5Config(
             vocab_size=len(processor),
             d_model=self.d_model,

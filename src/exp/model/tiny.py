@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge, Gt, Lt
 
 from exp.errors import ExpError
-from exp.model.family import check_family
+from exp.model.family import check_family, check_not_loaded
 from exp.model.labels import set_labels
 from exp.task.tokens import texts_of
 
@@ -95,11 +95,7 @@ class BertTiny:
         """
         from transformers import BertConfig
 
-        if load:
-            raise ExpError(
-                "adapter=qlora quantises pretrained weights, and model=bert_tiny has none; take adapter=lora,"
-                " or a pretrained model"
-            )
+        check_not_loaded(load, "model=bert_tiny")
         config = BertConfig(
             vocab_size=len(processor),
             hidden_size=self.hidden_size,

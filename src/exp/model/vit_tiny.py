@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge, Lt
 
 from exp.errors import ExpError
-from exp.model.family import check_family
+from exp.model.family import check_family, check_not_loaded
 from exp.model.labels import set_labels
 
 if TYPE_CHECKING:
@@ -54,11 +54,7 @@ class VitTiny:
         """
         import transformers
 
-        if load:
-            raise ExpError(
-                "adapter=qlora quantises pretrained weights, and model=vit_tiny has none; take adapter=lora,"
-                " or a pretrained model"
-            )
+        check_not_loaded(load, "model=vit_tiny")
         config = transformers.ViTConfig(
             image_size=self.image_size,
             patch_size=self.patch_size,

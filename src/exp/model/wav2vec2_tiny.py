@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge, Lt, MinLen
 
 from exp.errors import ExpError
-from exp.model.family import check_family
+from exp.model.family import check_family, check_not_loaded
 from exp.model.labels import set_labels
 
 if TYPE_CHECKING:
@@ -62,11 +62,7 @@ class Wav2Vec2Tiny:
         """
         import transformers
 
-        if load:
-            raise ExpError(
-                "adapter=qlora quantises pretrained weights, and model=wav2vec2_tiny has none; take adapter=lora,"
-                " or a pretrained model"
-            )
+        check_not_loaded(load, "model=wav2vec2_tiny")
         config = transformers.Wav2Vec2Config(
             feat_extract_norm="layer",
             do_stable_layer_norm=True,
