@@ -23,7 +23,7 @@ from exp.saved.metrics import of_saved_weights
 GLUE_ID = "nyu-mll/glue"
 # The Hub's name of a metric, where it is another than ours.
 HUB_METRICS = {"pearson": "pearsonr", "f1_macro": "f1"}
-NO_RECIPE = ("hydra", "tracker", "resume", "cache_dir", "hub", "data", "notes")
+NO_RECIPE = ("hydra", "tracker", "resume", "cache_dir", "hub", "cost", "data", "notes")
 PICTURE = "curves.png"
 
 
