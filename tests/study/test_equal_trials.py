@@ -65,7 +65,9 @@ def test_seeds_and_pruned_trials(sweep: Sweep, tmp_path: Path) -> None:
 
 def test_a_failed_trial_is_nobodys_equal() -> None:
     def trial(number: int, state: TrialState, digest: str) -> object:
-        made = create_trial(state=state, value=1.0 if state == TrialState.COMPLETE else None, user_attrs={CONFIG: digest})
+        made = create_trial(
+            state=state, value=1.0 if state == TrialState.COMPLETE else None, user_attrs={CONFIG: digest}
+        )
         made.number = number
         return made
 
