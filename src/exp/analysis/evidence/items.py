@@ -108,7 +108,9 @@ def _best_of_many(scores: Mapping[str, ItemScore], task: TaskComparison) -> list
         return []
     error = float(np.median([score.error for score in scores.values()]))
     above = expected_largest(count) * error
-    return [f"the best of {count} settings: of {count} equal ones the best would lie up to {above:.4f} above their mean"]
+    return [
+        f"the best of {count} settings: of {count} equal ones the best would lie up to {above:.4f} above their mean"
+    ]
 
 
 def _more(task: TaskComparison, runs: list[ItemRun], options: ItemOptions, notes: list[str]) -> dict[str, Any]:
