@@ -65,7 +65,7 @@ def test_results_json_is_read_back(published):
 
 
 def test_nothing_to_publish(published, tmp_path):
-    made, root = published
+    _, root = published
     empty = make_plan(str(root / "mine.yaml"), only=("later/*",))
     with pytest.raises(ExpError, match="no cell of table mine has a number yet"):
         publish.write(empty.table, results(empty), tmp_path)
