@@ -22,7 +22,7 @@ Entry = Callable[..., Any]
 
 
 class StandIn:
-    """The calls of the Hub that a push makes, on this machine; `refuse` answers them with 403. `card` is there before."""
+    """The calls of the Hub that a push makes, on this machine; `refuse` answers them with 403. `card` was there."""
 
     def __init__(self, refuse: bool = False) -> None:
         self.calls: list[tuple[str, str, str | None]] = []  # path, body, authorization
