@@ -12,16 +12,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from annotated_types import Gt
+from annotated_types import Ge, Gt, Le
 
 from exp.errors import ExpError
 from exp.run.folder import read_record
 from exp.run.said import near
 from exp.run.secrets import redacted
 from exp.tracker.guard import Guard
-from exp.tracker.media import best_values, costs, pictures
+from exp.tracker.media import MOST_EXAMPLES, best_values, costs, pictures
 from exp.tracker.name import facts_of, run_name
 from exp.tracker.resumed import Sent
+from exp.tracker.wandb_examples import example_media
 
 if TYPE_CHECKING:
     import wandb
@@ -55,6 +56,7 @@ class Wandb:
     name: str | None
     mode: Mode | None
     log_model: bool
+    examples: Annotated[int, Ge(0), Le(MOST_EXAMPLES)]
     init_timeout: Annotated[float, Gt(0)]  # seconds
     finish_timeout: Annotated[float, Gt(0)]  # seconds
 
@@ -226,7 +228,8 @@ class Wandb:
         import wandb
 
         assert self.remote is not None
-        drawn = {key: wandb.Image(picture) for key, picture in pictures(self.run).items()}
+        drawn: dict[str, Any] = {key: wandb.Image(picture) for key, picture in pictures(self.run).items()}
+        drawn |= example_media(self.run, self.examples)
         if drawn:
             self.remote.log({**drawn, "step": self.last_step})
 
