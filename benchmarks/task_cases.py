@@ -40,14 +40,15 @@ CASES: dict[str, Case] = {
     "eslspok": Case(
         "ESLSpok, UPOS",
         "MiniLM",
-        60,
+        40,
         16,
         ["data=eslspok", "data.path={data}/token-classification/ud-english-eslspok", *MINILM, "optimizer.lr=3e-4"],
+        eval_samples=200,
     ),
     "squad_part": Case(
         "SQuAD part (articles held out)",
         "MiniLM",
-        40,
+        24,
         6,
         [
             *("data=squad_v2", "data.path={data}/question-answering/squad2-part"),
@@ -55,12 +56,12 @@ CASES: dict[str, Case] = {
             *("task.max_length=192", *MINILM, "optimizer.lr=2e-4"),
         ],
         "eval/NoAns_f1",
-        eval_samples=80,
+        eval_samples=60,
     ),
     "xquad": Case(
         "XQuAD en, de: zero-shot from SQuAD part (no shared article)",
         "MiniLM",
-        40,
+        24,
         6,
         [
             *("data=xquad", "data.path={data}/question-answering/xquad", "do_predict=true"),
@@ -69,49 +70,49 @@ CASES: dict[str, Case] = {
             *("task.max_length=192", *MINILM, "optimizer.lr=2e-4"),
         ],
         "test_en/f1",
-        eval_samples=60,
+        eval_samples=40,
     ),
     "commonsenseqa": Case(
         "CommonsenseQA",
         "MiniLM",
-        40,
+        30,
         8,
         ["data=commonsenseqa", "data.path={data}/multiple-choice/commonsenseqa", *MINILM, "optimizer.lr=1e-4"],
-        eval_samples=150,
+        eval_samples=100,
     ),
     "goemotions": Case(
         "GoEmotions",
         "MiniLM",
-        80,
+        60,
         16,
         [
             *("data=goemotions", "data.path={data}/multi-label/goemotions", "task.tune_threshold=true"),
             *(*MINILM, "optimizer.lr=3e-4"),
         ],
         "eval/f1_micro",
-        eval_samples=500,
+        eval_samples=300,
     ),
     "scitldr": Case(
         "SciTLDR-A",
         "t5_tiny",
-        60,
+        40,
         16,
         ["data=scitldr", "data.path={data}/summarization/scitldr-a", "task.max_source_length=256", "model=t5_tiny"],
-        eval_samples=60,
+        eval_samples=40,
     ),
     "multi30k": Case(
         "Multi30k en-de",
         "t5_tiny",
-        120,
+        80,
         32,
         ["data=multi30k", "data.path={data}/translation/multi30k-en-de", "model=t5_tiny"],
         "eval/chrf",
-        eval_samples=100,
+        eval_samples=60,
     ),
     "tiny_shakespeare": Case(
         "tiny-shakespeare, 90/10, characters",
         "gpt2_tiny",
-        150,
+        100,
         16,
         [
             *("data=tiny_shakespeare", "data.path={data}/language-modeling/tiny-shakespeare"),
@@ -119,12 +120,12 @@ CASES: dict[str, Case] = {
             *("model=gpt2_tiny", "model.tokenizer=characters"),
         ],
         "eval/loss",
-        eval_samples=1000,
+        eval_samples=400,
     ),
     "self_instruct": Case(
         "self-instruct seed, as chats",
         "llama_tiny",
-        60,
+        40,
         8,
         [
             *("data=self_instruct", "data.path={data}/instruction/self-instruct-seed", "model=llama_tiny"),
@@ -134,7 +135,7 @@ CASES: dict[str, Case] = {
     "sick": Case(
         "SICK, relatedness",
         "MiniLM",
-        60,
+        40,
         16,
         ["data=sick", "data.path={data}/sentence-pairs/sick", *MINILM, "optimizer.lr=5e-5"],
         "eval/spearmanr",
@@ -143,14 +144,14 @@ CASES: dict[str, Case] = {
     "sick_entailment": Case(
         "SICK, entailment",
         "MiniLM",
-        80,
+        60,
         16,
         [
             *("data=sick", "data.path={data}/sentence-pairs/sick", "task=text_classification"),
             *("task.label_column=entailment_judgment", "task.problem_type=single_label_classification"),
             *("task.metrics=[accuracy]", *MINILM, "optimizer.lr=2e-4"),
         ],
-        eval_samples=300,
+        eval_samples=200,
     ),
     "sign_digits": Case(
         "sign digits",
@@ -165,7 +166,7 @@ CASES: dict[str, Case] = {
     "spoken_digits": Case(
         "spoken digits",
         "wav2vec2_tiny",
-        150,
+        100,
         16,
         [
             *("data=fsdd", "data.path={data}/audio-classification/fsdd", "data.validation_folder=test"),
@@ -175,7 +176,7 @@ CASES: dict[str, Case] = {
     "sms_spam": Case(
         "SMS spam (CSV)",
         "MiniLM",
-        40,
+        30,
         16,
         [
             *("data=files", "data.train_file={data}/csv/sms-spam/spam.csv", "data.encoding=cp1252"),
@@ -183,11 +184,12 @@ CASES: dict[str, Case] = {
             "optimizer.lr=1e-4",
         ],
         "eval/f1",
+        eval_samples=200,
     ),
     "korean_hate_speech": Case(
         "Korean hate speech (TSV)",
         "bert_tiny",
-        120,
+        80,
         16,
         [
             *("data=files", "data.path={data}/csv/korean-hate-speech", "data.quotechar='\"'", "model=bert_tiny"),
@@ -200,7 +202,7 @@ CASES: dict[str, Case] = {
     "gnad": Case(
         "10kGNAD (CSV)",
         "bert_tiny",
-        100,
+        60,
         16,
         [
             *("data=files", "data.train_file={data}/csv/10kgnad/test.csv.gz", "data.sep=;", 'data.quotechar="\'"'),
