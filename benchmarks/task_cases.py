@@ -1,4 +1,7 @@
-"""The real data sets of benchmarks.tasks, and the words that train on each; `{data}` is their folder, `{minilm}` MiniLM's."""
+"""The real data sets of benchmarks.tasks, and the words that train on each.
+
+`{data}` is their folder, `{minilm}` MiniLM's.
+"""
 
 from __future__ import annotations
 

@@ -34,7 +34,9 @@ def test_it_is_read_and_trained_on(case, shared_data, tmp_path):
     named = [task] if task.startswith("data=") else ["data=files", f"task={task}"]
     files = [f"data.train_file={file}", f"data.validation_file={file}"]
     model = DECODER if task == "causal_lm" else ()
-    recorder, result, parts, _ = run_loop(tmp_path, *named, *files, *words, *model, "max_steps=2", "data.max_eval_samples=8")
+    recorder, result, parts, _ = run_loop(
+        tmp_path, *named, *files, *words, *model, "max_steps=2", "data.max_eval_samples=8"
+    )
     assert result.status == "completed" and len(recorder.of("train/loss")) == 2
     assert all(math.isfinite(value) for _, key, value in recorder.events if key in ("train/loss", "eval/loss"))
     assert {f"eval/{name}" for name in parts.reading.names} <= {key for _, key, _ in recorder.events}

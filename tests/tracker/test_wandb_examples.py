@@ -12,7 +12,13 @@ from exp.data.tones import recording
 from tests.tracker.folders import history, new_run, wandb_folders
 from tests.tracker.test_wandb import tracker
 
-ROWS = {"id": ["4", "2"], "item_score": [0.1, 0.2], "confidence": [0.9, 0.8], "label": ["a", "b"], "prediction": ["b", "a"]}
+ROWS = {
+    "id": ["4", "2"],
+    "item_score": [0.1, 0.2],
+    "confidence": [0.9, 0.8],
+    "label": ["a", "b"],
+    "prediction": ["b", "a"],
+}
 
 
 def finished(run, **changes):

@@ -60,7 +60,7 @@ def wrong_examples(run: Run) -> dict[str, list[dict[str, Any]]]:
 
 
 def wrong_media(run: Run, split: str, rows: Sequence[Mapping[str, Any]]) -> list[tuple[Path, str]]:
-    """The images or recordings of `rows`, wrong examples of `split`, that the run has copies of, each with its words."""
+    """The images or recordings of `rows` (wrong examples of `split`) that the run has copies of, with their words."""
     files = sorted((run.errors / split).glob("*")) if (run.errors / split).is_dir() else []
     found = []
     for file in files:
