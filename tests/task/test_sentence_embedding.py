@@ -155,6 +155,14 @@ def test_an_encoder_decoder_is_refused():
         prepare(T5Model(T5Config(vocab_size=8, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=1)), None)
 
 
+def test_a_model_of_images_or_sound_is_refused():
+    head = option("task", "sentence_embedding").head
+    data = option("task", "sentence_embedding").read(raw(rows(anchor=["a", "b"], positive=["c", "d"])))
+    for name, reads in (("vit_tiny", "images"), ("wav2vec2_tiny", "sound")):
+        with pytest.raises(ExpError, match=f"model={name} is a .*, which reads {reads} and not texts"):
+            option("model", name).processor(data, head(data))
+
+
 def test_lora_trains_no_weight_of_a_bare_encoder(bert):
     model = option("adapter", "lora").apply(bert(), 10, "FEATURE_EXTRACTION")
     assert all("lora_" in name for name, one in model.named_parameters() if one.requires_grad)

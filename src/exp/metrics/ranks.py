@@ -23,7 +23,7 @@ def _ranks(predictions: Array) -> Array:
 
 
 def _found_by(k: int) -> Callable[[Array], Array]:
-    return lambda predictions: _ranks(predictions) <= k
+    return lambda predictions: np.where(_ranks(predictions) <= k, 1.0, 0.0)
 
 
 def _before_its_negative(predictions: Array) -> Array:
