@@ -196,7 +196,8 @@ def composed_from() -> list[str]:
 def config_dir_flag(sources: Sequence[str]) -> list[str]:
     """The words of --config-dir for a config that was composed from `sources`, as `composed_from` has them."""
     known = {str(folder) for folder in search_path()}
-    places = [Path(source) for source in sources if Path(source).name != ".hydra"]  # a run's own, where it is repeated
+    # Those of structured configs have no place; a run's own is there where it is repeated.
+    places = [Path(source) for source in sources if source and Path(source).name != ".hydra"]
     found = [str(place) for place in places if place.is_dir() and str(place.resolve()) not in known]
     return ["--config-dir", found[-1]] if found else []
 
