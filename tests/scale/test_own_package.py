@@ -32,7 +32,7 @@ class Place:
         done = subprocess.run(
             [str(self.program), *words],
             cwd=self.folder,
-            env={**os.environ, **env},
+            env={**{key: value for key, value in os.environ.items() if key != "PYTHONPATH"}, **env},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
