@@ -109,7 +109,7 @@ def test_every_command_knows_every_kind_of_part(
 
     at.exp("train", "--multirun", "experiment=all", "optimizer=lion,adamw", "seed=1,2", "hydra.sweep.dir=sweep")
     compared = at.exp("compare", "sweep", "width=200")
-    assert "optimizer" in compared and "lion" in compared and "adamw" in compared, compared
+    assert "optimizer" in compared and "Lion" in compared and "adamw" in compared, compared
 
     at.exp(
         *("train", "--multirun", "experiment=all", "hydra/sweeper=study", "hydra/sweeper/pruner=odd_ones"),
