@@ -11,7 +11,7 @@ import numpy as np
 
 from exp.analysis.comparison import Comparison, Condition, TaskComparison
 from exp.analysis.evidence import columns, resample
-from exp.analysis.evidence.predictions import Predictions, read
+from exp.analysis.evidence.predictions import Predictions, read, sums_of
 from exp.analysis.evidence.resample import Crossed, ItemParts
 from exp.analysis.evidence.results import ItemDifference, ItemEvidence, ItemScore
 from exp.analysis.looks import MANY, expected_largest, tried
@@ -134,7 +134,7 @@ def item_runs(task: TaskComparison, key: Key, overlap: bool, notes: list[str]) -
     base = _baseline(task, {run.condition.id for run in runs})
     runs = _same_rows(runs, base, overlap, notes)
     for run in runs:
-        run.additive = _additive(run.found, key, notes)
+        run.additive = sums_of(run.found, key, notes)
     return runs, base
 
 
@@ -210,17 +210,6 @@ def _same_rows(runs: list[ItemRun], base: str | None, overlap: bool, notes: list
                 f"common): not paired. overlap=true compares the common ones"
             )
     return [run for run in runs if run.found.fingerprint == usual]
-
-
-def _additive(found: Predictions, key: Key, notes: list[str]) -> Additive:
-    made = found.reading.additive(found.table, key.name)
-    if made is None:
-        notes.append(
-            f"{key.name} is no function of sums over examples: the tests are of the mean score of single examples "
-            f"(item_scores)"
-        )
-        made = mean(found.reading.item_scores(found.table))
-    return made
 
 
 def _right_or_wrong(parts: ItemParts) -> np.ndarray | None:
