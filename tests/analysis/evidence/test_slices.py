@@ -79,9 +79,9 @@ def test_calibration_and_its_picture(tmp_path):
     predict(run, labels(), made, scores=scores)
     found = items_of(tmp_path / "runs", calibration=True)
     [told] = found.tasks[0].items.calibration.values()
-    assert told.overconfident == 1 and told.accuracy == 0.75
-    assert told.ece == pytest.approx(told.confidence - 0.75, abs=0.08)
-    assert told.temperature > 1.5 and told.ece_after < told.ece - 0.05
+    assert told.overconfident == 1 and told.measured.accuracy == 0.75
+    assert told.measured.ece == pytest.approx(told.measured.confidence - 0.75, abs=0.08)
+    assert told.temperature > 1.5 and told.ece_after < told.measured.ece - 0.05
     shown = titled(found, "calibration")
     assert any("overconfident in 1 of 1 seeds" in note for note in shown.notes)
     page = payload(found, Thresholds())["tasks"][0]

@@ -65,8 +65,7 @@ def test_over_is_a_word_of_the_command(runs, capsys, monkeypatch):
     assert "over=rows: it takes one of seeds, examples, both" in capsys.readouterr().err
 
 
-def test_unverified_values_are_marked(runs, tmp_path):
-    _, root = runs
+def test_unverified_values_are_marked(tmp_path):
     columns = {"reviews": {"overrides": ["data=reviews"], "metric": "accuracy"}}
     published = {"slow": {"reviews": 80.0}, "fast": {"reviews": {"value": 90.0, "unverified": False}}}
     made = make_plan(write_table(tmp_path / "t.yaml", columns=columns, published=published, unverified=True))

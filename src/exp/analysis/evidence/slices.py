@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from exp.analysis.evidence import columns, resample
-from exp.analysis.evidence.items import ItemRun
+from exp.analysis.evidence.item_runs import ItemRun
 from exp.analysis.evidence.predictions import Predictions
 from exp.analysis.evidence.resample import ItemParts
 from exp.analysis.evidence.results import CleanScore, SliceScore

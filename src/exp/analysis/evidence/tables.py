@@ -191,8 +191,8 @@ def _calibration(task: TaskComparison, precision: int) -> Table | None:
     columns += [Column("temperature", "temperature", "number"), Column("after", "ECE with it", "number")]
     rows, notes = [], []
     for id, name in _named(task, found.calibration).items():
-        one = found.calibration[id]
-        numbers = [getattr(one, title.lower()) for title in titles]
+        one, mean = found.calibration[id], found.calibration[id].measured
+        numbers = [getattr(mean, title.lower()) for title in titles]
         rows.append(
             (
                 name,
@@ -203,8 +203,8 @@ def _calibration(task: TaskComparison, precision: int) -> Table | None:
         )
         if one.overconfident:
             notes.append(
-                f"{name}: overconfident in {one.overconfident} of {one.seeds} seeds: says {one.confidence:.3f} on "
-                f"average and is right in {one.accuracy:.3f}; divide logits by {one.temperature:.2f}"
+                f"{name}: overconfident in {one.overconfident} of {one.seeds} seeds: says {mean.confidence:.3f} on "
+                f"average and is right in {mean.accuracy:.3f}; divide logits by {one.temperature:.2f}"
             )
     first = next(iter(found.calibration.values()))
     same = ", the rows that it is measured on" if first.fitted_on == found.split else ""
