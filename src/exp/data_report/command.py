@@ -11,6 +11,7 @@ Takes the words of exp train. No weights are loaded, no folder is made. Tokens a
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 from pathlib import Path
@@ -42,6 +43,7 @@ def main() -> None:
 
 def look(words: list[str], html: Path | None, near: bool) -> None:
     """Prints the report, and writes the page."""
+    gc.disable()  # a short process: collecting would only walk over all rows again and again
     from exp.data_report.report import make
     from exp.data_report.text import body, text
 

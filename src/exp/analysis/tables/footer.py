@@ -106,8 +106,8 @@ def _rules(plan: TablePlan) -> str:
     tolerance = "no tolerance" if rules.tolerance is None else f"tolerance {rules.tolerance:g}"
     least = "" if rules.over == "examples" else f"at least {seeds}, "
     return (
-        f"verdicts, {OVER[rules.over]}: {tolerance}, {least}prediction intervals up to {rules.widest:g} to either side, "
-        f"at 95%; ± is the standard deviation over seeds"
+        f"verdicts, {OVER[rules.over]}: {tolerance}, {least}prediction intervals up to {rules.widest:g} to either "
+        f"side, at 95%; ± is the standard deviation over seeds"
     )
 
 
