@@ -190,7 +190,7 @@ def texts(count: int, seed: int) -> list[str]:
 
 
 def look(count: int, scratch: Path) -> float:
-    """Processor seconds of `exp data` on a CSV of `count` rows, a tenth of it for evaluation, with MiniLM's tokenizer."""
+    """Processor seconds of `exp data` on a CSV of `count` rows, a tenth of them dev, with MiniLM's tokenizer."""
     import csv
     import importlib.util
 
