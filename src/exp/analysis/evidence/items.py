@@ -11,7 +11,7 @@ import numpy as np
 from exp.analysis.comparison import Comparison, TaskComparison
 from exp.analysis.evidence import columns, resample
 from exp.analysis.evidence.item_runs import ItemRun, item_runs
-from exp.analysis.evidence.resample import Crossed, ItemParts
+from exp.analysis.evidence.resample import Crossed, ItemParts, right_or_wrong
 from exp.analysis.evidence.results import ItemDifference, ItemEvidence, ItemScore
 from exp.analysis.looks import MANY, expected_largest, tried
 from exp.analysis.stats import holm
@@ -69,7 +69,7 @@ def evidence(task: TaskComparison, options: ItemOptions) -> ItemEvidence | None:
         notes.append(f"{key.split} has one example: nothing can be said of others")
         return ItemEvidence(task.metric, key.split, n, None, 0, base, {}, {}, tuple(dict.fromkeys(notes)))
     parts = ItemParts(np.stack([run.additive.parts for run in runs], axis=1), runs[0].additive.score)
-    ones = _right_or_wrong(parts)
+    ones = right_or_wrong(parts)
     groups = None
     if cluster is not None:
         numbers = _numbered(columns.column(runs[0].found, cluster, key.split))
@@ -127,15 +127,6 @@ def _of_clusters(column: str, groups: int, n: int) -> list[str]:
     return []
 
 
-def _right_or_wrong(parts: ItemParts) -> np.ndarray | None:
-    """[n, runs] of 0 and 1, where the score is their mean."""
-    if parts.values.shape[2] != 2:
-        return None
-    ones, counted = parts.values[..., 0], parts.values[..., 1]
-    plain = (counted == 1).all() and np.isin(ones, (0.0, 1.0)).all()
-    return ones if plain and np.allclose(parts.scores(), ones.mean(axis=0)) else None
-
-
 def _numbered(values: Sequence[object]) -> np.ndarray:
     numbers: dict[object, int] = {}
     return np.array([numbers.setdefault(value, len(numbers)) for value in values], dtype=np.int64)
@@ -162,6 +153,8 @@ def _test(
     value = _rounded(weights @ parts.scores())
     left_out = parts.without_each()
     low, high = map(_rounded, resample.bca(resample.bootstrap(parts, weights), value, left_out @ weights.T))
+    if ones is not None:
+        low, high = resample.where_all_agree(parts.n, value, low, high, range(len(members)))
     pseudo = parts.n * parts.scores() - (parts.n - 1) * left_out
     errors = _rounded(resample.error_of(pseudo @ weights.T))
     scores = {
