@@ -43,11 +43,14 @@ def main() -> None:
 
 def look(words: list[str], html: Path | None, near: bool) -> None:
     """Prints the report, and writes the page."""
-    gc.disable()  # a short process: collecting would only walk over all rows again and again
     from exp.data_report.report import make
     from exp.data_report.text import body, text
 
-    report = make(words, near)
+    gc.disable()  # for a few seconds: collecting would only walk over all rows again and again
+    try:
+        report = make(words, near)
+    finally:
+        gc.enable()
     print(text(report))
     if html is not None:
         from exp.analysis.report.page import page

@@ -29,12 +29,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class SplitReport:
-    """`labels`: name -> rows; None: the task has no classes, or the split no labels."""
+    """`labels`: name -> rows; None: the task has no classes, or the split no labels. `several`: a row may have more
+    than one."""
 
     name: str
     rows: int
     labelled: bool
     labels: dict[str, int] | None
+    several: bool
     findings: tuple[Finding, ...]
 
 
@@ -49,7 +51,9 @@ def look(name: str, split: Examples, names: Sequence[str] | None) -> SplitReport
         never = [label for label, count in labels.items() if not count]
         if never:
             findings.append(Finding(f"labels that never occur: {', '.join(never[:10])}", len(never)))
-    return SplitReport(name, len(split), split.targets is not None, labels, tuple(findings))
+    first = split.targets[0] if split.targets else None
+    several = names is not None and isinstance(first, list | tuple) and _is_hot(first, names)
+    return SplitReport(name, len(split), split.targets is not None, labels, several, tuple(findings))
 
 
 def counts(split: Examples, names: Sequence[str] | None) -> dict[str, int] | None:
