@@ -85,7 +85,7 @@ def _sampled(data: TaskData) -> TaskData:
 
 def _uncut(
     task: Task, data: TaskData, encoded: Encoded, processor: Any, scratch: Path
-) -> dict[str, Sequence[int]] | None:
+) -> Mapping[str, np.ndarray] | None:
     """Tokens of every row where nothing is cut, by split; None where the task or its processor has other limits.
 
     Only rows that may have been cut are tokenized once more.
@@ -94,7 +94,7 @@ def _uncut(
     splits = data.splits()
     reached = {name: np.flatnonzero(lengths >= data.max_length) for name, lengths in found.items()}
     if not any(map(len, reached.values())):
-        return dict(found)
+        return found
     by_row = all(len(splits[name]) == len(lengths) for name, lengths in found.items())
     if not hasattr(processor, "model_max_length") or not by_row:
         return None
@@ -108,7 +108,7 @@ def _uncut(
         if len(lengths) != len(rows[name]):
             return None
         found[name][rows[name]] = lengths
-    return dict(found)
+    return found
 
 
 def _taken(data: TaskData, rows: Mapping[str, Sequence[int]]) -> TaskData:
@@ -125,14 +125,14 @@ def _tokens_of(encoded: Encoded) -> dict[str, Sequence[int]]:
     return {name: features.lengths for name, features in sets.items()}
 
 
-def _lengths(name: str, features: FeatureSet, whole: Sequence[int] | None, limit: int) -> Lengths:
+def _lengths(name: str, features: FeatureSet, whole: np.ndarray | None, limit: int) -> Lengths:
     lengths = np.asarray(features.lengths)
     owners = getattr(features, "example", None)
     windows = int((np.bincount(owners) > 1).sum()) if owners is not None and len(owners) else 0
     cut = None
     if owners is None and whole is not None and len(whole) == len(lengths):
-        cut = int((np.asarray(whole) > lengths).sum())
-        lengths_shown = np.asarray(whole)
+        cut = int((whole > lengths).sum())
+        lengths_shown = whole
     else:
         lengths_shown = lengths
     return Lengths(

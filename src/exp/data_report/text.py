@@ -64,10 +64,20 @@ def body(report: DataReport) -> str:
             table = f"<table><thead><tr>{head}</tr></thead><tbody>{cells}</tbody></table>"
             parts.append(f'<div class="scroll">{table}</div>')
         if lines:
-            items = "".join(f"<li>{escape(line.strip())}</li>" for line in lines)
-            parts.append(f'<ul class="notes">{items}</ul>')
+            parts.append(f'<ul class="notes">{_items(lines)}</ul>')
         parts.append("</section>")
     return "\n".join([*parts, "</main>"])
+
+
+def _items(lines: Sequence[str]) -> str:
+    """Indented lines are a list inside the line before them."""
+    found: list[tuple[str, list[str]]] = []
+    for line in lines:
+        if line.startswith(" ") and found:
+            found[-1][1].append(f"<li>{escape(line.strip())}</li>")
+        else:
+            found.append((escape(line.strip()), []))
+    return "".join(f"<li>{told}{f'<ul>{chr(10).join(inner)}</ul>' if inner else ''}</li>" for told, inner in found)
 
 
 def _kind(rows: Sequence[Sequence[str]], at: int) -> str:

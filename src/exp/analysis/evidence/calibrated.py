@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +60,7 @@ def _temperature(run: ItemRun, split: str) -> tuple[float | None, str]:
 def _mean(told: Sequence[tuple[Calibration, float, str, float]]) -> CalibratedCondition:
     runs = [one for one, *_ in told]
     numbers = [field.name for field in fields(Calibration) if field.name not in ("n", "bins")]
-    means = {name: float(np.mean([getattr(one, name) for one in runs])) for name in numbers}
+    means: dict[str, Any] = {name: float(np.mean([getattr(one, name) for one in runs])) for name in numbers}
     return CalibratedCondition(
         measured=replace(runs[0], **means),
         temperature=float(np.mean([one[1] for one in told])),
