@@ -70,5 +70,5 @@ def test_unverified_values_are_marked(tmp_path):
     published = {"slow": {"reviews": 80.0}, "fast": {"reviews": {"value": 90.0, "unverified": False}}}
     made = make_plan(write_table(tmp_path / "t.yaml", columns=columns, published=published, unverified=True))
     found = results(made)
-    assert [render.published(made.table, one) for one in found] == ["80?", "90"]
+    assert [render.published(made.table, one) for one in found] == ["80 unverified", "90"]
     assert "UNVERIFIED: nobody has read 1 of 2 published values" in "\n".join(footer.lines(made, found))

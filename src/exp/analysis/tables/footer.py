@@ -60,7 +60,7 @@ def _unverified(found: Sequence[CellResult]) -> list[str]:
     known = sum(result.published is not None for result in found)
     if not count:
         return []
-    return [f"UNVERIFIED: nobody has read {count} of {known} published values in the source; they are marked with ?"]
+    return [f"UNVERIFIED: nobody has read {count} of {known} published values in the source; they are marked"]
 
 
 def _runs(plan: TablePlan) -> str:

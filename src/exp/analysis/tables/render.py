@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 NOTHING = "–"
-UNVERIFIED = "?"  # behind a published value
+UNVERIFIED = " unverified"  # behind a published value
 # Signs stand beside words, so that neither colour nor font decides what is read.
 SIGNS = {REPRODUCED: "=", HIGHER: "↑", LOWER: "↓"}
 COLORS = {REPRODUCED: "green", HIGHER: "blue", LOWER: "red"}
