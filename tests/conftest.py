@@ -30,10 +30,18 @@ for name in ("WANDB_API_KEY", "HYDRA_FULL_ERROR", "WORLD_SIZE", "RANK"):
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def pytest_collection_finish() -> None:
-    """What the libraries made at import stays; each later collection would walk through a million of their objects."""
-    gc.collect()
-    gc.freeze()
+def pytest_runtest_setup() -> None:
+    """Freezes what libraries made at import, whenever many were: each collection would walk through a million objects.
+
+    Tests are full of collections: Accelerate asks for one at the end of each training.
+    """
+    if len(sys.modules) > _frozen[0] + 300:
+        gc.collect()
+        gc.freeze()
+        _frozen[0] = len(sys.modules)
+
+
+_frozen = [0]  # modules at the last time
 
 
 @pytest.fixture(scope="session", autouse=True)
