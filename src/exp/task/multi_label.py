@@ -19,7 +19,8 @@ from exp.metrics import names as metric_names
 from exp.task import labels, pictures, terms
 from exp.task.assemble import assemble, read_splits
 from exp.task.base import Answers, Floors, Head, named_inputs
-from exp.task.text_classification import MAX_LENGTH, RESERVED, TEXT_COLUMNS, TextClassification
+from exp.task.one_label import RESERVED
+from exp.task.text_classification import MAX_LENGTH, TEXT_COLUMNS, TextClassification
 from exp.task.tokens import MOST_TOKENS
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from exp.data.base import RawData
     from exp.data.collate import Collator
     from exp.data.features import FeatureSet
-    from exp.metrics.additive import Additive
+    from exp.metrics.sums import Additive
 
 log = logging.getLogger("exp")
 LABELS_COLUMN = "labels"

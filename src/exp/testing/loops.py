@@ -52,7 +52,7 @@ class Recorder(NullTracker):
 
 def config_of(*overrides: str) -> dict[str, Any]:
     """The config of a small run, over the options of this project and of trusted packages too."""
-    return deepcopy(_composed(overrides, os.getcwd(), os.environ.get("EXP_TRUST")))
+    return deepcopy(_composed(overrides, str(Path.cwd()), os.environ.get("EXP_TRUST")))
 
 
 @lru_cache(maxsize=256)

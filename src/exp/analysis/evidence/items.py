@@ -18,8 +18,8 @@ from exp.analysis.looks import MANY, expected_largest, tried
 from exp.analysis.stats import holm
 from exp.analysis.table import name_of
 from exp.errors import ExpError
-from exp.metrics.additive import Additive, mean
 from exp.metrics.key import Key
+from exp.metrics.sums import Additive, mean
 
 MEMBERS = 30  # clusters below which a clustered error is known to be too small (Cameron and Miller 2015)
 
