@@ -14,6 +14,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from exp import compare, evaluate, predict, reproduce, runs, share, train
+from exp.config.compose import compose, plain
 from exp.curves import __main__ as curves
 from tests.analysis import synthetic
 from tests.test_hostile import contents
@@ -61,7 +62,7 @@ def damages(record: dict[str, Any], result: dict[str, Any]) -> Iterator[tuple[st
 def _paths(record: dict[str, Any], depth: int = 2) -> Iterator[tuple[str, ...]]:
     for key, value in record.items():
         yield (key,)
-        if isinstance(value, dict) and depth > 1 and key != "packages":
+        if isinstance(value, dict) and depth > 1 and key not in ("packages", "config"):
             yield from ((key, *rest) for rest in _paths(value, depth - 1))
 
 
@@ -128,9 +129,13 @@ def _begin(*_: Any, **__: Any) -> Any:
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A completed run, as far as names go: no weights."""
     folder = tmp_path_factory.mktemp("good") / "run"
-    run = synthetic.write(folder)
+    synthetic.write(folder)
+    config = plain(compose(["tracker=none"]))
     (folder / ".hydra").mkdir()
-    (folder / ".hydra" / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(run.config)))
+    (folder / ".hydra" / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(config)))
+    _change(folder / "run.json", ("config",), config)
+    for key, value in (("inputs", ["text"]), ("label_column", "label"), ("greater_is_better", True)):
+        _change(folder / "run.json", ("data", key), value)
     (folder / "model").mkdir()
     for name in ("config.json", "model.safetensors"):
         (folder / "model" / name).write_text("{}")
@@ -152,7 +157,7 @@ def test_every_command_takes_the_whole_record(
     good: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(good, run)
-    for name in set(commands(run, tmp_path)) - {"share"}:  # which ends where the Hub should answer
+    for name in commands(run, tmp_path).keys() - {"share", "train"}:  # the Hub is away; the run is complete
         assert _tried(name, run, tmp_path, monkeypatch, capsys, codes=(0, None)) is None, name
 
 
@@ -182,7 +187,7 @@ def test_every_command_reads_every_damaged_record(
             wrong.append(f"{said}: the run folder was changed")
     print(tried, "pairs")
     assert tried > 900
-    assert wrong == []
+    assert not wrong, "\n".join(wrong)
 
 
 def _tried(
