@@ -50,11 +50,16 @@ class Place:
         return f"open({str(self.mark)!r}, 'w').close()\n"
 
     def run(self, name: str) -> Path:
-        """A copy of the good run that was interrupted, so that it can be gone on with too; files are hard links."""
+        """A copy of the good run that was interrupted, so that it can be gone on with too."""
         folder = self.root / name
-        shutil.copytree(self.good, folder, symlinks=True, copy_function=os.link)
+        shutil.copytree(self.good, folder, symlinks=True, copy_function=_copy)
         change(folder / "run.json", lambda record: record.update(status="interrupted", cwd=str(self.root / "work")))
         return folder
+
+
+def _copy(source: str, target: str) -> None:
+    """Large files, which are only replaced as a whole, as hard links."""
+    (os.link if os.path.getsize(source) > 100_000 else shutil.copy2)(source, target)  # noqa: PTH202
 
 
 class Loaded:
@@ -193,7 +198,7 @@ def code_in_the_runs_model(place: Place) -> Path:
 
 def model_folder(place: Place, name: str) -> Path:
     folder = place.root / name
-    shutil.copytree(place.good / "model", folder, copy_function=os.link)
+    shutil.copytree(place.good / "model", folder, copy_function=_copy)
     return folder
 
 
@@ -239,10 +244,17 @@ def foreign_study(place: Place) -> Path:
     backend = optuna.storages.journal.JournalFileBackend(str(folder / "journal.log"))
     study = optuna.create_study(study_name="evil", storage=optuna.storages.JournalStorage(backend))
     hydra = "hydra: {callbacks: {evil: {_target_: os.system}}}\n"
-    files = {"train.yaml": hydra, "../../../outside/evil.yaml": "x: 1\n", "data/reviews.yaml": yaml.safe_dump(place.write)}
+    files = {
+        "train.yaml": hydra,
+        "../../../outside/evil.yaml": "x: 1\n",
+        "data/reviews.yaml": yaml.safe_dump(place.write),
+    }
     frozen_config.store(study, {"conf": files})
     spread = {"optimizer.lr": optuna.distributions.FloatDistribution(0, 1)}
-    attrs = {"cma:optimizer:0": place.pickled.hex(), "job": {"tag": "x", "after": [], "words": ["data._target_=os.system"]}}
+    attrs = {
+        "cma:optimizer:0": place.pickled.hex(),
+        "job": {"tag": "x", "after": [], "words": ["data._target_=os.system"]},
+    }
     made = optuna.trial.create_trial(params={"optimizer.lr": 0.5}, distributions=spread, value=1.0, system_attrs=attrs)
     study.add_trial(made)
     put(folder / "study.json", json.dumps({"study_name": "evil", "storage": None}))
@@ -303,10 +315,17 @@ def table(place: Place, name: str, text: str) -> Path:
 
 TABLE = """
 title: evil
-metrics: [accuracy]
+source: {{paper: "no", table: x, split: dev}}
+split: dev
+unit: percent
+aggregate: mean
+use: last
 seeds: [1]
+overrides: [tracker=none]
 rows: {{evil: {{overrides: {overrides}}}}}
-columns: {{toy: {{overrides: [data=reviews]}}}}
+columns: {{toy: {{overrides: [], metric: accuracy}}}}
+published: {{}}
+tolerance: 1.0
 """
 
 
@@ -318,7 +337,7 @@ def table_of_targets(place: Place) -> Path:
 
 def table_of_folders(place: Place) -> Path:
     words = json.dumps([f"hydra.run.dir={place.outside}/evil", f"hydra.searchpath=[file://{place.outside}]"])
-    return table(place, "table_of_folders", TABLE.format(overrides=words).replace("evil:", "../../outside/evil:"))
+    return table(place, "table_of_folders", TABLE.format(overrides=words).replace("{evil:", "{../../outside/evil:"))
 
 
 def table_that_runs(place: Place) -> Path:

@@ -9,10 +9,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ from typing import Any
 import pytest
 
 from exp import cli
-from tests import finished_runs, forked
+from tests import finished_runs
 from tests.hostile_things import ARCHIVES, THINGS, Place, archive
 
 T = "{thing}"
@@ -29,7 +27,7 @@ COMMANDS: dict[str, list[str]] = {
     "predict": ["predict", T, "text=good"],
     "reproduce": ["reproduce", T],
     "share": ["share", T, "repo_id=me/mine"],
-    "compare": ["compare", T, "html=out/x.html", "csv=out/x.csv"],
+    "compare": ["compare", T, "html=x.html", "csv=x.csv", "md=x.md", "latex=x.tex", "json=x.json"],
     "compare with items": ["compare", T, "items=true"],
     "curves": ["curves", T],
     "runs list": ["runs", "list", T],
@@ -199,8 +197,8 @@ def test_every_command(name: str, here: Place) -> None:
             before = after
         if trouble:
             wrong.append(f"{said}: {trouble}")
-        for made in ("new", "out", "restored"):
-            shutil.rmtree(made, ignore_errors=True)
+        for made in Path().iterdir():
+            shutil.rmtree(made) if made.is_dir() else made.unlink()
     assert wrong == [], "\n".join(wrong)
 
 

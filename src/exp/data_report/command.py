@@ -18,6 +18,7 @@ from pathlib import Path
 from exp.options import arguments
 from exp.options.arguments import Option
 from exp.run.exits import plain_exits
+from exp.run.shape import visible
 
 OWN = arguments.Grammar(
     doc=__doc__,
@@ -46,7 +47,7 @@ def look(words: list[str], html: Path | None, near: bool) -> None:
     from exp.data_report.text import body, text
 
     report = make(words, near)
-    print(text(report))
+    print(visible(text(report)))  # rows may hold signs that a terminal would obey
     if html is not None:
         from exp.analysis.report.page import page
         from exp.run.files import write_atomic
