@@ -9,16 +9,18 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from exp import cli
-from tests import finished_runs
+from tests import finished_runs, forked
 from tests.hostile_things import ARCHIVES, THINGS, Place, archive
 
 T = "{thing}"
@@ -200,6 +202,20 @@ def test_every_command(name: str, here: Place) -> None:
         for made in Path().iterdir():
             shutil.rmtree(made) if made.is_dir() else made.unlink()
     assert wrong == [], "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("pickles", "holds more than tensors and plain values"), ("other_checkpoints", "is not what this run saves")],
+)
+def test_no_checkpoint_runs_code(name: str, why: str, place: Place) -> None:
+    """These are read where training begins, so in a process."""
+    aside = replace(place, root=place.root / "checkpoints")
+    (aside.root / "work").mkdir(parents=True, exist_ok=True)
+    thing = THINGS[name](aside)
+    done = forked.run("exp.train", f"resume={thing}", cwd=aside.root / "work", env={**os.environ})
+    assert done.returncode == 2 and done.stderr.splitlines()[-1].startswith("exp: ") and why in done.stderr, done.stderr
+    assert not aside.mark.exists()
 
 
 @pytest.mark.parametrize("name", ARCHIVES)
