@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Lt
 
 from exp.data import readers
-from exp.data.base import HoldOut, RawData, Sampled
+from exp.data.base import HoldOut, RawData, Sampled, check_set_name
 from exp.data.readers import ReadOptions
 from exp.data.rows import Rows
 from exp.errors import ExpError, nearest
@@ -51,6 +51,7 @@ class Files(Sampled):
         for key in ("train_file", "validation_file", "test_file"):
             self._paths(key, getattr(self, key))
         for name, file in (self.test_files or {}).items():
+            check_set_name(name, "data.test_files")
             self._paths(f"test_files.{name}", file)
 
     def columns(self) -> list[str] | None:

@@ -59,7 +59,8 @@ class MultiLabel:
     # ---- rows to batches ----
 
     def columns_of(self, roles: Mapping[str, Any]) -> list[str]:
-        return [*(self.text_columns or roles.get("text_columns") or TEXT_COLUMNS), self._column(roles)]
+        texts = self.text_columns or roles.get("text_columns") or TEXT_COLUMNS
+        return [*texts, labels.apart(self._column(roles), texts)]
 
     def check_metrics(self, roles: Mapping[str, Any]) -> tuple[str, ...]:
         named = tuple(self.metrics or roles.get("metrics") or METRICS)

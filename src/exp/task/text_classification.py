@@ -185,7 +185,7 @@ class TextClassification:
         return tuple(self.text_columns or roles.get("text_columns") or TEXT_COLUMNS)
 
     def _label(self, roles: Mapping[str, Any]) -> str:
-        return self.label_column or roles.get("label_column") or LABEL_COLUMN
+        return labels.apart(self.label_column or roles.get("label_column") or LABEL_COLUMN, self._texts(roles))
 
 
 def _both_orders(data: TaskData) -> TaskData:
