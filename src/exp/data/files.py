@@ -48,10 +48,11 @@ class Files(Sampled):
             raise ExpError("data=files needs data.train_file, e.g. data.train_file=reviews.csv")
         if self.test_file is not None and self.test_files is not None:
             raise ExpError("data.test_file and data.test_files are both given; keep one")
+        for name in self.test_files or {}:
+            check_set_name(name, "data.test_files")
         for key in ("train_file", "validation_file", "test_file"):
             self._paths(key, getattr(self, key))
         for name, file in (self.test_files or {}).items():
-            check_set_name(name, "data.test_files")
             self._paths(f"test_files.{name}", file)
 
     def columns(self) -> list[str] | None:
