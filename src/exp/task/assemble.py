@@ -83,6 +83,11 @@ def assemble(
         kept, held_out = cut_fold(strata, groups, len(train), raw.fold)
         train, evals = train.take(kept), {"": train.take(held_out)}
         facts["fold"] = asdict(raw.fold)
+        if raw.evals:
+            log.info(
+                "evaluated on fold %d of the training rows; the source's own evaluation rows are not used",
+                raw.fold.number,
+            )
     elif raw.hold_out is not None:
         share, seed = raw.hold_out.share, raw.hold_out.seed
         if groups is None:
