@@ -11,6 +11,7 @@ Takes the words of exp train. No weights are loaded, no folder is made. Tokens a
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from pathlib import Path
 from exp.options import arguments
 from exp.options.arguments import Option
 from exp.run.exits import plain_exits
+from exp.run.shape import visible
 
 OWN = arguments.Grammar(
     doc=__doc__,
@@ -45,8 +47,12 @@ def look(words: list[str], html: Path | None, near: bool) -> None:
     from exp.data_report.report import make
     from exp.data_report.text import body, text
 
-    report = make(words, near)
-    print(text(report))
+    gc.disable()  # for a few seconds: collecting would only walk over all rows again and again
+    try:
+        report = make(words, near)
+    finally:
+        gc.enable()
+    print(visible(text(report)))  # rows may hold signs that a terminal would obey
     if html is not None:
         from exp.analysis.report.page import page
         from exp.run.files import write_atomic

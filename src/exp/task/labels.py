@@ -24,7 +24,7 @@ def class_names(rows: Rows, column: str) -> list[str]:
     classes, and where there are not two classes at least.
     """
     cells = rows.column(column)
-    counts = Counter(_name(rows, column, row) for row in range(len(rows)))
+    counts = Counter(_names(rows, column))
     if not counts:
         raise ExpError(f"{rows.path}: no row has a label in column {column!r}")
     if len(counts) < 2:
@@ -55,6 +55,16 @@ def in_order(names: Iterable[str]) -> list[str]:
         return sorted(names)
 
 
+def apart(column: str, inputs: Sequence[str]) -> str:
+    """The label column. Raises ExpError where a model would be shown it."""
+    if column in inputs:
+        raise ExpError(
+            f"task.text_columns=[{', '.join(inputs)}] holds the label column {column!r}: the model would read the "
+            f"answers; name another column"
+        )
+    return column
+
+
 def check_names(names: Sequence[str | int] | None) -> None:
     """Raises ExpError for names that are doubled or too few."""
     if names is not None:
@@ -77,8 +87,7 @@ def class_indices(
     """
     index = index_of(names, by_index)
     indices = []
-    for row in range(len(rows)):
-        name = _name(rows, column, row)
+    for row, name in enumerate(_names(rows, column)):
         if name not in index:
             why = "does not occur in training" if key is None else f"is not in {key}=[{listed(names)}]"
             raise ExpError(
@@ -145,6 +154,18 @@ def _text(cell: Any) -> str | None:
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))  # 1.0 is what a table with a gap makes of 1
     return str(cell)
+
+
+def _names(rows: Rows, column: str) -> list[str]:
+    """Of every row; a value is looked at once. Raises ExpError as `_name` does."""
+    known: dict[tuple[type, Any], str] = {}
+    names = []
+    for row, cell in enumerate(rows.column(column)):
+        mark = (type(cell), cell if isinstance(cell, str | int) else row)  # 1, 1.0 and true are equal
+        if mark not in known:
+            known[mark] = _name(rows, column, row)
+        names.append(known[mark])
+    return names
 
 
 def _name(rows: Rows, column: str, row: int) -> str:
