@@ -18,7 +18,6 @@ from exp.analysis.stats import holm
 from exp.analysis.table import name_of
 from exp.errors import ExpError
 from exp.metrics.key import Key
-from exp.metrics.sums import Additive, mean
 
 ROUNDING = 1e-9
 MEMBERS = 30  # clusters below which a clustered error is known to be too small (Cameron and Miller 2015)
