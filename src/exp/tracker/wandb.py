@@ -92,6 +92,8 @@ class Wandb:
                 self.where = f"W&B: offline, {why}; upload later with: {shlex.join(['wandb', 'sync', self._folder()])}"
             elif mode == "online":
                 self.where = f"W&B: {self.remote.url}"
+            if self.remote.id != run.id:
+                run.update(wandb_id=self.remote.id)
             self.remote.define_metric("step", hidden=True)
             for keys in ("epoch", "train/*", "eval*", "test*"):  # a star is allowed at the end only
                 self.remote.define_metric(keys, step_metric="step")
@@ -173,20 +175,19 @@ class Wandb:
         commit = (record.get("git") or {}).get("commit")
         with hidden_arguments():
             return wandb.init(
-                project=said_by("project", self.project)[1],
-                entity=self.entity,
+                **self._place(record),
                 group=redacted(self._group(record)),
                 job_type=self.job_type,
                 tags=redacted(list(dict.fromkeys([*self.tags, *tags_of_environment(), run.condition]))),
                 notes=redacted(self.notes),
                 name=redacted(said_by("name", self.name)[1] or run_name(record, run.folder)),
-                id=run.id,
                 dir=run.folder,
                 config=redacted(
                     {
                         **run.config,
                         **facts_of(record),
                         "condition": run.condition,
+                        "run_id": run.id,
                         "folder": str(run.folder),
                         "commit": commit,
                     }
@@ -207,6 +208,14 @@ class Wandb:
                     finish_timeout_raises=True,
                 ),
             )
+
+    def _place(self, record: Mapping[str, Any]) -> dict[str, str | None]:
+        """Project, entity and id. What `wandb agent` starts has those of its sweep, from the environment; a run that
+        goes on without the agent keeps the id that it got there."""
+        if os.environ.get("WANDB_SWEEP_ID"):
+            return {}
+        id = record.get("wandb_id") or self.run.id
+        return {"project": said_by("project", self.project)[1], "entity": self.entity, "id": id}
 
     def _group(self, record: Mapping[str, Any]) -> str:
         """A study's name goes before WANDB_RUN_GROUP, so that its trials lie together."""
