@@ -17,7 +17,7 @@ from tests.tracker.wandb_server import KEY
 from tests.tracker.wandb_sweep import SWEEP, WandbSweepServer
 
 TEMPLATE = Path(__file__).parents[2] / "src" / "exp" / "template" / "wandb-sweep.yaml"
-# The client as it is, except that it asks for work every 0.1 s instead of 5. One process, because its import takes long.
+# The client as it is, except that it asks for work every 0.1 s instead of 5. One process: its import takes long.
 CLIENT = """
 import sys
 from wandb import wandb_agent
@@ -60,6 +60,11 @@ def test_an_agent_trains_what_the_server_hands_out(wandb_home, tmp_path):
     assert kept["optimizer.lr"] == kept["optimizer"]["lr"] == 2e-3  # W&B's own axis, and exp's config
     # Read from there and from its folder, it is one run.
     assert _read(kept).id == record["id"]
+
+
+def test_the_documentation_shows_the_file():
+    page = (TEMPLATE.parents[3] / "docs" / "wandb.md").read_text()
+    assert all(f"    {line}\n" in page for line in TEMPLATE.read_text().splitlines())
 
 
 def _read(config: Mapping[str, object]):

@@ -17,8 +17,7 @@ from exp.errors import ExpError
 from exp.run.folder import read_record
 from exp.run.identity import flatten
 from exp.run.secrets import redacted
-from exp.tracker.background import Background
-from exp.tracker.base import NullTracker, Tracker
+from exp.tracker.background import Background, Queued
 from exp.tracker.media import best_values, costs, pictures, wrong_examples
 from exp.tracker.name import run_name
 from exp.tracker.resumed import Sent
@@ -38,7 +37,7 @@ FILE = "mlflow.db"  # in the working folder, where `mlflow ui` and `mlflow serve
 
 
 @dataclass
-class MLflow:
+class MLflow(Queued):
     """One MLflow run a run: parameters, metrics, the pictures and wrong examples, predictions and result.json.
 
     Everything is sent by a thread of its own, so that a server that is slow or away costs the training nothing.
@@ -62,21 +61,10 @@ class MLflow:
                 f"tracker.mlflow.registered_model={self.registered_model} registers a logged model: "
                 "set tracker.mlflow.log_model=true"
             )
-        self.background: Tracker = NullTracker()
 
     def start(self, run: Run) -> None:
         log.info("MLflow: experiment %s in %s", self.experiment, redacted(self.uri()))
-        self.background = Background(_Client(self), "MLflow", self.finish_timeout)
-        self.background.start(run)
-
-    def log(self, metrics: Mapping[str, float], *, step: int, epoch: float) -> None:
-        self.background.log(metrics, step=step, epoch=epoch)
-
-    def alert(self, title: str, text: str) -> None:
-        self.background.alert(title, text)
-
-    def finish(self, status: str) -> None:
-        self.background.finish(status)
+        self._serve(Background(_Client(self), "MLflow", self.finish_timeout), run)
 
     def uri(self) -> str:
         return self.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path.cwd() / FILE}"
