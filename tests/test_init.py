@@ -55,7 +55,7 @@ def test_its_parts_are_listed_and_checked(made: Path, standing: None) -> None:
 
 
 def test_make_train_starts_this_python(made: Path) -> None:
-    words = ["make", "--dry-run", "train", "ARGS=seed=1"]
+    words = ["make", "--dry-run", "--no-print-directory", "train", "ARGS=seed=1"]  # which a make above us would print
     done = subprocess.run(words, cwd=made, capture_output=True, text=True, check=True)
     assert done.stdout == f"{sys.executable} -m exp.train experiment=baseline seed=1\n"
 

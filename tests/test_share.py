@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from huggingface_hub import ModelCard, constants
+from huggingface_hub import EvalResult, ModelCard, ModelCardData, constants
 
 from exp.errors import ExpError
 from exp.run.events import read_events
@@ -22,11 +22,12 @@ Entry = Callable[..., Any]
 
 
 class StandIn:
-    """The four calls of the Hub that a push makes, on this machine; `refuse` answers them with 403."""
+    """The calls of the Hub that a push makes, on this machine; `refuse` answers them with 403. `card` was there."""
 
     def __init__(self, refuse: bool = False) -> None:
         self.calls: list[tuple[str, str, str | None]] = []  # path, body, authorization
         self.files: dict[str, bytes] = {}
+        self.card: bytes | None = None
         stand_in = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -41,8 +42,19 @@ class StandIn:
                 self.end_headers()
                 self.wfile.write(data)
 
+            def do_HEAD(self) -> None:
+                self.do_GET()
+
             def do_GET(self) -> None:
-                self.send_error(404)
+                there = stand_in.card if self.path.endswith("/README.md") else None
+                self.send_response(404 if there is None else 200)
+                self.send_header("X-Error-Code", "EntryNotFound") if there is None else None
+                self.send_header("X-Repo-Commit", "a" * 40)
+                self.send_header("ETag", '"b"')
+                self.send_header("Content-Length", str(len(there or b"")))
+                self.end_headers()
+                if there is not None and self.command == "GET":
+                    self.wfile.write(there)
 
             def log_message(self, *words: Any) -> None:
                 pass
@@ -98,6 +110,44 @@ def test_a_finished_run_is_pushed_with_card_and_curve(tmp_path: Path, entry: Ent
     card = stand_in.files["README.md"].decode()
     assert "(curves.png)" in card and 'model="me/mine"' in card
     assert stand_in.files["curves.png"].startswith(b"\x89PNG")
+
+
+def results_of_a_row(folder: Path) -> Path:
+    results = [EvalResult("text-classification", "mine", "mine", "accuracy", 0.9, metric_args={"n": 3})]
+    folder.mkdir()
+    ModelCard(f"---\n{ModelCardData(model_name='row', eval_results=results).to_yaml()}\n---\nours").save(
+        folder / "README.md"
+    )
+    (folder / "results.json").write_text("{}")
+    return folder
+
+
+@pytest.mark.parametrize("card", [None, b"---\nlicense: mit\n---\ntheirs"])
+def test_results_of_a_table_are_pushed_beside_a_card_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand_in: StandIn, card: bytes | None
+) -> None:
+    stand_in.card = card
+    monkeypatch.setattr(constants, "ENDPOINT", stand_in.address)
+    monkeypatch.setattr("huggingface_hub.hf_api.api.endpoint", stand_in.address)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(
+        constants, "HUGGINGFACE_CO_URL_TEMPLATE", stand_in.address + "/{repo_id}/resolve/{revision}/{filename}"
+    )
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_TOKEN", SECRETS["HF_TOKEN"])
+    assert hub.upload_results(results_of_a_row(tmp_path / "row"), "me/mine", True) == f"{stand_in.address}/me/mine"
+    assert set(stand_in.files) == {"README.md", "results.json"}
+    pushed = ModelCard(stand_in.files["README.md"].decode())
+    assert pushed.data.eval_results[0].metric_value == 0.9
+    assert pushed.data.license == ("mit" if card else None)
+    assert pushed.text.strip() == ("theirs" if card else "ours")
+
+
+def test_a_hub_out_of_reach_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    with pytest.raises(ExpError, match="the Hub cannot be reached for me/mine"):
+        hub.upload_results(results_of_a_row(tmp_path / "row"), "me/mine", True)
 
 
 @pytest.mark.slow

@@ -40,6 +40,8 @@ def test_words():
         (["jobs=2"], "TABLE is not given"),
         (["table=offline_demo", "hydra.sweeper.n_trials=3"], "of a sweep's keys a table takes storage"),
         (["table=offline_demo", "hydra/launcher=slrum_gpu"], "slrum_gpu"),
+        (["table=hf_glue", "repo_id=me/mine"], "repo_id=me/mine pushes what publish=FOLDER writes"),
+        (["table=hf_glue", "publish=hub", "repo_id=mine"], "names no owner"),
         (["table=hf_gleu"], "there is no such table; did you mean 'hf_glue'"),
     ],
 )

@@ -61,7 +61,11 @@ def test_a_run_leaves_everything_that_others_read(whole):
     assert result["schema"] == 1 and result["status"] == record(folder)["status"] == "completed"
     assert result["objective"]["name"] == "eval/accuracy" and result["best"]["eval/accuracy"]["step"] > 0
     costs = {"train_seconds", "samples_per_second", "tokens_per_second", "steps", "peak_memory_bytes", "total_flops"}
-    assert set(result["cost"]) == costs and result["cost"]["steps"] == 26
+    costs |= {"wall_seconds", "mfu"}
+    known = set(result["cost"]) - {"energy_kwh"}  # energy: where it is counted
+    assert known == costs and result["cost"]["steps"] == 26
+    assert result["cost"]["mfu"] > 0 and result["cost"]["wall_seconds"] > result["cost"]["train_seconds"]
+    assert record(folder)["cost_basis"]["peak_flops"] > 1e8
     first = json.loads((folder / "metrics.jsonl").read_text().splitlines()[0])
     assert set(first) == {"step", "epoch", "time", "metrics"}
     assert set(first["metrics"]) == {"train/loss", "train/lr", "train/grad_norm"}

@@ -14,12 +14,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from exp.analysis.tables import load, plan, produce, views
+from exp.analysis.tables import load, plan, produce, publish, views
+from exp.analysis.tables.results import results
 from exp.errors import ExpError, nearest
 from exp.options import arguments
 from exp.options.arguments import Option
 from exp.options.project import homes
 from exp.run.exits import INTERRUPTED, plain_exits
+from exp.run.said import counted, near
 from exp.work.settings import WorkSettings
 
 
@@ -54,6 +56,11 @@ GRAMMAR = arguments.Grammar(
         ),
         "folder": Option("where runs and the table go (multirun/tables/NAME)", arguments.folder),
         "sources": Option("where finished runs are looked for: '[outputs,multirun]'", arguments.listed),
+        "publish": Option(
+            "a folder for the Hub's files of each row: card, .eval_results, results.json", arguments.folder
+        ),
+        "repo_id": Option("with publish: owner/name on the Hub they are pushed to; of several rows owner/name-ROW"),
+        "private": Option("with repo_id, true (the default) or false: who sees what is made", arguments.switch, True),
         "detach": Option(
             "true: leave it to the background once the jobs are with the launcher", arguments.switch, False
         ),
@@ -87,6 +94,7 @@ def read(words: list[str]) -> tuple[arguments.Given, dict[str, list[str]]]:
 
 def make(given: arguments.Given, added: dict[str, list[str]]) -> int:
     extra = views.view(given["view"]) if given["view"] else None
+    _check_target(given)
     if (processes := given.get("hydra.sweeper.processes_per_trial", "1")) != "1":
         added[""] = [*added.get("", []), f"distributed.processes={processes}"]  # it multiplies the batch
     table = load.load(given.bare[0], given["seeds"], added, given["config_dir"])
@@ -98,9 +106,31 @@ def make(given: arguments.Given, added: dict[str, list[str]]) -> int:
     if given["dry_run"]:
         return 0
     produce.write(made, folder, extra, given["bold"])
+    if given["publish"]:
+        _publish(made, given)
     if stopped:
         print("stopped; the same command goes on")
     return INTERRUPTED if stopped else 0
+
+
+def _check_target(given: arguments.Given) -> None:
+    """Raises ExpError for a push that cannot work, before anything is run."""
+    if given["repo_id"] is None:
+        return
+    if given["publish"] is None:
+        raise ExpError(f"repo_id={given['repo_id']} pushes what publish=FOLDER writes, which is not given")
+    importlib.import_module("exp.saved.hub").check_target(given["repo_id"])
+
+
+def _publish(made: plan.TablePlan, given: arguments.Given) -> None:
+    """The Hub's files of each row that has a number, and the push, where that was asked."""
+    folders = publish.write(made.table, results(made), given["publish"])
+    print(f"wrote the Hub's files of {counted(len(folders), 'row')} below {near(given['publish'])}")
+    if given["repo_id"] is not None:
+        hub = importlib.import_module("exp.saved.hub")  # its room knows of models, which this one does not import
+        for folder in folders:
+            name = given["repo_id"] if len(made.table.rows) == 1 else f"{given['repo_id']}-{folder.name}"
+            print(f"pushed to {hub.upload_results(folder, name, given['private'])}")
 
 
 def _run(made: plan.TablePlan, folder: Path, given: arguments.Given) -> bool:

@@ -22,13 +22,13 @@ INTERPRETER = sys.executable
 
 
 def test_finishes_its_total_and_leaves_everything(sweep: Sweep, tmp_path: Path) -> None:
-    done = sweep(X, UP, "hydra.sweeper.n_trials=8", "hydra.sweeper.n_jobs=2", "hydra.sweeper.pictures=true")
+    done = sweep(X, UP, "hydra.sweeper.n_trials=10", "hydra.sweeper.n_jobs=2", "hydra.sweeper.pictures=true")
     (folder,) = (tmp_path / "multirun").iterdir()
     study = load(folder)
-    assert [trial.number for trial in study.trials] == list(range(8))
+    assert [trial.number for trial in study.trials] == list(range(10))
     assert {trial.state for trial in study.trials} == {TrialState.COMPLETE}
-    assert all((folder / str(number) / ".hydra" / "config.yaml").exists() for number in range(8))
-    assert all((folder / str(number) / "starts").read_text().count("\n") == 1 for number in range(8))
+    assert all((folder / str(number) / ".hydra" / "config.yaml").exists() for number in range(10))
+    assert all((folder / str(number) / "starts").read_text().count("\n") == 1 for number in range(10))
     results = yaml.safe_load((folder / "optimization_results.yaml").read_text())
     best = max(study.trials, key=lambda trial: trial.value)
     assert results["best_value"] == best.value
@@ -36,13 +36,13 @@ def test_finishes_its_total_and_leaves_everything(sweep: Sweep, tmp_path: Path) 
     assert (folder / "best").resolve() == folder / str(best.number)
     assert f"x={best.params['x']}" in results["command"]
     rows = list(csv.DictReader((folder / "trials.csv").open()))
-    assert [row["number"] for row in rows] == [str(number) for number in range(8)]
+    assert [row["number"] for row in rows] == [str(number) for number in range(10)]
     assert [float(row["value"]) for row in rows] == [trial.value for trial in study.trials]
     for name in ("optimization_history", "param_importances", "slice", "parallel_coordinate"):
         assert (folder / "pictures" / f"{name}.png").stat().st_size > 5000
     assert f"trial {best.number}" in done.stdout
     assert "optuna-dashboard" in done.stdout
-    starts = [(folder / str(number) / "starts").read_text().split() for number in range(8)]
+    starts = [(folder / str(number) / "starts").read_text().split() for number in range(10)]
     assert 1 <= len({pid for pid, *_ in starts}) <= 2  # warm: as many processes as workers, not as trials
 
 

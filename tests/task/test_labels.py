@@ -38,7 +38,10 @@ def test_names_are_in_order(cells, names) -> None:
         (["a", ""], "line 2: no label"),
         (["a", math.nan], "line 2: no label"),
         (["a", ["b"]], "line 2: the label in column 'label' is a list; .*task=multi_label task.labels_column=label"),
-        (["a", {"b": 1}], "line 2: the label in column 'label' is an object"),
+        (
+            ["a", {"b": 1}],
+            r"line 2: the label in column 'label' is an object \(\{'b': 1\}\), not a text or a number; put",
+        ),
         (["a", "a"], "every row has the label 'a' in column 'label'"),
         ([0.25, 1, 2], "line 1: the label 0.25 .* no class but a number; for scores set task.problem_type=regression"),
         (["1.5", "2.0"], "line 1: the label '1.5'"),

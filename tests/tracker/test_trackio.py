@@ -58,8 +58,8 @@ def options(**changes):
 
 def train(store, folder: Path, *, steps=(10, 20), status="completed", logged_until=None, **changes) -> str:
     words = json.dumps([str(folder), options(**changes), list(steps), status, logged_until])
-    root = str(Path(__file__).parents[2])
-    env = {**store, "PYTHONPATH": root}
+    root = Path(__file__).parents[2]
+    env = {**store, "PYTHONPATH": os.pathsep.join([str(root), str(root / "src")])}
     done = subprocess.run([sys.executable, "-c", TRAIN, words], capture_output=True, text=True, env=env)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 1, done.stdout  # trackio itself prints nothing
@@ -88,7 +88,7 @@ def rows(store, key: str) -> list[tuple[int, float]]:
 @pytest.mark.slow  # processes of its own
 def test_numbers_group_config_best_values_and_pictures_are_found_by_its_own_command(store, tmp_path):
     run_id = train(store, tmp_path / "run")
-    assert listed_runs(store) == [run_id]
+    assert listed_runs(store) == [f"{tmp_path.name}/run {run_id}"]  # after the name that W&B shows
     assert rows(store, "train/loss") == [(10, 0.1), (20, 0.05)]
     assert rows(store, "epoch") == [(10, 1.0), (20, 2.0)]
     assert rows(store, "best/accuracy") == [(20, 0.75)]

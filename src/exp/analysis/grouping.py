@@ -13,7 +13,9 @@ from typing import Any
 from exp.analysis.baseline import with_baseline
 from exp.analysis.collection import Collection
 from exp.analysis.comparison import ABSENT, COUNTED, Comparison, Condition, MetricSummary, TaskComparison
+from exp.analysis.costs import charged, said_of_cost
 from exp.analysis.filters import MISSING, keep, plain, value_of
+from exp.analysis.looks import said_of_looks
 from exp.analysis.run_data import RunData, full_name
 from exp.analysis.stats import summarize
 from exp.errors import ExpError, nearest
@@ -84,7 +86,10 @@ def _task(name: str, runs: list[RunData], asked: str | None, use: str) -> TaskCo
         notes.append("the conditions differ in no config key: the contents of a path changed, or exp itself")
     if use == "best" and metric and any(condition.metrics for condition in conditions):
         notes.append("best values are chosen on the split they are measured on: they flatter; last values do not")
+    notes += said_of_looks(runs, metric)
     notes += said_of_leaks(runs)
+    if charged(runs):
+        notes.append(f"cost: {said_of_cost(runs)}")
     if any((run.objective or "").startswith("test") for run in runs):
         notes.append("runs were ranked by a test set: what was chosen on it cannot be reported on it")
     return TaskComparison(name, metric, metrics, keys, conditions, None, tuple(notes), directions)

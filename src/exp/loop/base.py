@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from exp.data.examples import TaskData
     from exp.data.features import Encoded
     from exp.distributed.world import World
+    from exp.loop.charges import Charges
     from exp.loop.plan import StepPlan
     from exp.loop.trial import Trial
     from exp.loss.base import TrainingLoss
@@ -49,6 +50,7 @@ class Parts:
     settings: TrainingSettings
     plan: StepPlan
     world: World
+    charges: Charges
     callbacks: Mapping[str, TrainerCallback]  # the user's, by the name they have in the config
 
 

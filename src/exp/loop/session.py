@@ -86,7 +86,7 @@ class Session:
             self.settings.early_stopping_threshold,
         )
         self.bad_loss = BadLoss(self.settings.on_bad_loss, device.type)
-        self.cost = Cost(parts)
+        self.cost = Cost(parts, device)
         self.average = average_of(
             parts.averaging, parts.model, optimizer, self.plan.total_steps, self.plan.steps_per_epoch
         )
@@ -201,6 +201,9 @@ class Session:
         if over:
             self._write_predictions(weights_step)
             sharding.unshard(self.parts.model)
+        cost, basis = self.cost.summary(self.step)
+        if self.world.rank == 0:
+            self.run.update(cost_basis=basis)
         objective = self.records.best.get(self.plan.objective) or {"value": math.nan, "step": 0}
         return Result(
             status=self.status,
@@ -209,7 +212,7 @@ class Session:
             objective={"name": self.plan.objective, **objective},
             best=self.records.best,
             last=self.records.last,
-            cost=self.cost.summary(self.step),
+            cost=cost,
             saved_step=weights_step if over else None,
         )
 

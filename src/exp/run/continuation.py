@@ -13,7 +13,7 @@ from exp.run.identity import condition_hash, counts, flatten
 from exp.run.lock import is_locked
 
 # May differ between a run and its continuation: they change no number.
-FREE = ("resume", "tracker", "cache_dir", "save_total_limit", "hub")
+FREE = ("resume", "tracker", "cache_dir", "save_total_limit", "hub", "cost")
 
 
 def check_version(folder: Path, record: Mapping[str, Any]) -> None:

@@ -30,6 +30,7 @@ NOT_PART = (
     "resume",
     "cache_dir",
     "hub",
+    "cost",
     "notes",
 )
 # When to save, log or predict; see `_counts_here` for where one of them does matter.

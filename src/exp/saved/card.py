@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from exp.analysis.hub_names import hub_dataset, hub_metric, hub_model, hub_split
 from exp.config.compose import config_dir_flag
 from exp.metrics.key import Key
 from exp.metrics.names import COMBINED, LOSS
@@ -20,10 +21,7 @@ from exp.run.said import near
 from exp.run.secrets import redacted
 from exp.saved.metrics import of_saved_weights
 
-GLUE_ID = "nyu-mll/glue"
-# The Hub's name of a metric, where it is another than ours.
-HUB_METRICS = {"pearson": "pearsonr", "f1_macro": "f1"}
-NO_RECIPE = ("hydra", "tracker", "resume", "cache_dir", "hub", "data", "notes")
+NO_RECIPE = ("hydra", "tracker", "resume", "cache_dir", "hub", "cost", "data", "notes")
 PICTURE = "curves.png"
 
 
@@ -58,7 +56,7 @@ def _write_eval_results(model: Path, record: Mapping[str, Any], result: Mapping[
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
     data = record["data"]
-    dataset, part = _dataset(record["config"]["data"])
+    dataset, part = hub_dataset(record["config"]["data"])
     primary = data["metrics"][0] if data.get("metrics") else None
     measured = _measured(folder, record, result)
     entries = [
@@ -67,7 +65,7 @@ def _write_eval_results(model: Path, record: Mapping[str, Any], result: Mapping[
             task_id=part or "default",
             value=found["value"],
             date=record.get("finished") or record["created"],
-            notes=f"{Key.of(key).name} on {Key.of(key).split.replace('eval', 'validation', 1)}, one run, seed "
+            notes=f"{Key.of(key).name} on {hub_split(key)}, one run, seed "
             f"{record['seed']}; exp run {record['id']}, condition {record['condition']}",
         )
         for key, found in sorted(measured.items())
@@ -113,17 +111,18 @@ def _metadata(record: Mapping[str, Any], measured: Mapping[str, Any], name: str)
     from huggingface_hub import EvalResult, ModelCardData
 
     config, data = record["config"], record["data"]
-    dataset, part = _dataset(config["data"])
+    dataset, part = hub_dataset(config["data"])
     results = [
         EvalResult(
             task_type=data["pipeline"],
             dataset_type=dataset or data["name"],
             dataset_name=data["name"],
             dataset_config=part,
-            dataset_split=Key.of(key).split.replace("eval", "validation", 1),
-            metric_type=HUB_METRICS.get(metric, metric),
+            dataset_split=hub_split(key),
+            metric_type=hub_metric(metric),
             metric_name=key,
             metric_value=found["value"],
+            metric_args={"n": 1, "seed": record.get("seed"), "condition": record.get("condition")},
         )
         for key, found in sorted(measured.items())
         if (metric := Key.of(key).name) not in (LOSS, COMBINED)
@@ -132,30 +131,12 @@ def _metadata(record: Mapping[str, Any], measured: Mapping[str, Any], name: str)
         library_name="transformers",
         pipeline_tag=data["pipeline"],
         tags=["exp", record["model"]["type"]],
-        base_model=_base_model(config["model"]),
+        base_model=hub_model(config["model"]),
         datasets=[dataset] if dataset else None,
         metrics=sorted({result.metric_type for result in results}) or None,
         model_name=name,
         eval_results=results or None,
     ).to_yaml()
-
-
-def _dataset(node: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Id and configuration on the Hub; GLUE's own files hold the same data as the Hub's copy."""
-    if node["_target_"] == "exp.data.glue.Glue":
-        return GLUE_ID, node["task"]
-    if node["_target_"] == "exp.data.hub.Hub" and not _is_folder(node["path"]):
-        return node["path"], node["name"]
-    return None, None
-
-
-def _base_model(node: Mapping[str, Any]) -> str | None:
-    path = node.get("path")  # bert_tiny has none
-    return None if path is None or _is_folder(path) else path
-
-
-def _is_folder(path: str) -> bool:
-    return path.startswith(("/", ".", "~")) or path.count("/") > 1 or Path(path).is_dir()
 
 
 def _results(measured: Mapping[str, Any], result: Mapping[str, Any]) -> str:

@@ -87,6 +87,29 @@ def upload(folder: Path, repo_id: str, private: bool) -> str:
     return str(address)
 
 
+def upload_results(folder: Path, repo_id: str, private: bool) -> str:
+    """The files of a table's row (exp.analysis.tables.publish) as one commit; returns the address.
+
+    A card that is there stays as it is, but for the numbers of the same data in its metadata. Raises ExpError as
+    `upload` does.
+    """
+    from huggingface_hub import HfApi, ModelCard
+    from huggingface_hub.repocard import metadata_update
+
+    _refuse_secrets(folder)
+    api = HfApi(library_name="exp")
+    said = f"results of {folder.name}, by exp"
+    with _hub_errors(repo_id):
+        address = api.create_repo(repo_id, private=private, exist_ok=True)
+        has_card = api.file_exists(repo_id, "README.md")
+        ignored = ["README.md"] if has_card else None
+        api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=said, ignore_patterns=ignored)
+        if has_card:
+            index = ModelCard.load(folder / "README.md").data.to_dict()["model-index"]
+            metadata_update(repo_id, {"model-index": index}, overwrite=True, commit_message=said)
+    return str(address)
+
+
 def _refuse_secrets(folder: Path) -> None:
     for file in sorted(folder.rglob("*")):
         if file.is_file() and file.suffix != ".safetensors":
@@ -102,7 +125,7 @@ def _hub_errors(repo_id: str) -> Iterator[None]:
     except (OSError, ValueError, RuntimeError) as error:  # what httpx and huggingface_hub raise are among these
         raise ExpError(f"the Hub did not take {repo_id}: {_first_line(error)}") from error
     except Exception as error:
-        if type(error).__module__.partition(".")[0] not in ("httpx", "httpcore"):
+        if not type(error).__module__.startswith(("httpx", "httpcore")):  # httpx2 and httpcore2 as well
             raise
         raise ExpError(f"the Hub cannot be reached for {repo_id}: {_first_line(error)}") from error
 

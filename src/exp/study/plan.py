@@ -23,4 +23,5 @@ class StudyPlan(WorkPlan):
     space: Space
     custom: str | None  # dotted path of a function of (config, trial) that suggests more
     objective: Objective
+    run_equal_trials: bool  # False: a trial that is equal to an earlier one takes its values
     extra: Mapping[str, str]  # overrides of every trial where its config has the key

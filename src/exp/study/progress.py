@@ -11,6 +11,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
+from exp.study.equal_trials import EQUAL_TO
 from exp.study.plan import StudyPlan
 from exp.work.trial_queue import GIVEN_BACK, RETRY_OF, slot_holders
 
@@ -41,7 +42,7 @@ class ProgressLines:
                 print(self._line(trial, trials, workers), flush=True)
 
     def _line(self, trial: FrozenTrial, trials: Sequence[FrozenTrial], workers: int) -> str:
-        words = [f"trial {trial.number}", state_name(trial), value_text(trial.values)]
+        words = [f"trial {trial.number}", state_text(trial), value_text(trial.values)]
         words += [f"{name}={format_value(value)}" for name, value in trial.params.items()]
         if trial.state == TrialState.FAIL:
             words.append(f"({trial.user_attrs.get('error', 'no reason known')})")
@@ -135,7 +136,7 @@ class ProgressTable:
             else:
                 printed = [format_value(trial.params[name]) if name in trial.params else "" for name in names]
             value = value_text(trial.values) or last_report(trial)
-            state = Text(word, colours.get(word, ""))
+            state = Text(state_text(trial), colours.get(word, ""))
             end = [*printed, format_duration(trial_seconds(trial))]
             table.add_row(
                 str(trial.number),
@@ -150,7 +151,7 @@ class ProgressTable:
         counts = Counter(state_name(trial) for trial in trials)
         done = len(slot_holders([t for t in trials if t.state.is_finished()]))
         printed = ", ".join(
-            f"{counts[word]} {word}" for word in ("complete", "pruned", "failed", "lost") if counts[word]
+            f"{counts[word]} {word}" for word in ("complete", "pruned", "equal", "failed", "lost") if counts[word]
         )
         words = [f"{done}/{self.plan.n_trials} trials" + (f" ({printed})" if printed else "")]
         words.append(f"{workers} worker{'s' * (workers != 1)}")
@@ -173,7 +174,14 @@ def state_name(trial: FrozenTrial) -> str:
         return "lost"  # its worker died; it runs again under another number
     if trial.state == TrialState.WAITING:
         return "waiting again" if RETRY_OF in trial.user_attrs else "waiting"
+    if EQUAL_TO in trial.user_attrs:
+        return "equal"  # it took the values of an equal trial
     return {"FAIL": "failed"}.get(trial.state.name, trial.state.name.lower())
+
+
+def state_text(trial: FrozenTrial) -> str:
+    word = state_name(trial)
+    return f"equal to {trial.user_attrs[EQUAL_TO]}" if word == "equal" else word
 
 
 def best_of(trials: Sequence[FrozenTrial], plan: StudyPlan) -> FrozenTrial | None:

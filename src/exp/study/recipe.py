@@ -13,13 +13,14 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
 from exp.errors import ExpError
-from exp.loop.trial import NoTrial, Trial
+from exp.loop.trial import NoTrial
 from exp.run.result import read_result
+from exp.study.equal_trials import SEEDS, taken_over
 from exp.study.failures import reason_to_stop
 from exp.study.live_trial import LiveTrial
 from exp.study.plan import StudyPlan
 from exp.study.samplers import make_pruner, make_sampler
-from exp.work.hydra_jobs import HydraJobs, JobRun
+from exp.work.hydra_jobs import HydraJobs
 from exp.work.trial_queue import INTERRUPTED, TrialQueue
 from exp.work.worker import Outcome
 
@@ -43,19 +44,25 @@ class StudyRecipe:
         chosen = queue.retrying(lambda: self.plan.space.suggest(trial))
         overrides = [*self.plan.space.overrides(chosen), *self._suggest_custom(jobs, trial, chosen)]
         overrides += extra_overrides(self.plan.extra, jobs.master, trial.number)
-        values, seconds = (self._seeds if self.plan.seeds else self._once)(jobs, queue, trial, overrides)
+        config = self._compose(jobs, trial, overrides)
+        if not self.plan.run_equal_trials and (known := taken_over(queue, trial, config)) is not None:
+            return known
+        if self.plan.seeds:
+            values, seconds = self._seeds(jobs, queue, trial, overrides)
+        else:
+            values, seconds = self._once(jobs, queue, trial, config)
         attrs = {"task_seconds": round(seconds, 3)}
         if values is None:  # Optuna takes the last report
             return Outcome(TrialState.PRUNED, None, attrs)
         return Outcome(TrialState.COMPLETE, values, attrs)
 
     def _once(
-        self, jobs: HydraJobs, queue: TrialQueue, trial: optuna.Trial, overrides: list[str]
+        self, jobs: HydraJobs, queue: TrialQueue, trial: optuna.Trial, config: DictConfig
     ) -> tuple[list[float] | None, float]:
         """Objective values, None where the trial was pruned, and the seconds inside the task."""
         plan, metrics = self.plan, self.plan.folder / str(trial.number) / "metrics.jsonl"
         live = LiveTrial(plan.study_name, trial, queue.retrying, len(plan.objective.directions) == 1, metrics)
-        done = self._train(jobs, trial, overrides, live)
+        done = jobs.run(config, live)
         self._record_constraints(queue, trial, [done.folder], live.pruned)
         return (None if live.pruned else plan.objective.values(done.folder, done.value)), done.seconds
 
@@ -71,7 +78,7 @@ class StudyRecipe:
             finished = INTERRUPTED in trial.user_attrs and read_result(folder / "result.json") is not None
             if not (finished and plan.objective.names):
                 own = [*overrides, f"seed={seed}", f"hydra.sweep.subdir={trial.number}/seed_{seed}"]
-                done = self._train(jobs, trial, own, NoTrial(plan.study_name))
+                done = jobs.run(self._compose(jobs, trial, own), NoTrial(plan.study_name))
                 total += done.seconds
                 folder, value = done.folder, done.value
             folders.append(folder)
@@ -82,12 +89,11 @@ class StudyRecipe:
                 if index + 1 < len(plan.seeds) and queue.retrying(trial.should_prune):
                     return None, total
         self._record_constraints(queue, trial, folders, False)
-        queue.retrying(lambda: trial.set_user_attr("values_by_seed", rows))
+        queue.retrying(lambda: trial.set_user_attr(SEEDS, rows))
         return plan.objective.over_seeds(rows), total
 
-    def _train(self, jobs: HydraJobs, trial: optuna.Trial, overrides: list[str], live: Trial) -> JobRun:
-        name = f"{self.plan.study_name}-{trial.number}"
-        return jobs.run(jobs.compose(overrides, name, trial.number), live)
+    def _compose(self, jobs: HydraJobs, trial: optuna.Trial, overrides: list[str]) -> DictConfig:
+        return jobs.compose(overrides, f"{self.plan.study_name}-{trial.number}", trial.number)
 
     def _record_constraints(self, queue: TrialQueue, trial: optuna.Trial, folders: list[Path], pruned: bool) -> None:
         if pruned and not all((folder / "result.json").exists() for folder in folders):

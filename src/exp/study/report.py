@@ -21,10 +21,11 @@ from exp.run.files import write_atomic
 from exp.run.identity import flatten
 from exp.run.said import counted
 from exp.run.secrets import redacted
+from exp.study.equal_trials import EQUAL_TO
 from exp.study.plan import StudyPlan
 from exp.study.progress import best_of, state_name, trial_seconds, value_text
 from exp.work.hydra_jobs import HydraJobs
-from exp.work.trial_queue import TrialQueue, slot_holders
+from exp.work.trial_queue import SWEEP, TrialQueue, slot_holders
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -103,8 +104,8 @@ def _config_values(trial: FrozenTrial, plan: StudyPlan) -> dict[str, Any]:
 
 
 def _trial_folder(trial: FrozenTrial) -> str:
-    if "sweep" in trial.user_attrs:
-        return str(Path(trial.user_attrs["sweep"]) / str(trial.number))
+    if SWEEP in trial.user_attrs:
+        return str(Path(trial.user_attrs[SWEEP]) / str(trial.user_attrs.get(EQUAL_TO, trial.number)))
     return str(trial.user_attrs.get("folder", ""))  # a trial of an older version
 
 
@@ -123,7 +124,7 @@ def write_table(path: Path, trials: Sequence[FrozenTrial]) -> None:
     values = ["value"] if width == 1 else [f"value_{index}" for index in range(width)]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        attrs = ["task_seconds", "commit", "worker", "retry_of", "error"]
+        attrs = ["task_seconds", "commit", "worker", "retry_of", EQUAL_TO, "error"]
         writer.writerow(["number", "state", *values, *params, "seconds", "reports", *attrs, "folder"])
         for trial in trials:
             own = list(trial.values or []) + [""] * (width - len(trial.values or []))
@@ -137,8 +138,7 @@ def importances(study: optuna.Study) -> dict[str, float]:
 
     PED-ANOVA (Watanabe et al. 2023) needs no scikit-learn, which fANOVA does.
     """
-    distinct = {str(sorted(trial.params.items())) for trial in study.trials if trial.state == TrialState.COMPLETE}
-    if len(study.directions) > 1 or len(distinct) < FEWEST:
+    if len(study.directions) > 1 or not _tell_importance(study):
         return {}
     try:
         with warnings.catch_warnings():
@@ -148,6 +148,11 @@ def importances(study: optuna.Study) -> dict[str, float]:
     except (ValueError, RuntimeError):  # too few trials, or parameters that only some of them have
         return {}
     return {name: round(float(share), 4) for name, share in shares.items()}
+
+
+def _tell_importance(study: optuna.Study) -> bool:
+    complete = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
+    return len({str(sorted(trial.params.items())) for trial in complete}) >= FEWEST
 
 
 def retrain_command(plan: StudyPlan, jobs: HydraJobs, trial: FrozenTrial, command: str) -> str:
@@ -212,7 +217,7 @@ def draw(study: optuna.Study, plan: StudyPlan) -> list[str]:
         "slice": label,
         "parallel_coordinate": label,
         "optimization_history": label,
-        "param_importances": {**label, "evaluator": evaluator},
+        **({"param_importances": {**label, "evaluator": evaluator}} if _tell_importance(study) else {}),
         "intermediate_values": {},
     }
     if many:

@@ -45,6 +45,7 @@ class StudySettings:
     retries: Natural
     beat_every: Seconds
     stale_after: Seconds
+    run_equal_trials: bool
     threads: Count | None
     pictures: bool
 

@@ -148,6 +148,7 @@ class StudyPreparation:
             space=self.space,
             custom=settings.custom_search_space,
             objective=self.objective,
+            run_equal_trials=settings.run_equal_trials,
             extra={key: value for key, value in extra.items() if key not in self.space.fixed},
         )
 

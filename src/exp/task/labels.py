@@ -13,6 +13,7 @@ from exp.errors import ExpError, nearest
 
 log = logging.getLogger("exp")
 MISSING = (None, "")
+NO_LABEL = ("nan", "na", "n/a", "<na>", "null", "-", "?")  # texts that seldom name a class
 PLACEHOLDERS = (-1, "-1")  # in test sets whose labels were never published
 
 
@@ -151,13 +152,17 @@ def _name(rows: Rows, column: str, row: int) -> str:
     name = _text(cell)
     if name is None:
         raise ExpError(
-            f"{rows.where(row)}: no label in column {column!r}; task.no_label=[...] leaves out rows whose label is one "
-            f"of its values"
+            f"{rows.where(row)}: no label in column {column!r}; task.no_label=[-1] leaves such rows out, and those "
+            f"with -1"
         )
     if isinstance(cell, list | dict):
-        kind = "a list" if isinstance(cell, list) else "an object"
+        if isinstance(cell, dict):
+            raise ExpError(
+                f"{rows.where(row)}: the label in column {column!r} is an object ({shortened(cell)}), not a text or a "
+                f"number; put the one of its values that is the class into a column of its own"
+            )
         raise ExpError(
-            f"{rows.where(row)}: the label in column {column!r} is {kind}; several labels a row are "
+            f"{rows.where(row)}: the label in column {column!r} is a list; several labels a row are "
             f"task=multi_label task.labels_column={column}"
         )
     return name
@@ -199,10 +204,10 @@ def warn_of_twins(counts: Counter[str], column: str, unit: str = "rows") -> None
             )
         seen.setdefault(plain, name)
     for name in counts if unit == "rows" else ():
-        if name.casefold() in ("nan", "null", "n/a"):
+        if name.strip().casefold() in NO_LABEL:
             log.warning(
                 "label %r (%s) in column %r is a class; task.no_label=[%s] would leave its rows out",
-                *(name, _counted(counts[name], unit), column, name),
+                *(name, _counted(counts[name], unit), column, name if name.isalpha() else f"'{name}'"),
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,13 +16,23 @@ if TYPE_CHECKING:
 
     from exp.data.features import Ragged
 
+log = logging.getLogger("exp")
 MOST_TOKENS = 1_000_000  # a row's; no model reads more, and tokenizers count in 32 bits
 BATCH = 1000  # rows a tokenizer call: enough to keep its threads busy, little memory
 
 
 def longest(tokenizer: PreTrainedTokenizerBase, max_length: int, pair: bool) -> int:
-    """Tokens that a row may have. Raises ExpError where special tokens alone fill it."""
+    """Tokens that a row may have: no more than the tokenizer itself allows, which is said.
+
+    Raises ExpError where special tokens alone fill it.
+    """
     allowed = min(max_length, tokenizer.model_max_length)
+    if allowed < max_length:
+        log.warning(
+            "task.max_length=%s, but the tokenizer's own limit is %s tokens, and longer texts are cut there; raise "
+            "model_max_length in its tokenizer_config.json if the model reads more",
+            *(max_length, allowed),
+        )
     if allowed <= tokenizer.num_special_tokens_to_add(pair=pair):
         raise ExpError(f"task.max_length={max_length}: no room for text beside the special tokens")
     return allowed

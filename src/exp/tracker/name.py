@@ -11,7 +11,7 @@ from exp.run.option_name import model_name
 
 LONGEST = 128  # characters of a name; W&B cuts longer ones
 # Words that name the run by themselves, or say where it lies and who watches it.
-LEFT_OUT = ("data", "model", "hydra", "tracker", "hub", "resume", "sweep", "cache_dir", "notes")
+LEFT_OUT = ("data", "model", "hydra", "tracker", "hub", "cost", "resume", "sweep", "cache_dir", "notes")
 
 
 def run_name(record: Mapping[str, Any], folder: Path) -> str:

@@ -17,6 +17,7 @@ from exp.run.folder import read_record
 from exp.run.secrets import redacted
 from exp.tracker.guard import Guard
 from exp.tracker.media import best_values, costs, pictures
+from exp.tracker.name import run_name
 from exp.tracker.resumed import Sent
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Trackio:
 
             self.remote = trackio.init(
                 project=self.project,
-                name=redacted(self.name) or run.id,
+                name=redacted(self.name or f"{run_name(record, run.folder)} {run.id}"),
                 group=self.group or record["group"],
                 config=redacted({**run.config, "condition": run.condition, "folder": str(run.folder)}),
                 resume="allow",  # by name: a run that goes on is the same run

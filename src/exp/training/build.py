@@ -14,6 +14,7 @@ from exp.data.base import Fold
 from exp.distributed.joined_ranks import JoinedRanks
 from exp.errors import ExpError
 from exp.loop.base import Loop, Parts
+from exp.loop.charges import UNCHARGED
 from exp.loop.curve_alerts import CurveAlerts
 from exp.loop.plan import plan
 from exp.loss.base import LossFacts, TrainingLoss
@@ -225,6 +226,7 @@ def build(config: Mapping[str, Any]) -> Parts:
         settings=settings,
         plan=steps,
         world=world,
+        charges=make(config["cost"], "cost") if "cost" in config else UNCHARGED,
         callbacks=build_callbacks(config),
     )
 

@@ -37,6 +37,8 @@ RETRY_SECONDS = 300.0  # seconds without an answer of the storage until a worker
 GIVEN_BACK = "gave_slot_back"
 RETRY_OF = "retry_of"
 WORKER = "worker"
+SWEEP = "sweep"  # the folder that holds a trial's folder
+WAITS_FOR = "waits_for"  # the number of a trial that has to end before a waiting one is claimed
 INTERRUPTED = "interrupted"  # how often a trial's run was asked to end, saved, and was put back
 
 
@@ -91,7 +93,14 @@ class TrialQueue:
 
     def claimable(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         """Waiting trials whose dependencies are complete, oldest first."""
-        waiting = [trial for trial in trials if trial.state == TrialState.WAITING and self._is_ours(trial)]
+        open_ones = {trial.number for trial in trials if not trial.state.is_finished()}
+        waiting = [
+            trial
+            for trial in trials
+            if trial.state == TrialState.WAITING
+            and self._is_ours(trial)
+            and trial.user_attrs.get(WAITS_FOR) not in open_ones
+        ]
         if all(not after(trial) for trial in waiting):
             return waiting
         held = latest_by_tag(trials)
@@ -181,6 +190,19 @@ class TrialQueue:
                     if given_up:
                         storage.set_trial_user_attr(trial_id(trial), "error", f"{lost} (attempt {count})")
                     storage.set_trial_state_values(trial_id(trial), TrialState.FAIL if given_up else TrialState.WAITING)
+
+        self.retrying(work)
+
+    def defer(self, trial: FrozenTrial, worker: str, until: int) -> None:
+        """Puts a trial back until the one with the number `until` has ended."""
+
+        def work() -> None:
+            with self.lock:
+                storage = storage_of(self.study)
+                now = storage.get_trial(trial_id(trial))
+                if now.state == TrialState.RUNNING and now.user_attrs.get(WORKER) == worker:
+                    storage.set_trial_user_attr(trial_id(trial), WAITS_FOR, until)
+                    storage.set_trial_state_values(trial_id(trial), TrialState.WAITING)
 
         self.retrying(work)
 

@@ -24,7 +24,7 @@ from exp.work.detached import STOP
 from exp.work.heartbeat import Heartbeat, stop_key
 from exp.work.settings import gpus_of
 from exp.work.storage import quiet_optuna
-from exp.work.trial_queue import TrialQueue, code_commit, open_queue
+from exp.work.trial_queue import WAITS_FOR, TrialQueue, code_commit, open_queue
 from exp.work.trial_ranks import RankDied
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ SAME_FAILURES = 3  # first jobs that fail in the same way before a worker gives 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended. `values` are None for a pruned or failed one."""
+    """How a job ended. `values` are None for a pruned or failed one. One that is to wait says for which in `attrs`."""
 
     state: TrialState
     values: Sequence[float] | None = None
@@ -128,6 +128,9 @@ class Worker:
             traceback.print_exc()
             outcome = _failed(f"{type(error).__name__}: {error}")
             _free_memory()
+        if outcome.state == TrialState.WAITING:
+            queue.defer(claimed, name, outcome.attrs[WAITS_FOR])
+            return None
         if not queue.tell(trial, name, outcome.state, outcome.values, **outcome.attrs):
             print(f"trial {number} was given to another worker meanwhile; its result here is dropped", flush=True)
         return outcome.attrs.get("error")

@@ -107,12 +107,6 @@ def test_detectable_difference_equals_statsmodels():
     assert resample.detectable(2.0 / math.sqrt(50), 49) == pytest.approx(2.0 * effect, rel=1e-4)
 
 
-def test_the_best_of_many_equal_ones():
-    assert resample.expected_largest(1) == pytest.approx(0.0, abs=1e-6)
-    assert resample.expected_largest(2) == pytest.approx(1 / math.sqrt(math.pi), abs=1e-5)
-    assert resample.expected_largest(200) == pytest.approx(2.746, abs=2e-3)  # Harter 1961, table 1
-
-
 def test_null_comparisons_reject_five_in_a_hundred_and_intervals_cover():
     """A small version of benchmarks/evidence.py: 300 sets of 100 examples, 5 seeds, both random."""
     dice = np.random.default_rng(11)

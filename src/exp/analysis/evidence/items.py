@@ -14,13 +14,13 @@ from exp.analysis.evidence import columns, resample
 from exp.analysis.evidence.predictions import Predictions, read
 from exp.analysis.evidence.resample import Crossed, ItemParts
 from exp.analysis.evidence.results import ItemDifference, ItemEvidence, ItemScore
+from exp.analysis.looks import MANY, expected_largest, tried
 from exp.analysis.stats import holm
 from exp.analysis.table import name_of
 from exp.errors import ExpError
 from exp.metrics.additive import Additive, mean
 from exp.metrics.key import Key
 
-MANY = 5  # conditions from which the best of them is said to be one of many
 MEMBERS = 30  # clusters below which a clustered error is known to be too small (Cameron and Miller 2015)
 
 
@@ -90,7 +90,7 @@ def evidence(task: TaskComparison, options: ItemOptions) -> ItemEvidence | None:
         if groups < 2:
             return ItemEvidence(task.metric, key.split, n, groups, 0, base, {}, {}, tuple(dict.fromkeys(notes)))
     scores, differences = _test(parts, ones, runs, base, notes)
-    notes += _best_of_many(scores)
+    notes += _best_of_many(scores, task)
     more = _more(task, runs, options, notes)
     count = resample.resamples(parts.n)
     told = tuple(dict.fromkeys(notes))
@@ -98,16 +98,18 @@ def evidence(task: TaskComparison, options: ItemOptions) -> ItemEvidence | None:
     return replace(found, **more)
 
 
-def _best_of_many(scores: Mapping[str, ItemScore]) -> list[str]:
-    """How far the best of as many equal conditions would lie above their mean by the draw of examples alone: the
-    expected largest of independent normals, which is the most that paired ones can differ by."""
-    count = len(scores)
+def _best_of_many(scores: Mapping[str, ItemScore], task: TaskComparison) -> list[str]:
+    """How far the best of as many equal settings would lie above their mean by the draw of examples alone: the
+    expected largest of independent normals, which is the most that paired ones can differ by. A pruned trial was a
+    look at the examples too."""
+    assert task.metric is not None
+    count, _ = tried((run for condition in task.conditions for run in condition.runs), task.metric)
     if count < MANY:
         return []
     error = float(np.median([score.error for score in scores.values()]))
-    above = resample.expected_largest(count) * error
+    above = expected_largest(count) * error
     return [
-        f"the best of {count} conditions: of {count} equal ones the best would lie up to {above:.4f} above their mean"
+        f"the best of {count} settings: of {count} equal ones the best would lie up to {above:.4f} above their mean"
     ]
 
 

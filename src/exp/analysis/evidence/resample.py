@@ -220,13 +220,6 @@ def error_of(pseudo: Array) -> Array:
     return np.std(pseudo, axis=0, ddof=1) / np.sqrt(len(pseudo))
 
 
-def expected_largest(count: int) -> float:
-    """Of `count` independent standard normals, by the trapezoid rule on P(largest < z)."""
-    z = np.linspace(-10.0, 10.0, 20_001)
-    below = special.ndtr(z) ** count
-    return float(10.0 - np.trapezoid(below, z))
-
-
 def detectable(error: float, freedom: float) -> float:
     """The smallest difference that a two-sided test at 5% finds with a power of 80%, by the noncentral t."""
     if not error > 0:

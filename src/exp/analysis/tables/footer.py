@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from exp.analysis.costs import said_of_cost
 from exp.analysis.grouping import said_of_leaks
+from exp.analysis.looks import by_chance
 from exp.analysis.run_data import RunData
 from exp.analysis.tables.plan import TablePlan
-from exp.analysis.tables.results import CellResult
+from exp.analysis.tables.results import CellResult, selected_by
 from exp.errors import ExpError
 from exp.run.folder import read_record
 from exp.run.said import counted
@@ -34,6 +35,7 @@ def lines(plan: TablePlan, found: Sequence[CellResult]) -> list[str]:
         said.append(f"changed on the command line{f', {name}' if name else ''}: {' '.join(words)}")
     said.append(_rules(plan))
     used = {run.id: run for result in found for run in result.runs}
+    said += _looks(plan, found)
     said += said_of_leaks(used.values())
     said += _machines(list(used.values()))
     degenerate = [f"{result.row}/{result.column} ({result.degenerate})" for result in found if result.degenerate]
@@ -70,6 +72,20 @@ def _selection(plan: TablePlan) -> str:
     return text
 
 
+def _looks(plan: TablePlan, found: Sequence[CellResult]) -> list[str]:
+    """What the best of as many guesses as there are search points would reach, by column."""
+    table, told = plan.table, {}
+    if table.search is None or len(table.search.points) < 2:
+        return []
+    count = len(table.search.points)
+    for result in found:
+        guessed = by_chance(result.runs, selected_by(table, table.column(result.column)), count)
+        if guessed is not None:
+            told[result.column] = f"{result.column} {guessed[0] * table.scale:.2f}"
+    guesses = f"; the best of {count} guesses would have: {', '.join(told.values())}" if told else ""
+    return [f"looks at dev: each number is the best of {count} points{guesses}"]
+
+
 def _rules(plan: TablePlan) -> str:
     rules = plan.table.judging
     seeds = counted(rules.min_seeds, "seed")
@@ -83,10 +99,9 @@ def _rules(plan: TablePlan) -> str:
 def _machines(runs: Sequence[RunData]) -> list[str]:
     if not runs:
         return []
-    seconds = [run.cost["train_seconds"] for run in runs if math.isfinite(run.cost.get("train_seconds", math.nan))]
     newest = sorted(runs, key=lambda run: run.created or "", reverse=True)[:READ]
     records = [record for run in newest if (record := _record(run)) is not None]
-    said = [f"compute: {_hours(sum(seconds))} of training in {counted(len(seconds), 'run')}"]
+    said = [f"compute: {said_of_cost(runs)}"]
     hardware = _common(_machine(record.get("hardware") or {}) for record in records)
     models = _common(_model(record.get("model") or {}) for record in records)
     packages = _common(_versions(record.get("packages") or {}) for record in records)
@@ -131,12 +146,6 @@ def _common(texts: Iterable[str]) -> str:
     if len(counted) == 1:
         return next(iter(counted))
     return "; ".join(f"{text} ({count})" for text, count in counted.most_common(4))
-
-
-def _hours(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _degenerate_rows(found: Sequence[CellResult]) -> list[str]:
