@@ -227,7 +227,7 @@ class Wandb:
                 ),
             )
 
-    def _place(self, record: Mapping[str, Any]) -> dict[str, str | None]:
+    def _place(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """Project, entity and id. What `wandb agent` starts has those of its sweep, from the environment; a run that
         goes on without the agent keeps the id that it got there."""
         if os.environ.get("WANDB_SWEEP_ID"):
