@@ -171,6 +171,7 @@ class _Client:
 def _client(uri: str) -> MlflowClient:
     from mlflow.tracking import MlflowClient
 
-    for name in ("mlflow", "alembic"):  # they tell of tables that they make; the import sets their levels
-        logging.getLogger(name).setLevel(logging.WARNING)
+    # They tell of tables that they make, and of every try to reach a server; the import sets their levels.
+    for name, level in (("mlflow", "WARNING"), ("alembic", "WARNING"), ("urllib3.connectionpool", "ERROR")):
+        logging.getLogger(name).setLevel(level)
     return MlflowClient(tracking_uri=uri)
