@@ -103,6 +103,13 @@ class _Client:
         self.client.set_tag(self.id, f"alert.{title}", text)
 
     def finish(self, status: str) -> None:
+        try:
+            self._send_results(status)
+        finally:  # the state is true, whatever of the results could not be sent
+            self.client.set_tag(self.id, "status", status)
+            self.client.set_terminated(self.id, STATUSES[status])
+
+    def _send_results(self, status: str) -> None:
         self._log_metrics({**best_values(self.run), **costs(self.run)}, self.last_step)
         for key, picture in pictures(self.run).items():
             self.client.log_image(self.id, picture, artifact_file=f"pictures/{key.replace('/', '_')}.png")
@@ -117,8 +124,6 @@ class _Client:
             self.client.log_artifact(self.id, str(self.run.result_path))
         if self.options.log_model and status == "completed":
             self._log_model()
-        self.client.set_tag(self.id, "status", status)
-        self.client.set_terminated(self.id, STATUSES[status])
 
     def _experiment(self) -> str:
         name = self.options.experiment
