@@ -90,6 +90,7 @@ class _Client:
         commit = (record.get("git") or {}).get("commit")
         tags = {RUN_TAG: run.id, "condition": run.condition, "group": record["group"], "folder": str(run.folder)}
         tags |= {"mlflow.source.git.commit": commit} if commit else {}
+        tags |= {"mlflow.source.name": "exp train", "mlflow.source.type": "LOCAL"}
         name = self.options.name or run_name(record, run.folder)
         self.id = self.client.create_run(experiment, tags=redacted(tags), run_name=redacted(name)).info.run_id
         self._log_params()
