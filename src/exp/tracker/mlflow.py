@@ -90,6 +90,7 @@ class _Client:
         commit = (record.get("git") or {}).get("commit")
         tags = {RUN_TAG: run.id, "condition": run.condition, "group": record["group"], "folder": str(run.folder)}
         tags |= {"mlflow.source.git.commit": commit} if commit else {}
+        tags |= {"mlflow.source.name": "exp train", "mlflow.source.type": "LOCAL"}
         name = self.options.name or run_name(record, run.folder)
         self.id = self.client.create_run(experiment, tags=redacted(tags), run_name=redacted(name)).info.run_id
         self._log_params()
@@ -103,6 +104,13 @@ class _Client:
         self.client.set_tag(self.id, f"alert.{title}", text)
 
     def finish(self, status: str) -> None:
+        try:
+            self._send_results(status)
+        finally:  # the state is true, whatever of the results could not be sent
+            self.client.set_tag(self.id, "status", status)
+            self.client.set_terminated(self.id, STATUSES[status])
+
+    def _send_results(self, status: str) -> None:
         self._log_metrics({**best_values(self.run), **costs(self.run)}, self.last_step)
         for key, picture in pictures(self.run).items():
             self.client.log_image(self.id, picture, artifact_file=f"pictures/{key.replace('/', '_')}.png")
@@ -117,8 +125,6 @@ class _Client:
             self.client.log_artifact(self.id, str(self.run.result_path))
         if self.options.log_model and status == "completed":
             self._log_model()
-        self.client.set_tag(self.id, "status", status)
-        self.client.set_terminated(self.id, STATUSES[status])
 
     def _experiment(self) -> str:
         name = self.options.experiment
