@@ -63,6 +63,8 @@ def find(path: str) -> Finished:
     trusted.
     """
     folder = user_path(path).resolve()
+    if folder.is_file():
+        raise ExpError(f"{path} is a file, and a run is a folder")
     if not folder.is_dir():
         beside = [item.name for item in folder.parent.iterdir()] if folder.parent.is_dir() else []
         raise ExpError(f"{path}: there is no such folder{nearest(folder.name, beside) if beside else ''}")

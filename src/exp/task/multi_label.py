@@ -17,7 +17,7 @@ from exp.data.rows import Rows, shortened
 from exp.errors import ExpError, nearest
 from exp.metrics import names as metric_names
 from exp.task import labels, pictures, terms
-from exp.task.assemble import assemble, read_splits
+from exp.task.assemble import assemble, read_splits, warn_of_blanks
 from exp.task.base import Answers, Floors, Head, named_inputs
 from exp.task.text_classification import MAX_LENGTH, RESERVED, TEXT_COLUMNS, TextClassification
 from exp.task.tokens import MOST_TOKENS
@@ -59,7 +59,8 @@ class MultiLabel:
     # ---- rows to batches ----
 
     def columns_of(self, roles: Mapping[str, Any]) -> list[str]:
-        return [*(self.text_columns or roles.get("text_columns") or TEXT_COLUMNS), self._column(roles)]
+        texts = self.text_columns or roles.get("text_columns") or TEXT_COLUMNS
+        return [*texts, labels.apart(self._column(roles), texts)]
 
     def check_metrics(self, roles: Mapping[str, Any]) -> tuple[str, ...]:
         named = tuple(self.metrics or roles.get("metrics") or METRICS)
@@ -80,7 +81,7 @@ class MultiLabel:
             "separator": separator,
         }
 
-        return assemble(
+        data = assemble(
             raw,
             read_splits(raw, partial(self.examples, facts=facts)),
             labels=names,
@@ -88,6 +89,8 @@ class MultiLabel:
             max_length=self.max_length or raw.roles.get("max_length") or MAX_LENGTH,
             facts=facts,
         )
+        warn_of_blanks(data)
+        return data
 
     def examples(self, rows: Rows, facts: Mapping[str, Any], *, labelled: bool) -> Examples:
         column, names = facts["label_column"], facts["label_names"]

@@ -18,7 +18,7 @@ from exp.data.rows import Rows
 from exp.errors import ExpError
 from exp.metrics import names as metric_names
 from exp.task import labels, pictures, terms, tokens
-from exp.task.assemble import assemble, read_splits, with_fingerprint
+from exp.task.assemble import assemble, read_splits, warn_of_blanks, with_fingerprint
 from exp.task.base import Answers, EvaluatedBatch, Floors, Head, Untuned, named_inputs
 from exp.task.tokens import MOST_TOKENS
 
@@ -109,6 +109,7 @@ class TextClassification:
             max_length=self.max_length or raw.roles.get("max_length") or MAX_LENGTH,
             facts=facts,
         )
+        warn_of_blanks(data)
         return _both_orders(data) if self.both_orders else data
 
     def examples(self, rows: Rows, facts: Mapping[str, Any], *, labelled: bool) -> Examples:
@@ -184,7 +185,7 @@ class TextClassification:
         return tuple(self.text_columns or roles.get("text_columns") or TEXT_COLUMNS)
 
     def _label(self, roles: Mapping[str, Any]) -> str:
-        return self.label_column or roles.get("label_column") or LABEL_COLUMN
+        return labels.apart(self.label_column or roles.get("label_column") or LABEL_COLUMN, self._texts(roles))
 
 
 def _both_orders(data: TaskData) -> TaskData:
