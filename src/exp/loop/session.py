@@ -33,6 +33,7 @@ from exp.metrics.names import LOSS
 from exp.optim.averaging import average_of
 from exp.run.interrupts import Interrupts
 from exp.run.result import Result
+from exp.tracker.base import ShowsPredictions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -256,6 +257,7 @@ class Session:
         self.evaluations = self._pass_over_evals(final=self.step >= self.plan.total_steps)
         metrics = _keyed(self.evaluations)
         self._publish(metrics)
+        self._show_predictions()
         self.display.evaluation(metrics, self.step, self.epoch, self.records.last.get("train/loss"))
         self.callbacks.evaluated(metrics)
         if self.settings.eval_strategy == "no":  # the objective is the training loss
@@ -277,6 +279,12 @@ class Session:
             )
         if improved and (self.settings.load_best_model_at_end or self.status != "running"):
             self._save()
+
+    def _show_predictions(self) -> None:
+        if isinstance(self.tracker, ShowsPredictions):
+            for suffix, found in self.evaluations.items():
+                if found.answered:
+                    self.tracker.predictions(split_name("eval", suffix), found.table, step=self.step)
 
     def _write_predictions(self, weights_step: int) -> None:
         """Of the final weights, those of `weights_step`, whatever the evaluation strategy was."""
