@@ -40,7 +40,7 @@ MOVED = Option(
 )
 
 
-class Facts(dict[str, Any]):
+class DataFacts(dict[str, Any]):
     """run.json's block about the data: a key that is asked for and not there ends in an ExpError."""
 
     path: str
@@ -58,8 +58,8 @@ class Finished:
     config: Mapping[str, Any]
 
     @cached_property
-    def facts(self) -> Facts:
-        found = Facts(self.record["data"])
+    def facts(self) -> DataFacts:
+        found = DataFacts(self.record["data"])
         found.path = near(self.folder / "run.json")
         return found
 
