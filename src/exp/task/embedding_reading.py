@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from exp.data.features import FeatureSet
-    from exp.metrics.additive import Additive
+    from exp.metrics.sums import Additive
 
 RESERVED = ("id", "label", "prediction", "similarity", "negative_similarity", "rank", "candidates", "nll", "vectors")
 ROWS = 1024  # anchors compared with all candidates at a time: bounds the memory
@@ -165,7 +165,8 @@ class RankReading(Untuned):
         return {"loss": float(table["nll"].to_numpy().mean()), **found}
 
     def additive(self, table: pa.Table, metric: str) -> Additive | None:
-        from exp.metrics.additive import additive, mean
+        from exp.metrics.additive import additive
+        from exp.metrics.sums import mean
 
         if metric == metric_names.LOSS:
             return mean(table["nll"].to_numpy())

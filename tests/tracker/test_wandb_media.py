@@ -24,7 +24,7 @@ ROWS = {
 def finished(run, **changes):
     """The media of a run whose wrong answers are ROWS, by key, and the folder of its files."""
     pq.write_table(pa.table({**ROWS, "text": ["x < y", "z"]}), run.errors / "eval.parquet")
-    one = tracker(**changes)
+    one = tracker(**{"log_examples": 16, **changes})
     one.start(run)
     one.log({"train/loss": 1.0}, step=1, epoch=1.0)
     run.finish("completed")
@@ -56,5 +56,5 @@ def test_they_are_shown_as_what_they_are(kind, wandb_home, tmp_path):
 def test_none_where_none_are_asked_for(wandb_home, tmp_path):
     run = new_run(tmp_path / "run")
     run.errors.mkdir()
-    shown, files = finished(run, examples=0)
+    shown, files = finished(run, log_examples=0)
     assert not shown and not (files / "media").exists()

@@ -1,4 +1,4 @@
-"""The surest wrong answers of a run as W&B's media: images and recordings as such, rows of texts as a table."""
+"""What W&B shows of a finished run: its pictures and, where asked for, its surest wrong answers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exp.tracker.media import wrong_examples, wrong_media
+from exp.tracker.media import pictures, wrong_examples, wrong_media
 
 if TYPE_CHECKING:
     from exp.run.folder import Run
@@ -16,18 +16,21 @@ LONGEST = 500  # characters of a cell
 HIDDEN = ("item_score", "scores")  # numbers for machines
 
 
-def example_media(run: Run, most: int) -> dict[str, Any]:
-    """`<split>/wrong`, `most` examples of each split of errors/."""
+def media(run: Run, examples: int) -> dict[str, Any]:
+    """The pictures of predictions/, and `<split>/wrong`: so many of each split of errors/.
+
+    Images and recordings are shown as such, texts as a page.
+    """
     import wandb
 
-    found: dict[str, Any] = {}
-    for split, rows in wrong_examples(run).items() if most else ():
-        files = wrong_media(run, split, rows[:most])
+    found: dict[str, Any] = {key: wandb.Image(picture) for key, picture in pictures(run).items()}
+    for split, rows in wrong_examples(run).items() if examples else ():
+        files = wrong_media(run, split, rows[:examples])
         if files:
             found[f"{split}/wrong"] = [_shown(file, words) for file, words in files]
         else:
             # Not a table of W&B's own: those are artifacts, which an offline run keeps outside of its folder.
-            found[f"{split}/wrong"] = wandb.Html(_page(rows[:most]))
+            found[f"{split}/wrong"] = wandb.Html(_page(rows[:examples]))
     return found
 
 
