@@ -201,7 +201,7 @@ def main() -> None:
         folders = {"data": str(asked.data.resolve()), "minilm": str(minilm)}
         for name in asked.only:
             path = RESULTS / f"{name}.json"
-            if path.exists() and not asked.again:
+            if path.exists() and "failed" not in json.loads(path.read_text()) and not asked.again:
                 continue
             with tempfile.TemporaryDirectory() as scratch:
                 place = (asked.keep or Path(scratch)) / name
