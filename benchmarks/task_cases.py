@@ -43,7 +43,7 @@ CASES: dict[str, Case] = {
     "eslspok": Case(
         "ESLSpok, UPOS",
         "MiniLM",
-        30,
+        60,
         16,
         ["data=eslspok", "data.path={data}/token-classification/ud-english-eslspok", *MINILM, "optimizer.lr=3e-4"],
         eval_samples=100,
@@ -51,7 +51,7 @@ CASES: dict[str, Case] = {
     "squad_part": Case(
         "SQuAD part (articles held out)",
         "MiniLM",
-        16,
+        40,
         6,
         [
             *("data=squad_v2", "data.path={data}/question-answering/squad2-part"),
@@ -64,7 +64,7 @@ CASES: dict[str, Case] = {
     "xquad": Case(
         "XQuAD en, de: zero-shot from SQuAD part (no shared article)",
         "MiniLM",
-        16,
+        40,
         6,
         [
             *("data=xquad", "data.path={data}/question-answering/xquad", "do_predict=true"),
@@ -78,7 +78,7 @@ CASES: dict[str, Case] = {
     "commonsenseqa": Case(
         "CommonsenseQA",
         "MiniLM",
-        16,
+        60,
         8,
         ["data=commonsenseqa", "data.path={data}/multiple-choice/commonsenseqa", *MINILM, "optimizer.lr=1e-4"],
         eval_samples=60,
@@ -86,7 +86,7 @@ CASES: dict[str, Case] = {
     "goemotions": Case(
         "GoEmotions",
         "MiniLM",
-        40,
+        80,
         16,
         [
             *("data=goemotions", "data.path={data}/multi-label/goemotions", "task.tune_threshold=true"),
@@ -98,7 +98,7 @@ CASES: dict[str, Case] = {
     "scitldr": Case(
         "SciTLDR-A",
         "t5_tiny",
-        24,
+        60,
         16,
         ["data=scitldr", "data.path={data}/summarization/scitldr-a", "task.max_source_length=256", "model=t5_tiny"],
         eval_samples=30,
@@ -106,7 +106,7 @@ CASES: dict[str, Case] = {
     "multi30k": Case(
         "Multi30k en-de",
         "t5_tiny",
-        50,
+        120,
         32,
         ["data=multi30k", "data.path={data}/translation/multi30k-en-de", "model=t5_tiny"],
         "eval/chrf",
@@ -147,7 +147,7 @@ CASES: dict[str, Case] = {
     "sick_entailment": Case(
         "SICK, entailment",
         "MiniLM",
-        30,
+        80,
         16,
         [
             *("data=sick", "data.path={data}/sentence-pairs/sick", "task=text_classification"),
@@ -179,7 +179,7 @@ CASES: dict[str, Case] = {
     "sms_spam": Case(
         "SMS spam (CSV)",
         "MiniLM",
-        20,
+        40,
         16,
         [
             *("data=files", "data.train_file={data}/csv/sms-spam/spam.csv", "data.encoding=cp1252"),
@@ -205,7 +205,7 @@ CASES: dict[str, Case] = {
     "gnad": Case(
         "10kGNAD (CSV)",
         "bert_tiny",
-        40,
+        60,
         16,
         [
             *("data=files", "data.train_file={data}/csv/10kgnad/test.csv.gz", "data.sep=;", 'data.quotechar="\'"'),

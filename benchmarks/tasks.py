@@ -21,6 +21,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def run_case(case: Case, place: Path, folders: Mapping[str, str]) -> dict[str, A
     shown = [objective, *([case.metric] if case.metric else [])]
     plan = json.loads((one.folder / "run.json").read_text())["plan"]
     return {
-        "task": one.data.task,
+        "task": one.config["task"]["_target_"].split(".")[-2],
         "data": case.data,
         "model": case.model,
         "metrics": {key: one.last[key] for key in shown},
@@ -144,9 +145,8 @@ def _used(run: Any) -> str:
             source = {"raw": sound, "sampling_rate": rate}
         assert model(source)
     else:
-        with contextlib.redirect_stdout(io.StringIO()) as said:
+        with contextlib.redirect_stdout(io.StringIO()):
             exec(run.data.data["usage"].replace("PLACE", place).replace("PREFIX", ""), {})
-        assert said.getvalue().strip()
     return ""
 
 
@@ -189,6 +189,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES), metavar="NAME")
     parser.add_argument("--again", action="store_true", help="also cases that are finished")
     parser.add_argument("--table", action="store_true", help="show what is finished; run nothing")
+    parser.add_argument("--steps", type=int, help="at most so many, for a busy machine")
     parser.add_argument("--keep", type=Path, help="a folder for the runs; without it they are removed")
     asked = parser.parse_args()
     RESULTS.mkdir(parents=True, exist_ok=True)
@@ -207,7 +208,9 @@ def main() -> None:
                 place = (asked.keep or Path(scratch)) / name
                 shutil.rmtree(place, ignore_errors=True)
                 try:
-                    row = run_case(CASES[name], place, folders)
+                    case = CASES[name]
+                    case = replace(case, steps=min(case.steps, asked.steps or case.steps))
+                    row = run_case(case, place, folders)
                 except Exception:
                     row = {"data": CASES[name].data, "failed": traceback.format_exc()}
                     print(row["failed"], file=sys.stderr, flush=True)
