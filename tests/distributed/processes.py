@@ -25,7 +25,7 @@ from exp.run.result import Result
 from exp.testing.loops import Recorder, config_of
 from exp.training.build import build, build_loop
 from exp.training.lifecycle import opened
-from tests.conformance.task_data import token_classification
+from tests.conformance.task_data import TASKS
 
 LOOPS = ("accelerate", "trainer")
 # Without dropout, whose masks every process draws for itself. 42 examples: the last batch of 8 has two.
@@ -41,7 +41,11 @@ RECIPES = {
     # Micro-batches with unequal numbers of labelled tokens, cut unequally over the processes.
     "tags": ["batching=length_grouped", "gradient_accumulation_steps=2", "max_grad_norm=0.5"],
     "stopping": ["num_train_epochs=6", "early_stopping_patience=2", "optimizer.lr=1e-12"],
+    "images": ["num_train_epochs=1"],  # what is drawn for a row does not depend on who reads it
+    "generation": ["num_train_epochs=1"],
 }
+# Recipe -> the task whose small data set it trains on.
+DATA = {"tags": "token_classification", "images": "image_classification", "generation": "translation"}
 # Name -> recipe and how it is cut over the processes.
 SHARDED = {
     "fsdp": ("accumulation", ["load_best_model_at_end=true"]),
@@ -52,15 +56,15 @@ SHARDED = {
 
 def words_of(recipe: str, loop: str, processes: int) -> list[str]:
     """The same batch of eight for any number of processes."""
-    data = tagged_data() if recipe == "tags" else []
+    data = data_of(recipe) if recipe in DATA else []
     return [*COMMON, *data, f"loop={loop}", f"per_device_train_batch_size={8 // processes}", *RECIPES[recipe]]
 
 
-def tagged_data() -> list[str]:
+def data_of(recipe: str) -> list[str]:
     """The words that name it. Whoever launches processes has called this before, so that one process writes it."""
-    file = Path(os.environ["EXP_CACHE"]) / "tagged" / "words.json"
+    file = Path(os.environ["EXP_CACHE"]) / recipe / "words.json"
     if not file.exists():
-        words = token_classification(file.parent)
+        words = TASKS[DATA[recipe]](file.parent)
         file.write_text(json.dumps(words))
     return json.loads(file.read_text())
 
