@@ -105,10 +105,10 @@ def tail(given: Given) -> int:
 
 def find(given: Given) -> int:
     """Folders whose id or condition begins with the text, or whose path holds it."""
-    matches = [run for run in found_in(given["in"]).runs if matches(run, given.bare[0])]
-    if not matches:
+    found = [run for run in found_in(given["in"]).runs if matches(run, given.bare[0])]
+    if not found:
         raise ExpError(f"no run has an id, condition or path with {given.bare[0]!r}")
-    for run in matches:
+    for run in found:
         print(f"{run.source}  {run.id}  condition {run.condition}  seed {run.seed}  {run.status}")
     return 0
 

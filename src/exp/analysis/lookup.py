@@ -24,12 +24,12 @@ def one_run(name: str, home: list[str]) -> RunData:
         return read_run(Path(name).resolve())
     if Path(name).is_dir():
         raise ExpError(f"{name} is no run folder: it holds no run.json")
-    matches = [run for run in found_in(home).runs if run.folder and matches(run, name)]
-    if len(matches) == 1:
-        return matches[0]
-    if not matches:
+    found = [run for run in found_in(home).runs if run.folder and matches(run, name)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
         raise ExpError(f"no run folder and no id or condition {name!r}; exp runs list shows what there is")
-    raise ExpError(f"{name!r} fits {len(matches)} runs: " + ", ".join(run.source for run in matches[:8]))
+    raise ExpError(f"{name!r} fits {len(found)} runs: " + ", ".join(run.source for run in found[:8]))
 
 
 def several_runs(name: str, home: list[str]) -> list[RunData]:
