@@ -208,7 +208,7 @@ CASES: dict[str, Case] = {
         60,
         16,
         [
-            *("data=files", "data.train_file={data}/csv/10kgnad/test.csv.gz", "data.sep=;", 'data.quotechar="\'"'),
+            *("data=files", "data.train_file={data}/csv/10kgnad/test.csv.gz", "data.sep=';'", 'data.quotechar="\'"'),
             *("data.names=[label,text]", "data.validation_share=0.2", "task.metrics=[accuracy,f1_macro]"),
             "model=bert_tiny",
         ],
