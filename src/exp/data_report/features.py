@@ -85,7 +85,7 @@ def _sampled(data: TaskData) -> TaskData:
         return split.take(sample(split.ids, SAMPLED)) if len(split) > SAMPLED else split
 
     evals, tests = ({suffix: take(one) for suffix, one in splits.items()} for splits in (data.evals, data.tests))
-    return with_fingerprint(replace(data, train=take(data.train), evals=evals, tests=tests))
+    return with_fingerprint(replace(data, train=take(data.train), evals=evals, tests=tests, stream=None))
 
 
 def _uncut(task: Task, data: TaskData, processor: Any, scratch: Path) -> dict[str, Sequence[int]] | None:

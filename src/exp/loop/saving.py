@@ -18,6 +18,7 @@ from exp.model.adapter_state import extra_state, restore_extra_state
 from exp.run.folder import name_of, read_record
 
 if TYPE_CHECKING:
+    from exp.data.features import FeatureSet
     from exp.distributed.world import World
     from exp.optim.averaging import Average, OptimizersAverage
     from exp.options.settings import TrainingSettings
@@ -52,6 +53,7 @@ class Saving:
     Args:
         model, optimizer, scheduler: the prepared ones; `scaler` is fp16's, else None.
         average: of the weights, None where there is none.
+        rows: the train split; of a stream a checkpoint holds the position.
         counters: what else goes on where it was, by the name it has in state.json.
     """
 
@@ -66,11 +68,12 @@ class Saving:
         scheduler: Any,
         scaler: Any,
         average: Average | OptimizersAverage | None,
+        rows: FeatureSet,
         counters: Mapping[str, Stateful],
     ) -> None:
         self.run, self.world, self.settings = run, world, settings
         self.model, self.optimizer, self.scheduler, self.scaler = model, optimizer, scheduler, scaler
-        self.average, self.counters = average, counters
+        self.average, self.rows, self.counters = average, rows, counters
         self.saved_step: int | None = None
 
     def begin(self) -> int:
@@ -90,6 +93,7 @@ class Saving:
             self.scaler.load_state_dict(training["scaler"])
         for name, counter in self.counters.items():
             counter.restore(state["counters"][name])
+        self.rows.restore(state.get("rows", {}))  # not in checkpoints of an older exp
         self._restore_randomness(training, found.step, state["processes"])
         if self.world.rank == 0:  # a kill may have come between the checkpoint and its links
             checkpoints.link(self.run.checkpoints, found.step, state["counters"]["stopping"]["best_step"])
@@ -103,12 +107,13 @@ class Saving:
             return False
         world, first = self.world, self.world.rank == 0
         randoms = world.gather(checkpoints.random_states())
+        rows = self.rows.together(world.gather(self.rows.state()))
         weights = sharding.gather_whole(checkpoints.weights_of(checkpoints.bare(self.model)), keep=first)
         optimizer = sharding.gather_whole(self.optimizer.state_dict(), keep=first)
         if first:
             checkpoints.save(
                 self.run.checkpoints,
-                self._state(step),
+                self._state(step, rows),
                 weights,
                 {
                     "optimizer": optimizer,
@@ -155,11 +160,12 @@ class Saving:
         log.info("loaded the best weights, of step %d", best_step)
         return best_step
 
-    def _state(self, step: int) -> dict[str, Any]:
+    def _state(self, step: int, rows: Mapping[str, Any]) -> dict[str, Any]:
         metrics = self.run.metrics_path
         return {
             "step": step,
             "processes": self.world.size,
+            "rows": rows,
             "counters": {name: counter.state() for name, counter in self.counters.items()},
             "metrics_bytes": metrics.stat().st_size if metrics.exists() else 0,
         }
