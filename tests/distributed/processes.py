@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,8 @@ def main(folder: Path) -> None:
             recipe, words = SHARDED["fsdp"]
             saving = [*words_of(recipe, loop, 2), "distributed=fsdp", *words, "save_strategy=steps", "save_steps=1"]
             run(folder / f"{loop}-resumed", saving, PruneAt(rank))
+            if rank == 0:  # for one process to go on from
+                shutil.copytree(folder / f"{loop}-resumed" / "checkpoints", folder / f"{loop}-cut" / "checkpoints")
             result, recorder, _ = run(folder / f"{loop}-resumed", saving)
             leave(f"{loop}-resumed", story(result, recorder))
         # Where each process's masks come from, after a run.

@@ -45,8 +45,8 @@ def check_rules(config: Mapping[str, Any], choices: Mapping[str, Any], options: 
     Raises:
         ExpError: The first rule that is broken.
     """
-    _columns(options)
     _streaming(config, choices, options)
+    _columns(options)
     _length(config, options)
     _schedule(config, options)
     _extras(choices)
@@ -117,7 +117,7 @@ def _streaming(config: Mapping[str, Any], choices: Mapping[str, Any], options: M
     if not getattr(options.get("task"), "streams", False):
         chosen = f"task={choices['task']}" if choices.get("task") else "this task"
         raise ExpError(
-            f"data.streaming=true: {chosen} has to see all rows before it starts; causal_lm and masked_lm can be streamed"
+            f"data.streaming=true: {chosen} has to see all rows before it starts; causal_lm and masked_lm have not"
         )
     if config["folds"] is not None:
         raise ExpError(f"folds={config['folds']} deals all rows, and data.streaming=true reads them as they come")

@@ -11,8 +11,8 @@ from annotated_types import Ge, Gt, Lt
 
 from exp.data import readers
 from exp.data.base import HoldOut, RawData, Sampled
-from exp.data.read_options import ReadOptions, format_of
 from exp.data.line_stream import LineRows
+from exp.data.read_options import ReadOptions, format_of
 from exp.data.rows import Rows
 from exp.data.stream import Stream, beginning
 from exp.errors import ExpError, nearest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -49,7 +49,9 @@ class Mixture(Sampled):
                 "code:{train_file:code.jsonl}}'"
             )
         if self.streaming and self.max_train_samples is not None:
-            raise ExpError("data.max_train_samples draws among all rows, and data.streaming=true reads them as they come")
+            raise ExpError(
+                "data.max_train_samples draws among all rows, and data.streaming=true reads them as they come"
+            )
         for name in self.sources:
             with _in(name):
                 source = self._source(name)
@@ -75,7 +77,8 @@ class Mixture(Sampled):
             with _in(name):
                 source = self._source(name)
                 told.append(source.given_roles)
-                evals |= {name: rows for rows in source.evaluation_sets(self.streaming).values()}
+                for rows in source.evaluation_sets(self.streaming).values():
+                    evals[name] = rows
                 if not self.streaming:
                     parts.append(source.read().train)
         stream = self._stream() if self.streaming else None
@@ -136,7 +139,9 @@ class Mixture(Sampled):
                 )
         for name in sources:
             if name not in self.weights:
-                raise ExpError(f"data.weights has no weight for the source {name}; give each source one, or none (null)")
+                raise ExpError(
+                    f"data.weights has no weight for the source {name}; give each source one, or none (null)"
+                )
         total = sum(self.weights.values())
         return [self.weights[name] / total for name in sources]
 
@@ -145,7 +150,7 @@ class Mixture(Sampled):
         allowed = _OF_THE_HUB if "path" in keys else _OF_FILES
         for key in keys:
             if key not in allowed:
-                raise ExpError(f"{key}: a source has no such key{nearest(key, allowed)}; it has {', '.join(allowed)}")
+                raise ExpError(f"a source has no key {key}; it has {', '.join(allowed)}{nearest(key, allowed)}")
         if "path" not in keys:
             return self._files(**keys)
         return HubDataset(

@@ -106,7 +106,9 @@ class _Lane:
             self.place = {"source": self.source.state(), "portion": self.portion, "first": self.first}
             records = portion_of(self.source, everything.source.stream.portion)
             if passes > 1 or not records:
-                raise ExpError(f"{everything.source.stream.facts['name']}: a whole pass over lane {self.number} is empty")
+                raise ExpError(
+                    f"{everything.source.stream.facts['name']}: a whole pass over lane {self.number} is empty"
+                )
             examples = everything.source.examples(as_rows(records))
             if any(str(cell).strip() for cells in examples.inputs.values() for cell in cells):
                 self.features = everything.make(examples)

@@ -32,6 +32,7 @@ STOPS = tuple(number.name for number in Interrupts.watched)
 class World(Protocol):
     rank: int
     size: int
+    writes_shards: bool  # checkpoints hold each process's part of the model
 
     def arguments(self, model: PreTrainedModel) -> dict[str, Any]:
         """For accelerate.Accelerator."""
@@ -87,7 +88,7 @@ class World(Protocol):
 
 
 class SingleProcessWorld:
-    rank, size = 0, 1
+    rank, size, writes_shards = 0, 1, False
 
     def arguments(self, model: PreTrainedModel) -> dict[str, Any]:
         return {}
@@ -132,6 +133,7 @@ class ProcessGroupWorld:
     def __init__(self, together: JoinedRanks, option: Ddp | Fsdp) -> None:
         self.rank, self.size = together.place.rank, together.place.size
         self.together, self.option = together, option
+        self.writes_shards = getattr(option, "state_dict_type", None) == "sharded"
         self.device = _device(together)
         # How many processes got which signal: of the step at work, and of the one before.
         self.asked = self.asked_before = torch.zeros(len(STOPS))

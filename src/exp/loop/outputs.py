@@ -101,11 +101,7 @@ def data_facts(parts: Parts) -> dict[str, Any]:
         "pipeline": parts.task.head(data).pipeline,
         "label_counts": label_counts(data),
         # Of a stream nobody knows them.
-        **(
-            {}
-            if data.stream
-            else {"train_examples": len(data.train), "train_tokens": int(sum(encoded.train.lengths))}
-        ),
+        **({} if data.stream else {"train_examples": len(data.train), "train_tokens": int(sum(encoded.train.lengths))}),
         "eval_examples": {suffix: len(split) for suffix, split in data.evals.items()},
         "chance": {"loss": chance.loss, "metrics": {name: list(floor) for name, floor in chance.metrics.items()}},
         "objective": parts.plan.objective,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 
-from exp.distributed import sharding
+from exp.distributed import sharding, shards
 from exp.errors import ExpError
 from exp.loop import checkpoint as checkpoints
 from exp.loop.checkpoint import Checkpoint
@@ -108,14 +108,19 @@ class Saving:
         world, first = self.world, self.world.rank == 0
         randoms = world.gather(checkpoints.random_states())
         rows = self.rows.together(world.gather(self.rows.state()))
-        weights = sharding.gather_whole(checkpoints.weights_of(checkpoints.bare(self.model)), keep=first)
-        optimizer = sharding.gather_whole(self.optimizer.state_dict(), keep=first)
+        weights, optimizer = checkpoints.weights_of(checkpoints.bare(self.model)), self.optimizer.state_dict()
+        parts = self._save_shards(step, weights, optimizer) if world.writes_shards else None
+        if parts is None:
+            weights, optimizer = (sharding.gather_whole(one, keep=first) for one in (weights, optimizer))
+        else:
+            weights, optimizer = shards.rest(weights), shards.rest(optimizer)
         if first:
             checkpoints.save(
                 self.run.checkpoints,
                 self._state(step, rows),
                 weights,
-                {
+                parts=parts,
+                training={
                     "optimizer": optimizer,
                     "scheduler": self.scheduler.state_dict(),
                     "scaler": None if self.scaler is None else self.scaler.state_dict(),
@@ -129,6 +134,17 @@ class Saving:
         self.saved_step = step
         world.from_first(None)  # it is there for all
         return True
+
+    def _save_shards(self, step: int, weights: Mapping[str, Any], optimizer: Mapping[str, Any]) -> dict[str, Any]:
+        """Each process's part of what is cut. Returns what the manifest says of all."""
+        world, folder = self.world, self.run.checkpoints
+        with checkpoints.writing(folder, step):
+            scratch = checkpoints.begin(folder, step) if world.rank == 0 else None
+            scratch = world.from_first(scratch)
+            cut = {**shards.flat(weights, "weights"), **shards.flat(optimizer, "optimizer")}
+            files = shards.write(scratch / shards.FOLDER, cut, world.rank)
+            said = {f"{shards.FOLDER}/{file.name}": checkpoints.said_of(file) for file in files}
+        return {name: told for one in world.gather(said) for name, told in one.items()}
 
     def rewind(self) -> int | None:
         """Weights and optimizer go back to the newest checkpoint, the data go on. Returns its step, if there is one."""
@@ -172,8 +188,8 @@ class Saving:
 
     def _restore_weights(self, found: Checkpoint) -> dict[str, Any]:
         checkpoints.load_weights(found, checkpoints.bare(self.model))
-        training = checkpoints.load_training(found)
-        self.optimizer.load_state_dict(sharding.cut_optimizer_state(training["optimizer"], self.optimizer))
+        training = checkpoints.load_training(found, self.optimizer)
+        self.optimizer.load_state_dict(training["optimizer"])
         restore_extra_state(checkpoints.bare(self.model), training["adapter"])  # type: ignore[arg-type]
         if self.average is not None:
             self.average.restore(training["average"])

@@ -130,8 +130,8 @@ class Task(Protocol):
         """One row from texts that a person typed, one for each input column."""
         ...
 
-    # A task whose train rows may come from a stream, a portion at a time, has `streams = True`: its labels do not come
-    # from the rows. A task whose inputs are files has `opened(path, columns) -> Rows | None` too: rows of a folder of them, or of one.
+    # A task whose inputs are files has `opened(path, columns) -> Rows | None` too: rows of a folder of them, or of one.
+    # A task that can read its train rows a portion at a time, because no label comes from them, has `streams = True`.
 
     def reading(self, facts: Mapping[str, Any]) -> Reading:
         """`facts`: the block `data` of run.json."""
