@@ -121,7 +121,7 @@ def main(folder: Path) -> None:
             saving = [*words_of(recipe, loop, 2), "distributed=fsdp", *words, "save_strategy=steps", "save_steps=1"]
             run(folder / f"{loop}-resumed", saving, PruneAt(rank))
             if rank == 0:  # for one process to go on from
-                shutil.copytree(folder / f"{loop}-resumed" / "checkpoints", folder / f"{loop}-cut" / "checkpoints")
+                shutil.copytree(folder / f"{loop}-resumed", folder / f"{loop}-cut", symlinks=True)
             result, recorder, _ = run(folder / f"{loop}-resumed", saving)
             leave(f"{loop}-resumed", story(result, recorder))
         # Where each process's masks come from, after a run.

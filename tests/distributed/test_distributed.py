@@ -109,7 +109,7 @@ def test_sharded_processes_go_on_exactly(together, loop):
 def test_one_process_goes_on_with_the_shards_of_two(together, alone, loop, tmp_path):
     """It reads the parts of both, each of whose files stands in the manifest."""
     folder = tmp_path / "run"
-    shutil.copytree(together / f"{loop}-cut", folder)
+    shutil.copytree(together / f"{loop}-cut" / "checkpoints", folder / "checkpoints", symlinks=True)
     step = folder / "checkpoints" / "step-000002"
     manifest = json.loads((step / "manifest.json").read_text())
     parts = sorted(path.name for path in (step / "shards").iterdir())
@@ -117,8 +117,8 @@ def test_one_process_goes_on_with_the_shards_of_two(together, alone, loop, tmp_p
     recipe = SHARDED["fsdp"][0]
     recorder, _, _, _ = run_loop(folder, *words_of(recipe, loop, 1))
     same(recorder.events, [event for event in alone(recipe, loop)["events"] if event[0] > 2])
-    shutil.copytree(together / f"{loop}-cut", tmp_path / "cut")
-    found = Checkpoint(tmp_path / "cut" / "checkpoints" / "step-000002", 2)
+    shutil.copytree(together / f"{loop}-cut" / "checkpoints" / "step-000002", tmp_path / "step-000002")
+    found = Checkpoint(tmp_path / "step-000002", 2)
     assert found.damage() is None
     os.truncate(found.path / "shards" / parts[1], 10)
     assert found.damage() == f"shards/{parts[1]} has 10 bytes, not {manifest[f'shards/{parts[1]}']['bytes']}"

@@ -147,7 +147,9 @@ def encode_splits(
     from_cache = made is not None
     if made is None:
         made = {name: make(split) for name, split in splits.items()}
-        if not _write(file, made):
+        if _write(file, made):
+            made = _read(file, splits) or made  # pages of the file, which other processes share
+        else:
             file = None
 
     def features(rows: EncodedRows, split: Examples) -> FeatureSet:

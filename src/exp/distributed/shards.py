@@ -6,6 +6,7 @@ processes reads them, one without a process group too: each reads what it needs 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,10 @@ def read(folder: Path, prefix: str, like: Callable[[str], Any]) -> dict[str, Any
                     wanted[name] = torch.empty_like(own, dtype=there.properties.dtype, requires_grad=False)
                 else:
                     wanted[name] = torch.empty(there.size, dtype=there.properties.dtype)
-        if wanted:  # without talking to other processes: each reads for itself
-            dcp.load(wanted, storage_reader=dcp.HuggingFaceStorageReader(str(folder)), no_dist=True)
+        with warnings.catch_warnings():  # of the missing process group, which is meant
+            warnings.simplefilter("ignore", UserWarning)
+            if wanted:  # each process reads for itself
+                dcp.load(wanted, storage_reader=dcp.HuggingFaceStorageReader(str(folder)), no_dist=True)
     except (OSError, ValueError, KeyError, AssertionError, dcp.CheckpointException) as error:
         raise ExpError(f"{folder} cannot be read: {str(error).splitlines()[0]}") from error
     return {name.removeprefix(f"{prefix}/"): tensor for name, tensor in wanted.items()}

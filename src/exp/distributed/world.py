@@ -6,6 +6,7 @@ So `size` processes do what one process does with micro-batches that are `size` 
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from datetime import timedelta
@@ -16,6 +17,7 @@ import torch.distributed as dist
 
 from exp.distributed import sharding
 from exp.errors import ExpError
+from exp.run.environment import cores
 from exp.run.interrupts import Interrupts
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from exp.distributed.joined_ranks import JoinedRanks
     from exp.distributed.options import Ddp, Fsdp
 
+log = logging.getLogger("exp")
 # Signals that stop a run; if several came, the first of these is named.
 STOPS = tuple(number.name for number in Interrupts.watched)
 
@@ -207,6 +210,7 @@ def _device(together: JoinedRanks) -> torch.device:
                 f"CUDA_VISIBLE_DEVICES={asked} asks for GPUs, and torch {torch.__version__} finds none here: look at "
                 f"nvidia-smi and at the torch build, or unset the variable to train on the CPU"
             )
+        _warn_of_few_cores(int(os.environ.get("LOCAL_WORLD_SIZE", 1)), place.first)
         return torch.device("cpu")
     count = torch.cuda.device_count()
     if place.local_rank >= count:
@@ -218,6 +222,13 @@ def _device(together: JoinedRanks) -> torch.device:
     device = torch.device("cuda", place.local_rank)
     torch.cuda.set_device(device)
     return device
+
+
+def _warn_of_few_cores(started: int, first: bool) -> None:
+    """`started`: processes on this host, as torchrun says it."""
+    have = cores()
+    if first and started > have:
+        log.warning("%d processes share %d cores here and wait for each other; start %d at most", started, have, have)
 
 
 def accelerator_of(world: World, model: PreTrainedModel, mixed_precision: str) -> Accelerator:
