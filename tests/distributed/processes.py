@@ -26,7 +26,7 @@ from exp.run.result import Result
 from exp.testing.loops import Recorder, config_of
 from exp.training.build import build, build_loop
 from exp.training.lifecycle import opened
-from tests.conformance.task_data import token_classification
+from tests.conformance.task_data import causal_lm, token_classification
 
 LOOPS = ("accelerate", "trainer")
 # Without dropout, whose masks every process draws for itself. 42 examples: the last batch of 8 has two.
@@ -40,6 +40,8 @@ RECIPES = {
     "adapter": ["adapter=lora", "adapter.lora_dropout=0"],
     # Micro-batches with unequal numbers of labelled tokens, cut unequally over the processes.
     "tags": ["gradient_accumulation_steps=2", "max_grad_norm=0.5"],
+    # Two files, one for each process; portions of five rows, so that the steps pass over several.
+    "stream": ["max_steps=4", "data.shuffle_buffer=10", "gradient_accumulation_steps=2"],
     "stopping": ["num_train_epochs=6", "early_stopping_patience=2", "optimizer.lr=1e-12"],
 }
 # Name -> recipe and how it is cut over the processes.
@@ -52,7 +54,7 @@ SHARDED = {
 
 def words_of(recipe: str, loop: str, processes: int) -> list[str]:
     """The same batch of eight for any number of processes."""
-    data = tagged_data() if recipe == "tags" else []
+    data = {"tags": tagged_data, "stream": streamed_data}.get(recipe, list)()
     return [*COMMON, *data, f"loop={loop}", f"per_device_train_batch_size={8 // processes}", *RECIPES[recipe]]
 
 
@@ -63,6 +65,20 @@ def tagged_data() -> list[str]:
         words = token_classification(file.parent)
         file.write_text(json.dumps(words))
     return json.loads(file.read_text())
+
+
+def streamed_data() -> list[str]:
+    """The same for a stream: train.jsonl of causal_lm's small data set, twice."""
+    folder = Path(os.environ["EXP_CACHE"]) / "streamed"
+    words = folder / "words.json"
+    if not words.exists():
+        words.parent.mkdir(parents=True)
+        small = causal_lm(folder)
+        for number in range(2):
+            shutil.copy(folder / "train.jsonl", folder / f"part-{number}.jsonl")
+        stream = ["data.train_file=part-*.jsonl", "data.streaming=true", "data.max_train_samples=null"]
+        words.write_text(json.dumps([*small, *stream]))
+    return json.loads(words.read_text())
 
 
 def story(result: Result, recorder: Recorder) -> dict[str, Any]:

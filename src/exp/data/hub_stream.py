@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,10 @@ class HubRows:
 
     def __init__(self, dataset: Any, name: str) -> None:
         self.dataset, self.path = dataset, Path(name)
-        self.start = dataset.state_dict()
+        self.start = self.base = dataset.state_dict()
+        self.since, self.number = 0, 0  # rows after `base`, and in all
+        self.rows: Iterator[dict[str, Any]] = iter(())
+        self.row: dict[str, Any] | None = None
         self.restart()
 
     def restart(self) -> None:

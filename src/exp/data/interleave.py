@@ -24,7 +24,8 @@ class Turns:
 
         self.count, self.probabilities = count, probabilities
         self.generator = np.random.default_rng(seed)
-        self.taken, self.before, self.drawn = 0, self.generator.bit_generator.state, []
+        self.taken, self.before = 0, self.generator.bit_generator.state
+        self.drawn: list[int] = []
 
     def next(self) -> int:
         if self.probabilities is None:

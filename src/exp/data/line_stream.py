@@ -30,6 +30,10 @@ class LineRows:
     def __init__(self, files: Sequence[Path], options: ReadOptions) -> None:
         self.files, self.options = list(files), options
         self.file: IO[bytes] | None = None
+        self.raw: bytes | None = None  # the next line, whose place is `at`, `offset` and behind `line` others
+        self.at, self.offset, self.line = 0, 0, 0
+        self.text = False  # else JSON
+        self.parse = json_parser("utf-8")
         self.restart()
 
     def restart(self) -> None:

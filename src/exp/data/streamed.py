@@ -30,7 +30,7 @@ class StreamedFeatures(FeatureSet):
     def __init__(self, first: FeatureSet, source: ExampleStream, make: Callable[[Any], FeatureSet]) -> None:
         super().__init__(first.fields, first.targets, first.kept, first.example)
         self.beginning, self.source, self.make = first, source, make
-        self.lengths = _Lengths(first.lengths)  # type: ignore[assignment]
+        self.made = self.lengths = _Lengths(first.lengths)  # type: ignore[assignment]
         self.seed = 0
         self.places: Mapping[str, Any] = {}  # where the lanes of this epoch began
         self.restored: Mapping[str, Any] = {}
@@ -52,7 +52,7 @@ class StreamedFeatures(FeatureSet):
         """From where `restore` says, else from the beginning."""
         self.seed, self.lanes = seed, {}
         self.places, self.restored = self.restored, {}
-        self.lengths = _Lengths(self.beginning.lengths)  # type: ignore[assignment]
+        self.made = self.lengths = _Lengths(self.beginning.lengths)  # type: ignore[assignment]
 
     def state(self) -> dict[str, Any]:
         """By lane: where the portion begins that it is in."""
@@ -77,7 +77,7 @@ class StreamedFeatures(FeatureSet):
         if number not in self.lanes:
             self.lanes[number] = _Lane(self, number, self.places.get(str(number)))
         item = self.lanes[number].item(row // self.source.stream.lanes)
-        self.lengths.add(row, len(item["attention_mask"]))
+        self.made.add(row, len(item["attention_mask"]))
         return item
 
 
