@@ -1,14 +1,12 @@
-"""exp explain, exp diff and exp completion: what a user asks before and after a run."""
+"""exp explain and exp diff: what a user asks before and after a run."""
 
 from __future__ import annotations
 
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from exp import completion, diff, explain
+from exp import diff, explain
 from exp.errors import ExpError
 from tests.finished_runs import REVIEWS, copy_of, reviews_run
 
@@ -50,53 +48,3 @@ def test_two_runs_are_compared(tmp_path: Path) -> None:
     assert "  optimizer.lr  0.001 -> 0.002" in list(diff.told([str(one), str(two)], False))
     with pytest.raises(ExpError, match="holds no run"):
         list(diff.told([str(one), str(tmp_path)], False))
-
-
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        ("exp tr", ["train"]),
-        ("python -m exp.tr", ["exp.train"]),
-        ("exp train optimizer=sg", ["optimizer=sgd"]),
-        ("python -m exp.train tracker=none,wa", ["tracker=none,wandb"]),
-        ("exp train optimizer=sgd optimizer.nes", ["optimizer.nesterov="]),
-        ("exp train optimizer=sgd optimizer.nesterov=", ["optimizer.nesterov=false", "optimizer.nesterov=true"]),
-        ("exp train optimizer.nes", []),
-        ("exp explain optimizer.fus", ["optimizer.fused=", "optimizer.fused"]),
-        ("exp sweep as", ["asha"]),
-        ("exp diff out", ["outputs/a"]),
-        ("exp train resume=", ["resume=outputs/a"]),
-        ("exp compare basel", ["baseline="]),
-        ("exp nothing ", []),
-    ],
-)
-def test_what_may_come_next(line: str, expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "outputs" / "a").mkdir(parents=True)
-    (tmp_path / "outputs" / "a" / "run.json").touch()
-    monkeypatch.chdir(tmp_path)
-    assert completion.answer(line) == (expected if line != "exp nothing " else sorted(completion.cli.COMMANDS))
-
-
-@pytest.mark.parametrize("shell", completion.SCRIPTS)
-def test_installed_by_one_command_and_only_once(shell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "ZDOTDIR"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    place = completion.install(shell)
-    assert completion.install(shell) == place and place.read_text() == completion.script(shell)
-    starts = {"bash": ".bashrc", "zsh": ".zshrc"}
-    if shell in starts:
-        assert (tmp_path / starts[shell]).read_text() == f"source {place} # exp\n"
-
-
-def test_bash_completes_after_the_equals_sign(tmp_path: Path) -> None:
-    """Bash takes = for the end of a word; `python` keeps what it completed before for lines that are not exp's."""
-    script = tmp_path / "script"
-    ask = 'COMP_LINE="$1"; COMP_POINT=${#1}; COMP_WORDS=($1); _exp_complete "${COMP_WORDS[0]}"; echo "${COMPREPLY[*]}"'
-    script.write_text(
-        f"compopt() {{ :; }}\n{completion.BASH}\nask() {{ {ask}; }}\n"
-        "PYTHON() { echo optimizer=sgd; }\nask 'exp train optimizer=sg'\nask 'python -m exp.train optimizer=s'\n"
-        "ask 'python other.py o'\n"
-    )
-    done = subprocess.run(["bash", str(script)], capture_output=True, text=True, env=os.environ, check=True)
-    assert done.stdout.split("\n")[:3] == ["sgd", "sgd", ""]

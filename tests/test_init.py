@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -57,7 +58,18 @@ def test_its_parts_are_listed_and_checked(made: Path, standing: None) -> None:
 def test_make_train_starts_this_python(made: Path) -> None:
     words = ["make", "--dry-run", "--no-print-directory", "train", "ARGS=seed=1"]  # which a make above us would print
     done = subprocess.run(words, cwd=made, capture_output=True, text=True, check=True)
-    assert done.stdout == f"{sys.executable} -m exp.train experiment=baseline seed=1\n"
+    assert done.stdout.splitlines()[-1] == f"{sys.executable} -m exp.train experiment=baseline seed=1"
+
+
+def test_without_exp_make_says_so_and_fetches_nothing(made: Path, tmp_path: Path) -> None:
+    """As for someone who got the project from git. PyPI has another package under the name exp."""
+    there = shutil.copytree(made, tmp_path / "cloned", ignore=shutil.ignore_patterns("local.mk"))
+    words = ["make", "--no-print-directory", "train", "PYTHON=false"]
+    done = subprocess.run(words, cwd=there, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and not done.stdout
+    assert done.stderr.startswith("false has no exp. Activate the environment that has it")
+    project = tomllib.loads((made / "pyproject.toml").read_text())["project"]
+    assert project["dependencies"] == [] and "exp" not in str(project["optional-dependencies"])
 
 
 def test_the_baseline_trains(made: Path, standing: None) -> None:

@@ -57,7 +57,8 @@ _exp_complete() {
   local -a found
   found=("${(@f)$(PYTHON -m exp.completion line="$line" 2>/dev/null)}")
   if (( ${#found} == 0 )) || [[ -z "$found[1]" ]]; then _files; return; fi
-  compadd -Q -S '' -- $found
+  compadd -Q -S '' -- ${(M)found:#*[=.]}
+  compadd -Q -- ${found:#*[=.]}
 }
 compdef _exp_complete exp python python3
 """
@@ -70,8 +71,10 @@ function __exp_complete
   PYTHON -m exp.completion line="$line" 2>/dev/null
 end
 complete -c exp -f -a '(__exp_complete)'
-complete -c python -a '(__exp_complete)'
-complete -c python3 -a '(__exp_complete)'
+for python in python python3
+  complete -c $python -a '(__exp_complete)'
+  complete -c $python -s m -x -a '(__exp_complete)'
+end
 """
 SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 
@@ -121,8 +124,8 @@ def script(shell: str) -> str:
 def install(shell: str) -> Path:
     """Writes the script, and for bash and zsh one line that reads it into the shell's start file."""
     home = Path.home()
-    if shell == "fish":
-        place = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config") / "fish" / "completions" / "exp.fish"
+    if shell == "fish":  # read at every start: what lies in completions/ is looked at for `exp` alone, not for `python`
+        place = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config") / "fish" / "conf.d" / "exp.fish"
     else:
         place = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share") / "exp" / f"completion.{shell}"
     try:

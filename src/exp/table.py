@@ -16,6 +16,7 @@ from typing import Any
 
 from exp.analysis.tables import load, plan, produce, publish, views
 from exp.analysis.tables.results import results
+from exp.analysis.tables.schema import OVERS
 from exp.errors import ExpError, nearest
 from exp.options import arguments
 from exp.options.arguments import Option
@@ -49,6 +50,7 @@ GRAMMAR = arguments.Grammar(
         "overrides": Option("for all cells: '[k=v]'", arguments.listed, []),
         "overrides.": Option("overrides.NAME='[k=v]': for the row or column NAME", arguments.listed, []),
         "retry_failed": Option("true: run failed runs again", arguments.switch, False),
+        "over": Option("what verdicts are over: seeds, examples or both (the table's)", arguments.one_of(*OVERS)),
         "bold": Option("true: the best of each column in bold, in table.md and table.tex", arguments.switch, False),
         "view": Option("also stability, seeds (a grid of two seeds) or budget (expected best)"),
         "config_dir": Option(
@@ -97,7 +99,7 @@ def make(given: arguments.Given, added: dict[str, list[str]]) -> int:
     _check_target(given)
     if (processes := given.get("hydra.sweeper.processes_per_trial", "1")) != "1":
         added[""] = [*added.get("", []), f"distributed.processes={processes}"]  # it multiplies the batch
-    table = load.load(given.bare[0], given["seeds"], added, given["config_dir"])
+    table = load.load(given.bare[0], given["seeds"], added, given["config_dir"], given["over"])
     folder = given["folder"] or homes()[1] / "tables" / table.name
     sources = [*(map(Path, given["sources"]) if given["sources"] else homes()), folder]
     made = plan.make(table, sources, given["cells"], given["retry_failed"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from exp.errors import ExpError
+from exp.loop.outputs import data_facts
 from exp.loss import values
 from exp.loss.base import LossFacts, OverUnits
 from exp.loss.function import build_function, check_function
@@ -129,6 +131,40 @@ def test_accumulation_changes_no_loss(loss, task, words, teacher, tmp_path):
         assert found == pytest.approx(own, rel=1e-5)
     else:
         assert abs(found[0] - own[0]) > 1e-6
+
+
+GUESSED = {
+    "own": lambda classes: np.log(classes),
+    "label_smoothing": lambda classes: np.log(classes),
+    "class_weights": lambda classes: np.log(classes),  # balanced weights have the mean 1
+    "focal": lambda classes: (1 - 1 / classes) ** 2 * np.log(classes),  # the same weights
+    "r_drop": lambda classes: np.log(classes),  # both passes say the same
+}
+
+
+@pytest.mark.parametrize("task", ["text_classification", "token_classification", "multi_label", "multiple_choice"])
+def test_what_guessing_gives_is_said_by_every_loss(task, words, teacher):
+    """Every class alike; exactly what an untrained head's loss is about. Labels have their shares."""
+    for loss, expected in GUESSED.items():
+        if loss in WEIGHING and task in ("multiple_choice", "multi_label"):  # refused; the weight of a label alone
+            continue
+        facts = data_facts(parts_of(config_of(*recipe(loss, task, words, teacher))))
+        own, trained = facts["chance"]["loss"], facts["chance_train_loss"]
+        classes = np.exp(own)  # of several labels a row each is one of two
+        near = 0.05 if loss in WEIGHING or task == "multiple_choice" else 1e-5  # rows of train, and of eval
+        assert trained == pytest.approx(expected(classes), rel=near), loss
+    # A teacher that is as untrained as the guess says the same, so that only the labels' half counts.
+    facts = data_facts(parts_of(config_of(*recipe("distillation", task, words, teacher))))
+    assert facts["chance_train_loss"] == pytest.approx(0.3 * own, rel=0.2)
+
+
+def test_guessing_is_unknown_where_the_task_or_a_function_knows_nothing_of_it(words, teacher):
+    facts = data_facts(parts_of(config_of(*recipe("label_smoothing", "causal_lm-packed", words, teacher))))
+    assert facts["chance_train_loss"] is None
+    parts, _, _ = facts_of(words)
+    odd = replace(parts, loss=build_function(lambda outputs, labels: outputs.hidden_states[0], LossFacts(
+        parts.task.head(parts.data), parts.encoded.train, parts.processor)))  # fmt: skip
+    assert data_facts(odd)["chance_train_loss"] is None
 
 
 @pytest.mark.parametrize("loss", WEIGHING)

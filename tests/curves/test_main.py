@@ -95,8 +95,10 @@ def test_the_record_says_what_guessing_gives():
         "greater_is_better": True,
     }
     assert facts_of({"data": data}) == Facts(
-        "entity_f1", 2.5, {"entity_f1": (0.0, 0.05)}, 100, {"eval/entity_f1": True}
+        "entity_f1", 2.5, {"entity_f1": (0.0, 0.05)}, 100, {"eval/entity_f1": True}, chance_train_loss=2.5
     )
+    told = facts_of({"data": {**data, "chance_train_loss": 0.6}})
+    assert (told.chance_loss, told.chance_train_loss) == (2.5, 0.6)
 
 
 def test_a_record_of_the_first_version_has_label_shares():

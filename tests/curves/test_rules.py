@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +14,7 @@ from exp.curves.verdict import STATES, Thresholds
 from exp.run.events import Event
 
 LN2 = math.log(2)
-MRPC = Facts("accuracy", chance_loss=LN2, floors={"accuracy": (0.684, 0.023)}, eval_examples=408)
+MRPC = Facts("accuracy", chance_loss=LN2, chance_train_loss=LN2, floors={"accuracy": (0.684, 0.023)}, eval_examples=408)
 LIMITS = Thresholds()
 
 
@@ -93,6 +94,15 @@ def test_a_loss_above_guessing_all_along_is_unstable():
     assert judge(events([0.7] + [0.8] * 29, [0.7, 0.7, 0.7]), unknown).state != "unstable"
 
 
+def test_the_training_loss_is_judged_by_what_guessing_gives_of_it():
+    """A focal loss is small, a teacher's may be large; the evaluation's loss is the model's own all the same."""
+    focal, taught = (replace(MRPC, chance_train_loss=loss) for loss in (LN2 / 4, 2.0))
+    small = events([0.17, 0.17, 0.35, 0.3, 0.2, 0.17], [0.7, 0.69, 0.69], [0.684] * 3)
+    large = events(falling(1.9, 0.9, 30), [0.6, 0.55, 0.5], [0.70, 0.76, 0.8])
+    assert [judge(small, facts).state for facts in (MRPC, focal)] == ["underfitting", "unstable"]
+    assert [judge(large, facts).state for facts in (MRPC, taught)] == ["unstable", "improving"]
+
+
 def test_one_bad_batch_is_averaged_out():
     train = [0.5] * 40
     train[20] = 2.0  # one optimizer step of many
@@ -145,7 +155,7 @@ def test_matthews_correlation_is_compared_with_zero():
 def test_every_metric_that_the_task_knows_chance_of_is_compared():
     """Entity F1 of a tagger that answers O everywhere is 0, while its accuracy is high."""
     floors = {"entity_f1": (0.0, 0.03), "accuracy": (0.94, 0.004)}
-    facts = Facts("entity_f1", chance_loss=math.log(13), floors=floors)
+    facts = Facts("entity_f1", chance_loss=math.log(13), chance_train_loss=math.log(13), floors=floors)
     rows = events([0.3] * 40, [0.3] * 4)
     for row in [row for row in rows if "eval/loss" in row.metrics]:
         row.metrics.update({"eval/entity_f1": 0.0, "eval/accuracy": 0.94})

@@ -39,11 +39,11 @@ def test_what_is_said(folder, tmp_path, capsys, monkeypatch):
     assert "b 21 (48.8%) 2 (66.7%)" in lines and "rare 1 (2.3%) 0 (0.0%)" in lines
     assert any(line.startswith("train 43 ") and line.endswith("1 (2.3%)") for line in lines)  # one row is cut
     for said in (
-        "train: 1 rows whose text is empty",
-        "train: 1 rows whose text has occurred before",
+        "train: 1 row whose text is empty",
+        "train: 1 row whose text has occurred before",
         "train: 1 of them with another label than before",
-        "train: 1 rows that look like UTF-8 read as cp1252 (â€™, Ã©)",
-        "train: 1 labels that occur once: rare",
+        "train: 1 row that looks like UTF-8 read as cp1252 (â€™, Ã©)",
+        "train: 1 label that occurs once: rare",
         "all splits: 2 of 46 rows repeat the text of an earlier one",
         "eval: 1 of 3 rows stand in train (1 with the same label); 1 more where only letters and digits count",
         "labels: a",
@@ -74,3 +74,10 @@ def test_labels_of_every_form():
     assert rows.counts(Examples([0], {}, [[1, 0, 1]]), names) == {"x": 1, "y": 2, "z": 0}  # one a word
     assert rows.counts(Examples([0], {}, [0.5]), None) is None
     assert rows.counts(Examples([0], {}, None), names) is None
+
+
+def test_shares_of_several_labels_a_row_are_of_rows():
+    split = Examples([0, 1, 2, 3], {"text": list("abcd")}, [[1.0, 1.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+    told = rows.look("train", split, ["x", "y"])
+    assert told.several and told.labels == {"x": 3, "y": 2} and told.rows == 4
+    assert not rows.look("train", Examples([0], {"text": ["a"]}, [1]), ["x", "y"]).several

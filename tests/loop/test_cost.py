@@ -42,6 +42,26 @@ def test_rapl_counts_packages_and_memory_and_survives_a_counter_that_runs_over(p
     assert meter.joules() == pytest.approx(0.3)
 
 
+def test_a_meter_that_fails_is_dropped(powercap, caplog):
+    counter = zone(powercap, "intel-rapl:0", "package-0", 1)
+    meter = energy.energy("auto")
+    counter.unlink()
+    assert meter.joules() == 0 and meter.source is None
+    assert "cannot be read any more" in caplog.text
+
+
+def test_a_device_that_cannot_be_measured_has_no_mfu(monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("exp.loop.cost.peak_of", full)
+    monkeypatch.setattr("exp.loop.cost.FlopCount.of", lambda model: SimpleNamespace(per_token=1, per_pair=1))
+    cost = charged()
+    cost.begin()
+    told, basis = cost.summary(1)
+    assert "mfu" not in told and basis == {}
+
+
 def test_nothing_to_read_is_no_meter(powercap):
     assert energy.energy("auto").source is None
     assert energy.energy("off").joules() == 0

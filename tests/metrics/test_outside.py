@@ -144,7 +144,7 @@ def test_a_result_that_is_no_number(package):
     ("name", "message"),
     [
         ("own_pkg.metrics.constant", "no function"),
-        ("own_pkg.metrics.one_argument", r"has to take \(predictions, references\)"),
+        ("own_pkg.metrics.one_argument", r"is called as \(predictions, references\): too many positional"),
         ("own_pkg.metrics.costs", "cannot be imported"),
         ("os.path.commonprefix", "not trusted"),
         ("shutil.copyfile", "not trusted"),

@@ -63,8 +63,8 @@ def test_a_head_over_pretrained_weights(kind: str, tmp_path: Path) -> None:
         ([*TINY, "model.make=os.system"], "model.make=os.system is not trusted"),
         ([*TINY, "model.make=acme.heads.Men"], "model.make=acme.heads.Men: the trusted package acme"),
         ([*TINY, "model.make=acme.heads.not_a_model"], "returned a Linear; it has to return a PreTrainedModel"),
-        ([*TINY, "model.make=acme.heads.wants_more"], "takes other arguments: missing a required argument: 'width'"),
-        ([*TINY, "model.make=acme.heads.WantsMore"], "takes other arguments: missing a required argument: 'width'"),
+        ([*TINY, "model.make=acme.heads.wants_more"], "is called as (config): missing a required argument: 'width'"),
+        ([*TINY, "model.make=acme.heads.WantsMore"], "is called as (config): missing a required argument: 'width'"),
     ],
 )
 def test_what_is_no_model_is_one_line(words: list[str], said: str) -> None:

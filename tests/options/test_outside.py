@@ -99,6 +99,9 @@ def test_defaults_of_a_project(folder: Path) -> None:
     assert str(cfg.hydra.run.dir).startswith(f"{folder}/results/20")
     assert str(cfg.hydra.sweep.dir).startswith(f"{folder}/many/20")
     assert list(compose(["tracker=wandb"]).tracker) == ["wandb"]
+    assert list(compose(["experiment=debug"]).tracker) == []  # what a preset chooses is no default
+    option(folder, "experiment/mine.yaml", "# @package _global_\ndefaults: [debug]\nseed: 3\n")
+    assert list(compose(["experiment=mine"]).tracker) == []
     assert compose(["hydra.run.dir=here"]).hydra.run.dir == "here"
     assert own_project.homes() == [folder / "results", folder / "many"]
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
+from tests.outside import option, project
 from tests.study.conftest import load
 
 from .conftest import free_port, record, start, until
@@ -61,6 +62,20 @@ def test_a_plain_sweep(entry: Any, tmp_path: Path) -> None:
     done = entry("train", "--multirun", "experiment=debug", "seed=1,2", "hydra.sweep.dir=sweep", *RAY)
     assert done.returncode == 0, done.stdout + done.stderr
     assert [record(tmp_path / "sweep" / str(number))["status"] for number in (0, 1)] == ["completed"] * 2
+
+
+def test_workers_know_the_projects_parts(entry: Any, tmp_path: Path) -> None:
+    """Code that lies in the folder in which one stands, and nowhere else."""
+    project(tmp_path)
+    option(tmp_path, "hydra/sweeper/sampler/lowest.yaml", "_target_: acme.search.Lowest\n")
+    words = [*STUDY, "model=mean", "tracker=lines", f"tracker.lines.file={tmp_path}/lines.txt",
+             "hydra/sweeper/sampler=lowest", "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=2"]  # fmt: skip
+    done = entry("train", "--multirun", *words, *RAY)
+    assert done.returncode == 0, done.stdout + done.stderr
+    folders = [tmp_path / "multirun" / "s" / str(number) for number in (0, 1)]
+    assert [trial.state for trial in load(folders[0].parent).trials] == [TrialState.COMPLETE] * 2
+    assert [[one["name"] for one in record(folder)["trusted"]] for folder in folders] == [["acme"]] * 2
+    assert (tmp_path / "lines.txt").read_text().count("finish completed") == 2
 
 
 def test_a_studys_workers_on_a_cluster_one_of_them_killed(cluster: str, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from optuna.trial import TrialState
 
 from exp.run.events import read_events
+from tests.outside import option, project
 from tests.study.conftest import load
 
 from .conftest import Slurm, record, start, until
@@ -77,6 +78,20 @@ def test_two_workers_on_a_node(slurm: Slurm, entry: Any, tmp_path: Path) -> None
     trials = load(tmp_path / "multirun" / "s").trials
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 4
     assert len({trial.user_attrs["worker"] for trial in trials}) == 2
+
+
+def test_workers_know_the_projects_parts(slurm: Slurm, entry: Any, tmp_path: Path) -> None:
+    """Code that lies in the folder in which one stands, and nowhere else."""
+    project(tmp_path)
+    option(tmp_path, "hydra/sweeper/sampler/lowest.yaml", "_target_: acme.search.Lowest\n")
+    words = [*STUDY, "experiment=debug", "model=mean", "tracker=lines", f"tracker.lines.file={tmp_path}/lines.txt",
+             "hydra/sweeper/sampler=lowest", "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=2"]  # fmt: skip
+    done = entry("train", "--multirun", *words, *JOB)
+    assert done.returncode == 0, done.stdout + done.stderr
+    folders = [tmp_path / "multirun" / "s" / str(number) for number in (0, 1)]
+    assert [trial.state for trial in load(folders[0].parent).trials] == [TrialState.COMPLETE] * 2
+    assert [[one["name"] for one in record(folder)["trusted"]] for folder in folders] == [["acme"]] * 2
+    assert (tmp_path / "lines.txt").read_text().count("finish completed") == 2
 
 
 def test_a_table_on_two_workers(slurm: Slurm, entry: Any, tmp_path: Path) -> None:

@@ -93,6 +93,8 @@ def test_direction_comes_from_the_metric() -> None:
     assert objective_names(None, {**MRPC, "metric_for_best_model": "loss"}) == ["loss"]
     assert directions(None, ["eval/accuracy"], MRPC) == ["maximize"]
     assert directions(None, ["eval_loss", "f1", "cost/train_seconds"], MRPC) == ["minimize", "maximize", "minimize"]
+    costs = ["cost/energy_kwh", "cost/money", "cost/total_flops", "cost/mfu"]
+    assert directions(None, costs, MRPC) == ["minimize", "minimize", "minimize", "maximize"]
     assert greater_is_better("eval/unheard_of", MRPC) is None
     with pytest.raises(ExpError, match="seeks the worst run"):
         directions("minimize", ["eval/accuracy"], MRPC)

@@ -12,7 +12,8 @@ from exp.run.said import counted
 
 def said_of_cost(runs: Sequence[RunData]) -> str:
     """`3.2 h of training in 10 runs, 0.41 kWh, 7.10 EUR, MFU 31%`. What some runs did not measure is said to be of the
-    others alone; what none did is left out."""
+    others alone; what none did is left out, and so are runs that left no result."""
+    runs = [run for run in runs if _known([run], "train_seconds")]
     seconds = _known(runs, "train_seconds")
     told = [f"{hours(math.fsum(seconds))} of training in {counted(len(seconds), 'run')}"]
     energy = _known(runs, "energy_kwh")

@@ -54,6 +54,7 @@ def of_table(name: str, found: Sequence[CellResult]) -> dict[str, Any]:
             "std": cell.std,
             "values": list(cell.values),
             "published": cell.published.value if cell.published else None,
+            "unverified": cell.published.unverified if cell.published else None,
             "verdict": cell.verdict.word,
             "why": cell.verdict.why,
             "runs": [run.id for run in cell.runs],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -68,9 +68,13 @@ def forget_quantisation(model: Any) -> None:
         del model.config.quantization_config
 
 
-def config_classes(auto_class: Any) -> list[type]:
-    """The configs whose models have the head of an Auto class. Public mappings have other names for each head."""
-    return list(auto_class._model_mapping.keys())
+def config_classes(auto_class: Any) -> Mapping[type, Any]:
+    """The configs whose models have the head of an Auto class. Public mappings have other names for each head.
+
+    Whether a class is in it is known by names; going over all of them imports every family, which takes a second.
+    """
+    found: Mapping[type, Any] = auto_class._model_mapping
+    return found
 
 
 def keep_generation_config(config: Any) -> None:

@@ -15,6 +15,7 @@ from exp.errors import ExpError, nearest
 from exp.options.confdir import conf_dir, groups
 from exp.options.option import construct
 from exp.options.other_names import known_as
+from exp.options.outside import parts
 from exp.options.settings import RootSettings
 from exp.run.identity import ADDED, flatten
 
@@ -58,6 +59,7 @@ def check(cfg: DictConfig, choices: Mapping[str, Any]) -> None:
         for where, node in _nodes(key, group).items()
     }
     rules.check_rules(config, choices, options)
+    parts("verdict")  # nobody chooses them: every run is judged by all
 
 
 def _nothing_missing(cfg: DictConfig, choices: Mapping[str, Any]) -> None:

@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 PRIMARY = "train"
 # Groups that train.yaml calls optional, so that Hydra takes no notice of an option that is not there.
 OPTIONAL = ("recipe", "recipe/schedule")
+PRESETS = ("experiment", "sweep")
 
 
 def search_path(config_dir: Path | None = None) -> list[Path]:
@@ -116,11 +117,32 @@ class Composer:
         return cfg
 
     def with_defaults(self, words: Sequence[str]) -> list[str]:
-        """The project's own choice first ([tool.exp] tracker), where the words make none."""
+        """The project's own choice first ([tool.exp] tracker), where neither the words nor a preset make one."""
         chosen = project.project().tracker
         if self.saved or chosen is None or any(word.startswith("tracker=") for word in words):
             return list(words)
+        given = [word.lstrip("+").partition("=") for word in words]
+        presets = [(group, name) for group, _, names in given if group in PRESETS for name in names.split(",")]
+        if any(self._overrides_tracker(group, name) for group, name in presets):
+            return list(words)
         return [f"tracker={chosen}", *words]
+
+    def _overrides_tracker(self, group: str, name: str, seen: tuple[str, ...] = ("_self_",)) -> bool:
+        """Whether the preset, or one that it is made of, has `override /tracker` among its defaults."""
+        path = next((path for folder in self.path if (path := folder / group / f"{name}.yaml").is_file()), None)
+        if path is None:
+            return False
+        try:
+            held = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError):  # composing says what is wrong with it
+            return False
+        for entry in (held.get("defaults") or []) if isinstance(held, dict) else []:
+            if isinstance(entry, dict) and "override /tracker" in entry:
+                return True
+            further = isinstance(entry, str) and entry not in (*seen, name)
+            if further and self._overrides_tracker(group, entry, (*seen, name)):
+                return True
+        return False
 
     def compose_job(self, master: DictConfig, words: Sequence[str]) -> DictConfig:
         """One run of the sweep whose config is `master`, as its launcher will compose it."""
@@ -196,7 +218,8 @@ def composed_from() -> list[str]:
 def config_dir_flag(sources: Sequence[str]) -> list[str]:
     """The words of --config-dir for a config that was composed from `sources`, as `composed_from` has them."""
     known = {str(folder) for folder in search_path()}
-    places = [Path(source) for source in sources if Path(source).name != ".hydra"]  # a run's own, where it is repeated
+    # Those of structured configs have no place; a run's own is there where it is repeated.
+    places = [Path(source) for source in sources if source and Path(source).name != ".hydra"]
     found = [str(place) for place in places if place.is_dir() and str(place.resolve()) not in known]
     return ["--config-dir", found[-1]] if found else []
 

@@ -154,7 +154,7 @@ def place(path: Path, group: str) -> str:
     """Where the option stands in a config: in its group's node, or where its YAML's package header says."""
     with path.open(encoding="utf-8") as file:
         header = re.match(r"# @package ([\w.]+)", file.readline())
-    return header[1] if header and header[1] != "_global_" else group
+    return header[1] if header and header[1] != "_global_" else group.replace("/", ".")
 
 
 def _is_option(node: Any) -> bool:

@@ -10,10 +10,11 @@ from typing import Any
 from exp.errors import ExpError
 from exp.optim.torch_classes import by_target
 from exp.options import trust
+from exp.options.calls import METHODS, bind, check_methods
 from exp.options.option import check_keys, construct, signature_of
 
-# What a loop calls a function of the user's with, by position.
-CALLED_WITH = {"optimizer": ("model",), "scheduler": ("optimizer", "total_steps", "greater_is_better")}
+# What a loop calls a function of the user's with.
+CALLED_WITH = {group: METHODS[group]["__call__"] for group in ("optimizer", "scheduler")}
 
 
 def check_node(node: Mapping[str, Any], where: str) -> Any:
@@ -30,6 +31,7 @@ def check_node(node: Mapping[str, Any], where: str) -> Any:
     if declared is not None:
         if inner:
             raise ExpError(f"{inner[0][0]}._target_: an option cannot hold another one; leave it out")
+        check_methods(declared, where)
         return construct(declared, values, where)
     for at, one in inner:
         check_node(one, at)
@@ -93,18 +95,13 @@ def _check_callable(target: Any, node: Mapping[str, Any], values: dict[str, Any]
         check_keys(signature.declared, values, where)
     construct(signature_of(target, plain, later=True).declared, plain, where)
     if partial and where in CALLED_WITH:
-        _check_call(target, node["_target_"], values, where)
-
-
-def _check_call(target: Any, name: str, values: dict[str, Any], where: str) -> None:
-    """Raises ExpError where the loop's call cannot work."""
-    try:
-        inspect.signature(target).bind(*CALLED_WITH[where], **values)
-    except TypeError as error:
-        given = ", ".join(CALLED_WITH[where])
-        raise ExpError(f"{where}: {name} is called as ({given}) and with the YAML's keys: {error}") from None
-    except ValueError:  # a class without a signature to read
-        pass
+        try:
+            called = inspect.signature(target)
+        except ValueError:  # a class without a signature to read
+            return
+        bind(called, CALLED_WITH[where], f"{where}: {node['_target_']}", **values)
+    elif not partial and isinstance(target, type) and where.partition(".")[0] in METHODS:
+        check_methods(target, where)
 
 
 def _targets(value: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -47,10 +47,11 @@ class Facts:
     """What a curve alone does not tell. None: unknown; a rule that needs it is passed over and says so."""
 
     primary_metric: str | None = None  # a bare name, as `accuracy`; its series is eval/accuracy
-    chance_loss: float | None = None  # of guessing, by the task
+    chance_loss: float | None = None  # of guessing, by the task: what eval/loss is judged against
     floors: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # bare name -> chance, its error
     eval_examples: int | None = None
     directions: Mapping[str, bool] = field(default_factory=dict)  # as in exp.metrics.best.rises
+    chance_train_loss: float | None = None  # of guessing, by the loss that is trained
 
     def rises(self, key: str) -> bool:
         return rises(key, self.directions)
@@ -130,6 +131,7 @@ def facts_of(record: Mapping[str, Any], folder: Path | None = None) -> Facts:
     return Facts(
         primary_metric=primary,
         chance_loss=loss,
+        chance_train_loss=data.get("chance_train_loss", loss),  # older runs say it of their model's own loss
         floors=floors,
         eval_examples=count,
         directions=directions_of(data),

@@ -39,10 +39,10 @@ def windows(series: Series, width: int) -> Series:
     return Series(tuple(steps), tuple(values)) if steps else EMPTY
 
 
-def chance_loss(train: Series, facts: Facts) -> float | None:
-    """The loss of guessing; where the task knows none the first window of the training loss."""
-    if facts.chance_loss is not None:
-        return facts.chance_loss
+def chance_loss(train: Series, known: float | None) -> float | None:
+    """`known`, the loss of guessing; where there is none the first window of the training loss."""
+    if known is not None:
+        return known
     return train.values[0] if len(train) and train.values[0] > 0 else None
 
 

@@ -45,7 +45,7 @@ def unstable(curve: Curve, facts: Facts, limits: Thresholds) -> Finding | None:
         step, key = bad[0]
         return step, (f"{key} was not finite at step {step} ({len(bad)} such values)",)
     train = windows(curve.get("train/loss"), limits.window_steps)
-    chance = chance_loss(train, facts)
+    chance = chance_loss(train, facts.chance_train_loss)
     if chance is None:
         return None
     lowest = math.inf
@@ -64,7 +64,11 @@ def unstable(curve: Curve, facts: Facts, limits: Thresholds) -> Finding | None:
         lowest = min(lowest, value)
     middle = sorted(train.values)[len(train) // 2] if len(train) else 0.0
     # Only where guessing is known: the first window, which takes its place in regression, is one noisy mean.
-    if facts.chance_loss is not None and len(train) >= limits.stuck_windows and middle > limits.stuck_above * chance:
+    if (
+        facts.chance_train_loss is not None
+        and len(train) >= limits.stuck_windows
+        and middle > limits.stuck_above * chance
+    ):
         return train.steps[0], (
             f"train/loss stayed above that of guessing ({chance:.3g}): its median is {middle:.3g}, "
             f"{middle / chance:.2f} times as much",
@@ -108,7 +112,7 @@ def overfitting(curve: Curve, facts: Facts, limits: Thresholds) -> Finding | Non
         return None
     lowest = loss.values[best]
     train = windows(curve.get("train/loss"), limits.window_steps)
-    chance = chance_loss(train, facts) or loss.values[0]
+    chance = chance_loss(train, facts.chance_loss) or loss.values[0]
     limit = limits.generalisation_loss * (limits.single_rise if len(after) == 1 else 1.0)
     if any(generalisation_loss(loss.values[i], lowest) <= limit for i in after):
         return None

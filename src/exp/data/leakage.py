@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from typing import Any
 from exp.data.examples import Examples, TaskData
 from exp.errors import ExpError
 
+NO_WORD = re.compile(r"[\W_]+")
+NO_ASCII_WORD = bytes(sign for sign in range(128) if not chr(sign).isalnum())
 NEAR = 0.8  # Jaccard similarity of word 3-grams from which two texts are near duplicates (Lee et al. 2022 take 0.8)
 SHINGLE = 3  # words
 PERMUTATIONS = 64
@@ -98,7 +101,10 @@ def _same(cell: Any) -> Any:
 
 def _normal(cell: Any) -> Any:
     text = cell if isinstance(cell, str) else " ".join(map(str, cell)) if isinstance(cell, list) else repr(cell)
-    return "".join(sign for sign in unicodedata.normalize("NFKC", text).casefold() if sign.isalnum()) or text.strip()
+    plain = text if text.isascii() else unicodedata.normalize("NFKC", text)
+    if plain.isascii():  # four times as fast
+        return plain.lower().encode().translate(None, NO_ASCII_WORD).decode() or text.strip()
+    return NO_WORD.sub("", plain.casefold()) or text.strip()
 
 
 def _labels(split: Examples) -> list[str]:

@@ -11,6 +11,7 @@ Takes the words of exp train. No weights are loaded, no folder is made. Tokens a
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 from pathlib import Path
@@ -45,7 +46,11 @@ def look(words: list[str], html: Path | None, near: bool) -> None:
     from exp.data_report.report import make
     from exp.data_report.text import body, text
 
-    report = make(words, near)
+    gc.disable()  # for a few seconds: collecting would only walk over all rows again and again
+    try:
+        report = make(words, near)
+    finally:
+        gc.enable()
     print(text(report))
     if html is not None:
         from exp.analysis.report.page import page

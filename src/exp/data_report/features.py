@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from exp.data.collate import IGNORED
-from exp.data.examples import Examples, TaskData
+from exp.data.examples import TaskData
 from exp.task.assemble import sample, with_fingerprint
 
 if TYPE_CHECKING:
@@ -61,9 +61,7 @@ def look(task: Task, data: TaskData, processor: Any, batch_size: int) -> Feature
     few = _sampled(data)
     with tempfile.TemporaryDirectory() as scratch:  # a sample is no entry for the cache
         encoded = task.encode(few, processor, Path(scratch))
-        reached = max(map(max, (one.lengths for one in _every(encoded)))) >= data.max_length
-        # Tokenizing twice takes as long as everything else: only where a row may have been cut.
-        whole = _uncut(task, few, processor, Path(scratch)) if reached else _tokens_of(encoded)
+        whole = _uncut(task, few, encoded, processor, Path(scratch))
     sets = {"train": encoded.train, **_named("eval", encoded.evals), **_named("test", encoded.tests)}
     lengths = [
         _lengths(name, features, whole.get(name) if whole else None, data.max_length) for name, features in sets.items()
@@ -81,23 +79,46 @@ def _named(kind: str, sets: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sampled(data: TaskData) -> TaskData:
-    def take(split: Examples) -> Examples:
-        return split.take(sample(split.ids, SAMPLED)) if len(split) > SAMPLED else split
-
-    evals, tests = ({suffix: take(one) for suffix, one in splits.items()} for splits in (data.evals, data.tests))
-    return with_fingerprint(replace(data, train=take(data.train), evals=evals, tests=tests, stream=None))
+    """At most SAMPLED rows of each split."""
+    return _taken(data, {name: sample(one.ids, SAMPLED) for name, one in data.splits().items()})
 
 
-def _uncut(task: Task, data: TaskData, processor: Any, scratch: Path) -> dict[str, Sequence[int]] | None:
-    """Tokens of every row where nothing is cut, by split; None where the task or its processor has other limits."""
-    if not hasattr(processor, "model_max_length"):
+def _uncut(
+    task: Task, data: TaskData, encoded: Encoded, processor: Any, scratch: Path
+) -> Mapping[str, np.ndarray] | None:
+    """Tokens of every row where nothing is cut, by split; None where the task or its processor has other limits.
+
+    Only rows that may have been cut are tokenized once more.
+    """
+    found = {name: np.array(lengths) for name, lengths in _tokens_of(encoded).items()}
+    splits = data.splits()
+    reached = {name: np.flatnonzero(lengths >= data.max_length) for name, lengths in found.items()}
+    if not any(map(len, reached.values())):
+        return found
+    by_row = all(len(splits[name]) == len(lengths) for name, lengths in found.items())
+    if not hasattr(processor, "model_max_length") or not by_row:
         return None
+    rows = {name: list(map(int, at)) or [0] for name, at in reached.items()}  # no split may be empty
     limit, processor.model_max_length = processor.model_max_length, LONG
     try:
-        found = task.encode(replace(data, max_length=LONG), processor, scratch)
+        long = task.encode(replace(_taken(data, rows), max_length=LONG), processor, scratch)
     finally:
         processor.model_max_length = limit
-    return _tokens_of(found)
+    for name, lengths in _tokens_of(long).items():
+        if len(lengths) != len(rows[name]):
+            return None
+        found[name][rows[name]] = lengths
+    return found
+
+
+def _taken(data: TaskData, rows: Mapping[str, Sequence[int]]) -> TaskData:
+    """Some rows of each split, by its name."""
+    evals, tests = (
+        {suffix: split.take(rows[name]) for (name, split), suffix in zip(_named(kind, sets).items(), sets, strict=True)}
+        for kind, sets in (("eval", data.evals), ("test", data.tests))
+    )
+    few = replace(data, train=data.train.take(rows["train"]), evals=evals, tests=tests, stream=None)
+    return with_fingerprint(few)
 
 
 def _tokens_of(encoded: Encoded) -> dict[str, Sequence[int]]:
@@ -105,18 +126,14 @@ def _tokens_of(encoded: Encoded) -> dict[str, Sequence[int]]:
     return {name: features.lengths for name, features in sets.items()}
 
 
-def _every(encoded: Encoded) -> list[FeatureSet]:
-    return [encoded.train, *encoded.evals.values(), *encoded.tests.values()]
-
-
-def _lengths(name: str, features: FeatureSet, whole: Sequence[int] | None, limit: int) -> Lengths:
+def _lengths(name: str, features: FeatureSet, whole: np.ndarray | None, limit: int) -> Lengths:
     lengths = np.asarray(features.lengths)
     owners = getattr(features, "example", None)
     windows = int((np.bincount(owners) > 1).sum()) if owners is not None and len(owners) else 0
     cut = None
     if owners is None and whole is not None and len(whole) == len(lengths):
-        cut = int((np.asarray(whole) > lengths).sum())
-        lengths_shown = np.asarray(whole)
+        cut = int((whole > lengths).sum())
+        lengths_shown = whole
     else:
         lengths_shown = lengths
     return Lengths(

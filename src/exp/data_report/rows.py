@@ -29,12 +29,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class SplitReport:
-    """`labels`: name -> rows; None: the task has no classes, or the split no labels."""
+    """`labels`: name -> rows; None: the task has no classes, or the split no labels. `several`: a row may have more
+    than one."""
 
     name: str
     rows: int
     labelled: bool
     labels: dict[str, int] | None
+    several: bool
     findings: tuple[Finding, ...]
 
 
@@ -49,7 +51,9 @@ def look(name: str, split: Examples, names: Sequence[str] | None) -> SplitReport
         never = [label for label, count in labels.items() if not count]
         if never:
             findings.append(Finding(f"labels that never occur: {', '.join(never[:10])}", len(never)))
-    return SplitReport(name, len(split), split.targets is not None, labels, tuple(findings))
+    first = split.targets[0] if split.targets else None
+    several = names is not None and isinstance(first, list | tuple) and _is_hot(first, names)
+    return SplitReport(name, len(split), split.targets is not None, labels, several, tuple(findings))
 
 
 def counts(split: Examples, names: Sequence[str] | None) -> dict[str, int] | None:
@@ -129,30 +133,20 @@ def _repeated(split: Examples, names: Sequence[str] | None) -> list[Finding]:
 
 def _signs(split: Examples) -> list[Finding]:
     """Signs that tell of a file read in the wrong encoding, or that nobody sees."""
+    texts = [(row, text) for row, text in _texts(split) if not (text.isascii() and text.isprintable())]
+    there = set().union(*(text for _, text in texts))  # few signs, so what they are is asked once
+    controls = {sign for sign in there if unicodedata.category(sign) == "Cc" and sign not in "\t\n\r"}
+    # The joiner is a part of many emoji.
+    invisible = {sign for sign in there if unicodedata.category(sign) == "Cf" and sign != "\u200d"}
     kinds: tuple[tuple[str, Callable[[str], bool]], ...] = (
         ("rows with U+FFFD, where a character was lost", lambda text: REPLACED in text),
         ("rows that look like UTF-8 read as cp1252 (â€™, Ã©)", lambda text: any(one in text for one in MOJIBAKE)),
-        ("rows with control characters", _controls),
-        ("rows with invisible signs (zero-width, byte-order mark, soft hyphen)", _invisible),
+        ("rows with control characters", lambda text: not controls.isdisjoint(text)),
+        ("rows with invisible signs (zero-width, byte-order mark, soft hyphen)", lambda t: not invisible.isdisjoint(t)),
     )
-    found: list[dict[int, None]] = [{} for _ in kinds]
-    for row, text in _texts(split):
-        if text.isascii() and text.isprintable():
-            continue
-        for rows, (_, odd) in zip(found, kinds, strict=True):
-            if odd(text):
-                rows[row] = None
-    return [
-        Finding(what, len(rows), named(split, sorted(rows)))
-        for rows, (what, _) in zip(found, kinds, strict=True)
-        if rows
-    ]
-
-
-def _controls(text: str) -> bool:
-    return any(unicodedata.category(sign) == "Cc" and sign not in "\t\n\r" for sign in text)
-
-
-def _invisible(text: str) -> bool:
-    # The joiner is a part of many emoji.
-    return any(unicodedata.category(sign) == "Cf" and sign != "\u200d" for sign in text)
+    found = []
+    for what, odd in kinds:
+        rows = sorted({row for row, text in texts if odd(text)})
+        if rows:
+            found.append(Finding(what, len(rows), named(split, rows)))
+    return found

@@ -64,10 +64,20 @@ def body(report: DataReport) -> str:
             table = f"<table><thead><tr>{head}</tr></thead><tbody>{cells}</tbody></table>"
             parts.append(f'<div class="scroll">{table}</div>')
         if lines:
-            items = "".join(f"<li>{escape(line.strip())}</li>" for line in lines)
-            parts.append(f'<ul class="notes">{items}</ul>')
+            parts.append(f'<ul class="notes">{_items(lines)}</ul>')
         parts.append("</section>")
     return "\n".join([*parts, "</main>"])
+
+
+def _items(lines: Sequence[str]) -> str:
+    """Indented lines are a list inside the line before them."""
+    found: list[tuple[str, list[str]]] = []
+    for line in lines:
+        if line.startswith(" ") and found:
+            found[-1][1].append(f"<li>{escape(line.strip())}</li>")
+        else:
+            found.append((escape(line.strip()), []))
+    return "".join(f"<li>{told}{f'<ul>{chr(10).join(inner)}</ul>' if inner else ''}</li>" for told, inner in found)
 
 
 def _kind(rows: Sequence[Sequence[str]], at: int) -> str:
@@ -98,7 +108,7 @@ def _labels(report: DataReport) -> Block:
         return ("labels", [], [], [])
     first: SplitReport = labelled[0]
     assert first.labels is not None
-    totals = {split.name: sum((split.labels or {}).values()) for split in labelled}
+    totals = {split.name: split.rows if split.several else sum((split.labels or {}).values()) for split in labelled}
     ranked = sorted(first.labels, key=lambda label: -(first.labels or {})[label])
     rows = [
         [
@@ -111,6 +121,8 @@ def _labels(report: DataReport) -> Block:
         for label in ranked[:LABELS]
     ]
     lines = [f"and {len(ranked) - LABELS} more"] if len(ranked) > LABELS else []
+    if first.several:
+        lines.append("a row may have several labels; shares are of rows")
     if report.seen:
         lines.append(f"train lacks labels of other splits: {', '.join(report.seen[:LABELS])}")
     return ("labels", ["label", *(split.name for split in labelled)], rows, lines)
@@ -124,8 +136,8 @@ def _lengths(report: DataReport) -> Block:
             one.split,
             f"{one.looked_at:,}",
             f"{one.mean:.1f}",
-            f"{one.median:g}",
-            f"{one.p95:g}",
+            f"{one.median:.0f}",
+            f"{one.p95:.0f}",
             f"{one.longest:,}",
             _cut(one),
         ]
@@ -158,9 +170,22 @@ def _findings(report: DataReport) -> Iterator[str]:
 
 
 def _finding(split: str, finding: Finding) -> Iterator[str]:
-    yield f"{split}: {finding.count:,} {finding.what}"
+    what = finding.what if finding.count > 1 else _singular(finding.what)
+    yield f"{split}: {finding.count:,} {what}"
     for id, told in finding.rows:
         yield f"  {id}: {told!r}"
+
+
+def _singular(what: str) -> str:
+    """Of a finding that begins with what is counted."""
+    for many, one in (
+        ("rows that look", "row that looks"),
+        ("rows ", "row "),
+        ("labels that occur", "label that occurs"),
+    ):
+        if what.startswith(many):
+            return one + what.removeprefix(many)
+    return what
 
 
 def _leaks(report: DataReport) -> Iterator[str]:

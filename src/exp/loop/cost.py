@@ -3,6 +3,7 @@ and the money of all of it."""
 
 from __future__ import annotations
 
+import logging
 import resource
 import sys
 import time
@@ -17,6 +18,8 @@ from exp.loop.peak import peak_of
 
 if TYPE_CHECKING:
     from exp.loop.base import Parts
+
+log = logging.getLogger(__name__)
 
 
 class Cost:
@@ -89,13 +92,14 @@ class Cost:
             "wall_seconds": round(self._wall(), 3),
         }
         basis: dict[str, Any] = {}
-        if self.first:
-            peak, source = self._peak()
+        peak, source = self._peak() if self.first else (None, "")
+        if peak is not None:
             done = self._flops(self.timed_tokens, self.timed_squares)
             told["mfu"] = round(done / timed / (peak * self.processes), 6)  # model FLOPs utilisation (Chowdhery 2022)
             basis |= {"peak_flops": peak, "peak_from": source}
-        if self.energy.source is not None:
-            told["energy_kwh"] = round((self.joules + self.energy.joules()) / JOULES, 9)
+        joules = self.energy.joules()
+        if self.energy.source is not None:  # nothing of a meter that has failed
+            told["energy_kwh"] = round((self.joules + joules) / JOULES, 9)
             basis["energy_from"] = self.energy.source
         if self.charges.rate_per_hour is not None:
             told["money"] = round(self.charges.rate_per_hour * self._wall() / 3600, 6)
@@ -105,10 +109,15 @@ class Cost:
     def _flops(self, tokens: int, squares: int) -> int:
         return self.flops.per_token * tokens + self.flops.per_pair * squares
 
-    def _peak(self) -> tuple[float, str]:
+    def _peak(self) -> tuple[float | None, str]:
+        """None where it cannot be measured: a GPU may be full, and the run is over and good."""
         if self.charges.peak_flops is not None:
             return self.charges.peak_flops, "cost.peak_flops"
-        return peak_of(self.device, self.precision)
+        try:
+            return peak_of(self.device, self.precision)
+        except RuntimeError as error:
+            log.warning("the peak of %s cannot be measured, so there is no MFU: %s", self.device, error)
+            return None, ""
 
     def _wall(self) -> float:
         return self.wall + time.perf_counter() - self.opened

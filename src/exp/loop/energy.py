@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 
 from exp.run.said import counted
 
+log = logging.getLogger(__name__)
 POWERCAP = Path("/sys/class/powercap")
 JOULES = 3.6e6  # in a kWh
 EVERY = 30.0  # seconds between two readings: a package's counter runs over after 20 minutes of 200 W at the earliest
@@ -110,10 +112,11 @@ class CodeCarbon:
 
 
 class Energy:
-    """All meters of a machine, read often enough that no counter runs over twice."""
+    """All meters of a machine, read often enough that no counter runs over twice. One that fails is dropped with all
+    that it counted: half a figure would be none, and no run fails for it."""
 
     def __init__(self, meters: Sequence[Meter]) -> None:
-        self.meters = meters
+        self.meters = list(meters)
         self.held, self.read_at = 0.0, time.perf_counter()
 
     @property
@@ -121,7 +124,13 @@ class Energy:
         return " and ".join(meter.name for meter in self.meters) or None
 
     def joules(self) -> float:
-        self.held, self.read_at = sum(meter.joules() for meter in self.meters), time.perf_counter()
+        self.held, self.read_at = 0.0, time.perf_counter()
+        for meter in self.meters[:]:
+            try:
+                self.held += meter.joules()
+            except Exception as error:
+                log.warning("%s cannot be read any more (%s): its energy is not counted", meter.name, error)
+                self.meters.remove(meter)
         return self.held
 
     def keep_up(self) -> None:

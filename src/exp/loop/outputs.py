@@ -12,6 +12,7 @@ import numpy as np
 
 from exp.data import leakage
 from exp.loop.evaluation import Evaluation
+from exp.loss.guessing import guessed_loss
 from exp.metrics.key import Key
 from exp.run.files import write_json
 from exp.run.result import Result
@@ -88,22 +89,27 @@ def _leaks(parts: Parts, run: Run) -> dict[str, Any]:
 
 
 def data_facts(parts: Parts) -> dict[str, Any]:
-    """The block `data` of run.json. `chance`: what guessing gives on the first evaluation set."""
+    """The block `data` of run.json. `chance`: what guessing gives on the first evaluation set;
+    `chance_train_loss`: by the loss that is trained."""
     data, encoded = parts.data, parts.encoded
     first = next(iter(data.evals.values()), None)
     chance = Floors(None, {}) if first is None else parts.reading.chance(first)
+    head = parts.task.head(data)
     facts = {
         "name": data.name,
         "fingerprint": data.fingerprint,
         "label_names": None if data.labels is None else list(data.labels),
         "metrics": list(data.metrics),
         "max_length": data.max_length,
-        "pipeline": parts.task.head(data).pipeline,
+        "pipeline": head.pipeline,
         "label_counts": label_counts(data),
         # Of a stream nobody knows them.
         **({} if data.stream else {"train_examples": len(data.train), "train_tokens": int(sum(encoded.train.lengths))}),
         "eval_examples": {suffix: len(split) for suffix, split in data.evals.items()},
         "chance": {"loss": chance.loss, "metrics": {name: list(floor) for name, floor in chance.metrics.items()}},
+        "chance_train_loss": guessed_loss(
+            parts.loss, head, encoded.train, parts.collator, parts.task.units, chance.loss
+        ),
         "objective": parts.plan.objective,
         "greater_is_better": parts.plan.greater_is_better,
         "directions": dict(parts.plan.directions),

@@ -16,7 +16,6 @@ under their own keys; where none of these is the metric's name, the first number
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -74,16 +73,12 @@ def _is_path(name: str) -> bool:
 
 def _function(name: str) -> Callable[[Any, Any], Any]:
     from exp.options import trust
+    from exp.options.calls import check_function
 
     found = trust.resolve(name, WHERE)
     if not callable(found):
         raise ExpError(f"{WHERE}: {name} is no function; write one that takes (predictions, references)")
-    try:
-        inspect.signature(found).bind(None, None)
-    except TypeError:
-        raise ExpError(f"{WHERE}: {name} has to take (predictions, references)") from None
-    except ValueError:  # a builtin that has no signature to read
-        pass
+    check_function(found, "predictions references", f"{WHERE}: {name}")
     return found  # type: ignore[no-any-return]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +11,7 @@ from exp.model.own_head import with_head
 from exp.model.pretrained import Pretrained
 from exp.model.tiny import BertTiny
 from exp.options import trust
+from exp.options.calls import check_function, check_unimported
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
@@ -34,6 +33,7 @@ class MadeByUser:
 
     def __post_init__(self) -> None:
         trust.permit_function(self.make, WHERE)
+        check_unimported(self.make, "config", f"{WHERE}={self.make}")  # its module imports torch
 
     def check_head(self, config: PreTrainedConfig, head: Head) -> None:
         """Any family will do: the head is the user's."""
@@ -53,7 +53,7 @@ class MadeByUser:
             return made
         if not issubclass(made, nn.Module):
             raise ExpError(f"{WHERE}={self.make} is no torch.nn.Module, no PreTrainedModel and no function")
-        check_arguments(made, self.make)
+        check_function(made, "config", f"{WHERE}={self.make}")
         return with_head(made, config, head)
 
     def drawn(self, config: PreTrainedConfig, head: Head) -> PreTrainedModel:
@@ -64,7 +64,7 @@ class MadeByUser:
         if isinstance(made, type):
             model: PreTrainedModel = self.model_class(config, head)(config)
             return model
-        check_arguments(made, self.make)
+        check_function(made, "config", f"{WHERE}={self.make}")
         found = made(config)
         if not isinstance(found, PreTrainedModel):
             raise ExpError(f"{WHERE}={self.make} returned a {type(found).__name__}; it has to return a PreTrainedModel")
@@ -102,13 +102,3 @@ class OwnTiny(MadeByUser, BertTiny):
     def __post_init__(self) -> None:
         MadeByUser.__post_init__(self)
         BertTiny.__post_init__(self)
-
-
-def check_arguments(made: Callable[..., Any], name: str) -> None:
-    """Raises ExpError where `made(config)` cannot be called."""
-    try:
-        inspect.signature(made).bind(None)
-    except TypeError as error:
-        raise ExpError(f"{WHERE}={name} is called with the config alone, and takes other arguments: {error}") from None
-    except ValueError:  # a class without a signature to read
-        pass

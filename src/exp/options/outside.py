@@ -12,6 +12,7 @@ import yaml
 
 from exp.errors import ExpError
 from exp.options import trust
+from exp.options.calls import METHODS, check_function, check_methods
 from exp.options.option import construct
 from exp.options.project import conf_folders
 
@@ -49,7 +50,10 @@ def _made(path: Path, group: str) -> Any:
         raise ExpError(f"{path} names no part: it needs _target_: my_pkg.module.Name")
     target = trust.resolve(node.pop("_target_"), group)
     if isinstance(target, type) and is_dataclass(target):
+        check_methods(target, group)
         return construct(target, node, group)
     if node:
         raise ExpError(f"{path}: {', '.join(node)}: only a dataclass takes keys, and {target.__name__} is none")
+    if not isinstance(target, type):
+        check_function(target, METHODS[group]["__call__"], f"{group}={path.stem}: {path}")
     return target

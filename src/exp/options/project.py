@@ -238,6 +238,13 @@ def _spec(name: str) -> ModuleSpec | None:
     return spec
 
 
+def source_of(module: str) -> Path | None:
+    """The file of a module's Python source, without importing it; None where there is none."""
+    spec = _spec(module)
+    path = Path(spec.origin) if spec is not None and spec.origin else None
+    return path if path is not None and path.suffix == ".py" else None
+
+
 def _asked(finder: Any, name: str, path: Any) -> ModuleSpec | None:
     find = getattr(finder, "find_spec", None)
     return find(name, path) if find else None

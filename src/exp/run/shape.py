@@ -49,6 +49,7 @@ RECORD: dict[str, Any] = {
             "objective": (str, NOTHING),
             "greater_is_better": (bool, NOTHING),
             "directions": {"*": (bool,)},
+            "chance_train_loss": (*NUMBER, NOTHING),
             "chance": Whole(loss=(*NUMBER, NOTHING), metrics={"*": [NUMBER, NUMBER]}),
         },
     ),

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from exp.errors import ExpError, nearest
 from exp.metrics.key import Key
 
-COSTS = ("train_seconds", "peak_memory_bytes", "steps")  # smaller is better; the other costs are speeds
+SPEEDS = ("samples_per_second", "tokens_per_second", "mfu")  # larger is better; of all other costs less
 
 
 def objective_names(objective: Any, config: Mapping[str, Any]) -> list[str]:
@@ -49,7 +49,7 @@ def greater_is_better(name: str, config: Mapping[str, Any]) -> bool | None:
     from exp.metrics import names, outside
 
     if name.startswith("cost/"):
-        return name.removeprefix("cost/") not in COSTS
+        return name.removeprefix("cost/") in SPEEDS
     if config.get("greater_is_better") is not None and _metric_name(name) == _metric_name(
         objective_names(None, config)[0]
     ):

@@ -17,9 +17,12 @@ from typing import Any
 import optuna
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
 
 from exp.config.grammar import literal, quoted
 from exp.errors import ExpError
+from exp.options.calls import SEARCH, check_function
 from exp.options.project import homes
 from exp.run.environment import cores, gpus
 from exp.run.said import counted
@@ -195,11 +198,22 @@ def _check_sampler_and_pruner(settings: StudySettings, config: DictConfig) -> No
     if not settings.is_grid:
         makers["sampler"] = lambda: make_sampler(settings.sampler, "", 0, None)
     for what, make in makers.items():
-        try:
-            make()
-        except Exception as error:  # Hydra wraps whatever the constructor raises
-            cause = error.__cause__ or error
-            raise ExpError(f"hydra/sweeper/{what}: {' '.join(str(cause).split())}") from error
+        check_made(what, make)
+
+
+def check_made(what: str, make: Callable[[], Any]) -> None:
+    """Raises ExpError where `make` fails, or makes no pruner or sampler (`what`) that Optuna can call."""
+    kind = {"pruner": BasePruner, "sampler": BaseSampler}[what]
+    where = f"hydra/sweeper/{what}"
+    try:
+        made = make()
+    except Exception as error:  # Hydra wraps whatever the constructor raises
+        cause = error.__cause__ or error
+        raise ExpError(f"{where}: {' '.join(str(cause).split())}") from error
+    if not isinstance(made, kind):
+        raise ExpError(f"{where}: a {type(made).__name__} is no optuna.{what}s.{kind.__name__}")
+    for method, words in SEARCH[what].items():
+        check_function(getattr(made, method), words, f"{where}: {type(made).__name__}.{method}")
 
 
 def _space(settings: StudySettings, config: DictConfig, arguments: Sequence[str]) -> tuple[Space, dict[str, Any]]:

@@ -167,6 +167,12 @@ def without_padded_choices(batch: Mapping[str, Any], output: Any) -> Any:
     return output
 
 
+def blank_choices(batch: Mapping[str, Tensor], classes: int) -> Tensor:
+    """[rows, choices]: all of a row's alike (exp.task.terms)."""
+    ids = batch["input_ids"]
+    return ids.new_zeros(ids.shape[:2]).float().masked_fill(~real_choices(batch["attention_mask"]), float("-inf"))
+
+
 def choice_terms(batch: Mapping[str, Tensor], output: Any) -> list[Term]:
     """One of a row's own choices (exp.task.terms)."""
     return [Term("class", output.logits.float(), batch["labels"], real_choices(batch["attention_mask"]))]

@@ -24,7 +24,7 @@ def class_names(rows: Rows, column: str) -> list[str]:
     classes, and where there are not two classes at least.
     """
     cells = rows.column(column)
-    counts = Counter(_name(rows, column, row) for row in range(len(rows)))
+    counts = Counter(_names(rows, column))
     if not counts:
         raise ExpError(f"{rows.path}: no row has a label in column {column!r}")
     if len(counts) < 2:
@@ -77,8 +77,7 @@ def class_indices(
     """
     index = index_of(names, by_index)
     indices = []
-    for row in range(len(rows)):
-        name = _name(rows, column, row)
+    for row, name in enumerate(_names(rows, column)):
         if name not in index:
             why = "does not occur in training" if key is None else f"is not in {key}=[{listed(names)}]"
             raise ExpError(
@@ -145,6 +144,18 @@ def _text(cell: Any) -> str | None:
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))  # 1.0 is what a table with a gap makes of 1
     return str(cell)
+
+
+def _names(rows: Rows, column: str) -> list[str]:
+    """Of every row; a value is looked at once. Raises ExpError as `_name` does."""
+    known: dict[tuple[type, Any], str] = {}
+    names = []
+    for row, cell in enumerate(rows.column(column)):
+        mark = (type(cell), cell if isinstance(cell, str | int) else row)  # 1, 1.0 and true are equal
+        if mark not in known:
+            known[mark] = _name(rows, column, row)
+        names.append(known[mark])
+    return names
 
 
 def _name(rows: Rows, column: str, row: int) -> str:

@@ -19,7 +19,7 @@ from exp.metrics import names as metric_names
 from exp.task import labels, pictures, tokens
 from exp.task.assemble import assemble, read_splits
 from exp.task.base import Answers, EvaluatedBatch, Floors, Head, Untuned, named_inputs
-from exp.task.choices import choice_terms, choices_of, right_ones, without_padded_choices
+from exp.task.choices import blank_choices, choice_terms, choices_of, right_ones, without_padded_choices
 from exp.task.forward import correct_outputs
 from exp.task.terms import Terms
 from exp.task.tokens import MOST_TOKENS
@@ -115,7 +115,7 @@ class MultipleChoice:
             pipeline="multiple-choice",
             max_length=data.max_length,
             prepare=_prepare,
-            terms=Terms("class", choice_terms),
+            terms=Terms("class", choice_terms, blank_choices),
         )
 
     def encode(self, data: TaskData, processor: Any, cache_dir: Path) -> Encoded:

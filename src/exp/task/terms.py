@@ -30,10 +30,14 @@ class Term:
 
 @dataclass(frozen=True)
 class Terms:
-    """`of(batch, output)`: the terms of a labelled batch, from the model's output."""
+    """`of(batch, output)`: the terms of a labelled batch, from the model's output.
+
+    `blank(batch, classes)`: logits of a model to which all classes are alike; None: the task knows no loss of guessing.
+    """
 
     kind: Kind
     of: Callable[[Mapping[str, Tensor], Any], list[Term]]
+    blank: Callable[[Mapping[str, Tensor], int], Tensor] | None = None
 
 
 def _classes(batch: Mapping[str, Tensor], output: Any) -> list[Term]:
@@ -59,8 +63,17 @@ def _next_tokens(batch: Mapping[str, Tensor], output: Any) -> list[Term]:
     return [Term("class", output.logits[:, :-1][counted].float(), labels[counted])]
 
 
-ROWS = Terms("class", _classes)  # one class a row
-SEVERAL = Terms("binary", _several)  # any number of classes a row
+def _alike(batch: Mapping[str, Tensor], classes: int) -> Tensor:
+    labels = batch["labels"]
+    return labels.new_zeros((*labels.shape, classes)).float()
+
+
+def _undecided(batch: Mapping[str, Tensor], classes: int) -> Tensor:
+    return batch["labels"].new_zeros(batch["labels"].shape).float()
+
+
+ROWS = Terms("class", _classes, _alike)  # one class a row
+SEVERAL = Terms("binary", _several, _undecided)  # any number of classes a row
 SCORES = Terms("score", _scores)  # a number a row
-TOKENS = Terms("class", _tokens)  # labelled tokens
+TOKENS = Terms("class", _tokens, _alike)  # labelled tokens
 NEXT_TOKENS = Terms("class", _next_tokens)  # logits at one place are for the token at the next

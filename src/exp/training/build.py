@@ -22,6 +22,7 @@ from exp.loss.function import build_function
 from exp.loss.own import model_loss
 from exp.optim.averaging import NoAveraging
 from exp.optim.freeze import NoFreeze
+from exp.options.calls import check_events
 from exp.options.settings import TrainingSettings
 from exp.run import ranks
 from exp.run.files import user_path
@@ -101,6 +102,7 @@ def build_callbacks(config: Mapping[str, Any]) -> dict[str, TrainerCallback]:
             raise ExpError(
                 f"callbacks.{name} makes a {type(made).__name__}; it has to be a transformers.TrainerCallback"
             )
+        check_events(made, f"callbacks.{name}")
         found[name] = made
     return found
 

@@ -127,6 +127,9 @@ def test_runs_on_other_rows_are_not_paired(tmp_path):
     [task] = items_of(root, baseline="optimizer.lr=5e-5", overlap=True).tasks
     assert task.items.n == 40 and len(task.items.differences) == 2
     assert "tested on the 40 rows that all runs have (evaluation sets of 40, 60 rows)" in task.items.notes
+    predict(other, labels()[:40], guesses(range(30))[:40], texts=[f"another {number}" for number in range(40)])
+    [task] = items_of(root, baseline="optimizer.lr=5e-5").tasks
+    assert any(note.endswith("0 in common): not paired") for note in task.items.notes)  # no overlap to offer
 
 
 def refused(capsys, *words):
@@ -152,6 +155,10 @@ def test_ties_and_many_conditions_are_said(tmp_path):
     [task] = items_of(runs(tmp_path / "runs", wrong_b=range(6), seeds=(1,))).tasks
     [one] = task.items.differences.values()
     assert (one.value, one.low, one.high, one.p) == (0.0, 0.0, 0.0, 1.0)
+    assert any("all examples tie" in note for note in task.items.notes)
+    [task] = items_of(runs(tmp_path / "seeds", wrong_b=range(6))).tasks
+    [one] = task.items.differences.values()
+    assert (one.value, one.error, one.both.p) == (0.0, 0.0, 1.0) and math.isnan(one.detectable)
     assert any("all examples tie" in note for note in task.items.notes)
     third = write(tmp_path / "runs" / "third", seed=1, accuracy=(0.5,), optimizer__lr=1.0)
     predict(third, labels(), guesses(range(30)))

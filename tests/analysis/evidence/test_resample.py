@@ -107,6 +107,20 @@ def test_detectable_difference_equals_statsmodels():
     assert resample.detectable(2.0 / math.sqrt(50), 49) == pytest.approx(2.0 * effect, rel=1e-4)
 
 
+def test_a_part_of_the_rows_that_is_all_right_is_no_proof():
+    """43 of 557 rows, 11 errors elsewhere: the exact p counts every way in which 11 errors can fall."""
+    from scipy.stats import hypergeom
+
+    ones = np.ones((557, 1))
+    ones[100:111] = 0
+    rows = np.arange(557) < 43
+    errors = np.arange(12)
+    apart = np.abs(errors / 43 - (11 - errors) / 514)
+    exact = hypergeom(557, 11, 43).pmf(errors)[apart >= apart[0] - 1e-12].sum()
+    assert resample.exchanged_rows(parts_of(ones), rows) == pytest.approx(exact, abs=0.02)
+    assert exact > 0.5
+
+
 def test_null_comparisons_reject_five_in_a_hundred_and_intervals_cover():
     """A small version of benchmarks/evidence.py: 300 sets of 100 examples, 5 seeds, both random."""
     dice = np.random.default_rng(11)

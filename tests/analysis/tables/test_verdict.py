@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from exp.analysis.tables.schema import Published, VerdictRules
-from exp.analysis.tables.verdict import judge
+from exp.analysis.tables.verdict import Examples, judge
 
 RULES = VerdictRules(tolerance=1.0, min_seeds=3, widest=3.0)
 TIGHT = [84.9, 85.0, 85.1, 85.0, 85.0]
@@ -96,3 +96,41 @@ def test_rounding_of_the_published_value_is_no_difference():
     assert word(values, Published(68.4, n=1), rules=rules) == "reproduced"
     assert word(values, Published(68.5, n=1), rules=rules) == "lower"
     assert word(values, Published(68.42, n=1), rules=rules) == "lower"
+
+
+EXAMPLES = Examples(error=1.2, n=401)
+
+
+def over(what, tolerance=None, widest=99.0):
+    return VerdictRules(tolerance=tolerance, min_seeds=3, widest=widest, over=what)
+
+
+def test_over_examples_the_seeds_do_not_count():
+    reach = stats.t.ppf(0.975, 800) * 1.2 * math.sqrt(2)  # theirs vary as ours do
+    for values in (LOOSE, TIGHT, [85.0]):
+        inside = judge(values, Published(85.0 - reach + 0.01), "mean", over("examples"), "dev", EXAMPLES)
+        outside = judge(values, Published(85.0 - reach - 0.06), "mean", over("examples"), "dev", EXAMPLES)
+        assert (inside.word, outside.word) == ("reproduced", "higher")
+        assert inside.high - inside.low == pytest.approx(2 * reach, rel=1e-6)
+    wide = judge(LOOSE, Published(85.0), "mean", over("examples", widest=3.0), "dev", EXAMPLES)
+    assert wide.word == "not enough examples"
+
+
+def test_a_constant_does_not_vary_over_examples():
+    found = judge(TIGHT, Published(85.0, exact=True), "mean", over("examples"), "dev", EXAMPLES)
+    assert found.high - found.low == pytest.approx(2 * stats.t.ppf(0.975, 400) * 1.2, rel=1e-6)
+    assert found.word == "not enough examples" and "holds 0, no tolerance is stated" in found.why
+
+
+def test_over_both_the_variances_add_up():
+    published = Published(82.0, std=2.0, n=10)
+    found = judge(LOOSE, published, "mean", over("both"), "dev", EXAMPLES)
+    parts = [(2.5 / 5, 4), (4.0 / 10, 9), (1.2**2, 400), (1.2**2, 400)]
+    total = sum(part for part, _ in parts)
+    freedom = math.floor(total**2 / sum(part**2 / free for part, free in parts))
+    half = stats.t.ppf(0.975, freedom) * math.sqrt(total)
+    assert (found.low, found.high) == pytest.approx((85.0 - half, 85.0 + half), abs=1e-6)
+    few = judge(LOOSE, Published(85.0, std=2.0, n=10), "mean", over("both"), "dev", Examples(0.1, 401))
+    assert few.word == "not enough seeds"  # they are the larger part
+    one = judge(LOOSE, Published(85.0, n=1), "mean", over("both"), "dev", EXAMPLES)
+    assert "for one run on other examples" in one.why

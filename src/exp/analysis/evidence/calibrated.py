@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 
-from exp.analysis.evidence.items import ItemRun
+from exp.analysis.evidence.item_runs import ItemRun
 from exp.analysis.evidence.predictions import read
 from exp.analysis.evidence.results import CalibratedCondition
 from exp.errors import ExpError
@@ -56,16 +58,14 @@ def _temperature(run: ItemRun, split: str) -> tuple[float | None, str]:
 
 
 def _mean(told: Sequence[tuple[Calibration, float, str, float]]) -> CalibratedCondition:
-    def mean(name: str) -> float:
-        return float(np.mean([getattr(one, name) for one, *_ in told]))
-
-    names = ("confidence", "accuracy", "ece", "brier", "reliability", "resolution", "uncertainty")
+    runs = [one for one, *_ in told]
+    numbers = [field.name for field in fields(Calibration) if field.name not in ("n", "bins")]
+    means: dict[str, Any] = {name: float(np.mean([getattr(one, name) for one in runs])) for name in numbers}
     return CalibratedCondition(
-        **{name: mean(name) for name in names},
+        measured=replace(runs[0], **means),
         temperature=float(np.mean([one[1] for one in told])),
         fitted_on=told[0][2],
         ece_after=float(np.mean([one[3] for one in told])),
-        overconfident=sum(one[0].overconfident for one in told),
+        overconfident=sum(one.overconfident for one in runs),
         seeds=len(told),
-        bins=tuple((one.confidence, one.right) for one in told[0][0].bins),
     )

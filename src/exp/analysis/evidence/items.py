@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from exp.analysis.comparison import Comparison, Condition, TaskComparison
+from exp.analysis.comparison import Comparison, TaskComparison
 from exp.analysis.evidence import columns, resample
-from exp.analysis.evidence.predictions import Predictions, read
-from exp.analysis.evidence.resample import Crossed, ItemParts
+from exp.analysis.evidence.item_runs import ItemRun, item_runs
+from exp.analysis.evidence.resample import Crossed, ItemParts, right_or_wrong
 from exp.analysis.evidence.results import ItemDifference, ItemEvidence, ItemScore
 from exp.analysis.looks import MANY, expected_largest, tried
 from exp.analysis.stats import holm
 from exp.analysis.table import name_of
 from exp.errors import ExpError
-from exp.metrics.additive import Additive, mean
 from exp.metrics.key import Key
 
+ROUNDING = 1e-9
 MEMBERS = 30  # clusters below which a clustered error is known to be too small (Cameron and Miller 2015)
 
 
@@ -56,16 +55,6 @@ def with_items(comparison: Comparison, options: ItemOptions = ItemOptions()) -> 
     return replace(comparison, tasks=tuple(tasks))
 
 
-@dataclass
-class ItemRun:
-    """One run with its predictions, and its metric as sums over them."""
-
-    condition: Condition
-    seed: int | None
-    found: Predictions
-    additive: Additive
-
-
 def evidence(task: TaskComparison, options: ItemOptions) -> ItemEvidence | None:
     """None for a task without a metric."""
     if task.metric is None:
@@ -80,7 +69,7 @@ def evidence(task: TaskComparison, options: ItemOptions) -> ItemEvidence | None:
         notes.append(f"{key.split} has one example: nothing can be said of others")
         return ItemEvidence(task.metric, key.split, n, None, 0, base, {}, {}, tuple(dict.fromkeys(notes)))
     parts = ItemParts(np.stack([run.additive.parts for run in runs], axis=1), runs[0].additive.score)
-    ones = _right_or_wrong(parts)
+    ones = right_or_wrong(parts)
     groups = None
     if cluster is not None:
         numbers = _numbered(columns.column(runs[0].found, cluster, key.split))
@@ -128,16 +117,6 @@ def _more(task: TaskComparison, runs: list[ItemRun], options: ItemOptions, notes
     return found
 
 
-def item_runs(task: TaskComparison, key: Key, overlap: bool, notes: list[str]) -> tuple[list[ItemRun], str | None]:
-    """Runs of a task on the same rows, and the baseline's id; `notes` gets why others are left out."""
-    runs = _read_all(task, key.split, notes)
-    base = _baseline(task, {run.condition.id for run in runs})
-    runs = _same_rows(runs, base, overlap, notes)
-    for run in runs:
-        run.additive = _additive(run.found, key, notes)
-    return runs, base
-
-
 def _of_clusters(column: str, groups: int, n: int) -> list[str]:
     if groups < 2:
         return [f"all examples have the same {column}: one cluster says nothing of others"]
@@ -146,90 +125,6 @@ def _of_clusters(column: str, groups: int, n: int) -> list[str]:
     if groups < MEMBERS:
         return [f"{groups} clusters are few: errors over fewer than {MEMBERS} come out too small"]
     return []
-
-
-def _read_all(task: TaskComparison, split: str, notes: list[str]) -> list[ItemRun]:
-    runs = []
-    refused: Counter[tuple[str, str]] = Counter()
-    for condition in task.conditions:
-        seen: set[int | None] = set()
-        for run in condition.counted:
-            if run.seed in seen:
-                continue  # a seed that ran twice is no second seed
-            try:
-                runs.append(ItemRun(condition, run.seed, read(run, split), mean([0.0])))
-            except ExpError as error:
-                refused[name_of(condition), str(error)] += 1
-                continue
-            seen.add(run.seed)
-    for (name, why), count in refused.items():
-        notes.append(f"{name}: {count} run{'s' * (count > 1)} not tested over examples: {why}")
-    return runs
-
-
-def _baseline(task: TaskComparison, there: set[str]) -> str | None:
-    """The one that was asked for; of two conditions the one that ranks lower."""
-    if task.baseline is not None:
-        return task.baseline if task.baseline in there else None
-    kept = [condition.id for condition in task.conditions if condition.id in there]
-    return kept[-1] if len(kept) == 2 else None
-
-
-def _same_rows(runs: list[ItemRun], base: str | None, overlap: bool, notes: list[str]) -> list[ItemRun]:
-    """Runs on the rows of the baseline, or of most runs; with `overlap` all runs, on the rows that all of them have."""
-    if len({run.found.fingerprint for run in runs}) <= 1:
-        return runs
-    keys: dict[str, list[str]] = {}
-    for run in runs:
-        if run.found.fingerprint not in keys:
-            keys[run.found.fingerprint] = run.found.keys()
-    if len({tuple(held) for held in keys.values()}) == 1:
-        return runs  # written by two versions of a library
-    common = set.intersection(*map(set, keys.values()))
-    first = [run for run in runs if run.condition.id == base] or runs
-    usual = Counter(run.found.fingerprint for run in first).most_common(1)[0][0]
-    if overlap:
-        if len(common) < 2:
-            notes.append(f"the runs' evaluation sets share {len(common)} rows: there is nothing to pair")
-            return []
-        order = [key for key in keys[usual] if key in common]
-        places = {mark: {key: at for at, key in enumerate(held)} for mark, held in keys.items()}
-        for run in runs:
-            at = places[run.found.fingerprint]
-            run.found = run.found.take([at[key] for key in order])
-        sizes = ", ".join(str(size) for size in sorted({len(held) for held in keys.values()}))
-        notes.append(f"tested on the {len(order)} rows that all runs have (evaluation sets of {sizes} rows)")
-        return runs
-    for name, count, mark in sorted(
-        {(name_of(run.condition), len(keys[run.found.fingerprint]), run.found.fingerprint) for run in runs}
-    ):
-        if mark != usual:
-            shared = len(set(keys[mark]) & set(keys[usual]))
-            notes.append(
-                f"{name} was evaluated on other rows ({count}, where {len(keys[usual])} are usual; {shared} in "
-                f"common): not paired. overlap=true compares the common ones"
-            )
-    return [run for run in runs if run.found.fingerprint == usual]
-
-
-def _additive(found: Predictions, key: Key, notes: list[str]) -> Additive:
-    made = found.reading.additive(found.table, key.name)
-    if made is None:
-        notes.append(
-            f"{key.name} is no function of sums over examples: the tests are of the mean score of single examples "
-            f"(item_scores)"
-        )
-        made = mean(found.reading.item_scores(found.table))
-    return made
-
-
-def _right_or_wrong(parts: ItemParts) -> np.ndarray | None:
-    """[n, runs] of 0 and 1, where the score is their mean."""
-    if parts.values.shape[2] != 2:
-        return None
-    ones, counted = parts.values[..., 0], parts.values[..., 1]
-    plain = (counted == 1).all() and np.isin(ones, (0.0, 1.0)).all()
-    return ones if plain and np.allclose(parts.scores(), ones.mean(axis=0)) else None
 
 
 def _numbered(values: Sequence[object]) -> np.ndarray:
@@ -255,11 +150,13 @@ def _test(
             rows[row, first] += 1 / len(pairs[one])
             rows[row, second] -= 1 / len(pairs[one])
     weights = np.concatenate([contrast, rows])
-    value = weights @ parts.scores()
+    value = _rounded(weights @ parts.scores())
     left_out = parts.without_each()
-    low, high = resample.bca(resample.bootstrap(parts, weights), value, left_out @ weights.T)
+    low, high = map(_rounded, resample.bca(resample.bootstrap(parts, weights), value, left_out @ weights.T))
+    if ones is not None:
+        low, high = resample.where_all_agree(parts.n, value, low, high, range(len(members)))
     pseudo = parts.n * parts.scores() - (parts.n - 1) * left_out
-    errors = resample.error_of(pseudo @ weights.T)
+    errors = _rounded(resample.error_of(pseudo @ weights.T))
     scores = {
         one: ItemScore(*(float(numbers[row]) for numbers in (value, low, high, errors)))
         for row, one in enumerate(members)
@@ -304,7 +201,12 @@ def _both(pseudo: np.ndarray, pairs: list[tuple[int, int]], value: float) -> Cro
     if len(pairs) < 2:
         return None
     first, second = ([pair[side] for pair in pairs] for side in (0, 1))
-    return resample.crossed(pseudo[:, first] - pseudo[:, second], value)
+    return resample.crossed(_rounded(pseudo[:, first] - pseudo[:, second]), value)
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    """Equal answers differ in the last bits, which must not look like a small effect."""
+    return np.where(np.abs(values) < ROUNDING, 0.0, values)
 
 
 def _adjusted(found: dict[str, ItemDifference]) -> dict[str, ItemDifference]:

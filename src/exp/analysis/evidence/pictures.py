@@ -23,9 +23,14 @@ def reliability(task: TaskComparison) -> str | None:
     axes.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle="--", label="calibrated")
     shown = [condition for condition in task.conditions if condition.id in found.calibration][:MOST]
     for condition in shown:
-        bins = found.calibration[condition.id].bins
-        axes.plot(*zip(*bins, strict=True), marker="o", markersize=4, linewidth=1.2, label=name_of(condition)[:40])
-    axes.set(xlabel="confidence, bins of equal mass", ylabel="share of right answers", ylim=(-0.02, 1.02))
+        bins = found.calibration[condition.id].measured.bins
+        x, y = ([getattr(one, name) for one in bins] for name in ("confidence", "right"))
+        axes.plot(x, y, marker="o", markersize=4, linewidth=1.2, label=name_of(condition)[:40])
+    least = min(min(one.confidence, one.right) for name in shown for one in found.calibration[name.id].measured.bins)
+    low = max(0.0, least - 0.1)  # nothing happens below
+    axes.set(
+        xlabel="confidence, bins of equal mass", ylabel="share of right answers", xlim=(low, 1.01), ylim=(low, 1.01)
+    )
     axes.legend(fontsize=8, loc="upper left")
     written = io.BytesIO()
     figure.savefig(written, format="png")

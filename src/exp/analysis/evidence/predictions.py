@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from exp.analysis.run_data import RunData
 from exp.errors import ExpError
+from exp.metrics.additive import Additive, mean
+from exp.metrics.key import Key
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -68,6 +70,18 @@ def read(run: RunData, split: str) -> Predictions:
             raise ExpError(f"predictions/{path.name} has rows without a label")
         asked.append("label")
     return Predictions(run, table, run.reading(), tuple(asked), _fingerprint(table.select(asked)))
+
+
+def sums_of(found: Predictions, key: Key, notes: list[str]) -> Additive:
+    """The metric as a function of sums over examples; where it is none, `notes` says what stands in its place."""
+    made = found.reading.additive(found.table, key.name)
+    if made is None:
+        notes.append(
+            f"{key.name} is no function of sums over examples: the tests are of the mean score of single examples "
+            f"(item_scores)"
+        )
+        made = mean(found.reading.item_scores(found.table))
+    return made
 
 
 def _fingerprint(table: pa.Table) -> str:

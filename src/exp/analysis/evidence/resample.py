@@ -7,7 +7,7 @@ with which weight each run counts in each difference.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -21,6 +21,7 @@ Score = Callable[[Array], Array]  # sums [..., k] -> scores [...]
 RESAMPLES = 9_999
 FEWER = 1_999  # above MANY examples, where the tails of the distribution are near normal
 MANY = 20_000
+FEW = 2_000  # rows up to which parts of them are dealt RESAMPLES times
 LEVEL = 0.95
 POWER = 0.8
 _CELLS = 4_000_000  # numbers that a block of resamples may hold: 32 MB
@@ -110,6 +111,49 @@ def bca(drawn: Array, value: Array, jackknife: Array) -> tuple[Array, Array]:
         ends.append(np.array([np.quantile(column, q) for column, q in zip(drawn.T, at, strict=True)]))
     still = np.ptp(drawn, axis=0) == 0
     return np.where(still, value, ends[0]), np.where(still, value, ends[1])
+
+
+def right_or_wrong(parts: ItemParts) -> Array | None:
+    """[n, runs] of 0 and 1, where the score is their mean."""
+    if parts.values.shape[2] != 2:
+        return None
+    ones, counted = parts.values[..., 0], parts.values[..., 1]
+    plain = (counted == 1).all() and np.isin(ones, (0.0, 1.0)).all()
+    return ones if plain and np.allclose(parts.scores(), ones.mean(axis=0)) else None
+
+
+def where_all_agree(n: int, value: Array, low: Array, high: Array, rows: Iterable[int]) -> tuple[Array, Array]:
+    """Intervals of shares, exact (Clopper and Pearson 1934) where all `n` answers are right, or all wrong: no resample
+    of them varies, and yet another example may be otherwise. `rows` are those that hold shares."""
+    low, high = low.copy(), high.copy()
+    reach = ((1 - LEVEL) / 2) ** (1 / n)
+    for row in rows:
+        if low[row] == high[row] == value[row] == 1:
+            low[row] = reach
+        elif low[row] == high[row] == value[row] == 0:
+            high[row] = 1 - reach
+    return low, high
+
+
+def exchanged_rows(parts: ItemParts, rows: NDArray[np.bool_], seed: int = 2) -> float:
+    """Two-sided p that the scores of some rows and of all others, means over the runs, differ as much where rows are
+    dealt to the two parts at random (Pitman 1937). The observed parts count."""
+    dice = np.random.default_rng(seed)
+    n, (_, runs, k), inside = parts.n, parts.values.shape, int(rows.sum())
+    flat = parts.values.reshape(n, runs * k)
+    totals = parts.totals
+
+    def apart(sums: Array) -> Array:
+        return np.abs((parts.score(sums) - parts.score(totals - sums)).mean(axis=-1))
+
+    seen = apart(parts.values[rows].sum(axis=0))
+    hits, count = 0, RESAMPLES if n <= FEW else FEWER
+    for size in _blocks(count, n, runs * k):
+        dealt = np.argpartition(dice.random((size, n)), inside, axis=1)[:, :inside]
+        weights = np.zeros((size, n))
+        np.put_along_axis(weights, dealt, 1.0, axis=1)
+        hits += int((apart((weights @ flat).reshape(size, runs, k)) >= seen - 1e-12).sum())
+    return (1 + hits) / (1 + count)
 
 
 def randomisation(parts: ItemParts, pairs: Sequence[Sequence[tuple[int, int]]], seed: int = 1) -> Array:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from exp.analysis.evidence.resample import Crossed
+    from exp.metrics.calibration import Calibration
 
 
 @dataclass(frozen=True)
@@ -71,21 +72,15 @@ class CleanScore:
 
 @dataclass(frozen=True)
 class CalibratedCondition:
-    """Of one condition, means over its seeds. `temperature` was fitted on the rows of `fitted_on`."""
+    """Of one condition. `measured` holds means over its seeds, and the bins of the first; `temperature` was fitted on
+    the rows of `fitted_on`, and `ece_after` is measured with it."""
 
-    confidence: float
-    accuracy: float
-    ece: float
-    brier: float
-    reliability: float
-    resolution: float
-    uncertainty: float
+    measured: Calibration
     temperature: float
     fitted_on: str
     ece_after: float
     overconfident: int  # seeds
     seeds: int
-    bins: tuple[tuple[float, float], ...]  # confidence and share of right answers, of the first seed
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from exp.analysis.evidence import columns, resample
-from exp.analysis.evidence.items import ItemRun
+from exp.analysis.evidence.item_runs import ItemRun
 from exp.analysis.evidence.predictions import Predictions
 from exp.analysis.evidence.resample import ItemParts
 from exp.analysis.evidence.results import CleanScore, SliceScore
@@ -133,10 +132,9 @@ def _score(name: str, whole: ItemParts, rows: Rows) -> SliceScore:
         return SliceScore(name, part.n, value, math.nan, math.nan, other, math.nan)
     mean = np.full((1, whole.values.shape[1]), 1 / whole.values.shape[1])
     drawn = resample.bootstrap(part, mean)
-    low, high = resample.bca(drawn, np.array([value]), part.without_each() @ mean.T)
-    p = math.nan
-    if rest.n >= FEWEST:
-        error = math.hypot(_error(part), _error(rest))
-        freedom = min(part.n, rest.n) - 1
-        p = 2 * float(special.stdtr(freedom, -abs(value - other) / error)) if error > 0 else float(value == other)
+    held = np.array([value])
+    low, high = resample.bca(drawn, held, part.without_each() @ mean.T)
+    if resample.right_or_wrong(part) is not None:
+        low, high = resample.where_all_agree(part.n, held, low, high, [0])
+    p = resample.exchanged_rows(whole, rows) if rest.n >= FEWEST else math.nan
     return SliceScore(name, part.n, value, float(low[0]), float(high[0]), other, p)

@@ -10,6 +10,7 @@ from exp.analysis.evidence.results import ItemDifference, ItemEvidence
 from exp.analysis.filters import plain
 from exp.analysis.grouping import independent_keys
 from exp.analysis.table import NOTHING, SHORT_HASH, Column, Table, key_title, name_of
+from exp.run.said import counted
 
 
 def tables(task: TaskComparison, precision: int) -> list[Table]:
@@ -65,7 +66,7 @@ def _notes(task: TaskComparison, found: ItemEvidence, several: bool) -> list[str
         named = {"McNemar": "exact McNemar", "randomisation": f"approximate randomisation, {found.resamples} draws"}
         notes.append(
             f"Δ to {name_of(base)} on the same examples; p: {' or '.join(named[test] for test in tests)}, for these "
-            f"seeds; Holm over {len(found.differences)} condition{'s' * (len(found.differences) > 1)}"
+            f"seeds; Holm over {counted(len(found.differences), 'condition')}"
         )
         notes.append("shows from: the smallest difference that 80% of such sets would show at 0.05, for these seeds")
     elif len(found.scores) > 1 and found.baseline is None:
@@ -152,7 +153,10 @@ def _slices(task: TaskComparison, precision: int) -> Table | None:
                 )
             )
     looks = max(map(len, found.slices.values()), default=0)
-    note = f"worst first; p of the difference to all other rows, Holm over the {looks} slices of a condition"
+    note = (
+        f"worst first; p of the difference to all other rows, which are dealt to the two parts at random; Holm over "
+        f"{counted(looks, 'slice')} of a condition"
+    )
     return Table(f"{task.name}, slices of {found.split}", tuple(columns), tuple(rows), frozenset(), (note,))
 
 
@@ -191,8 +195,8 @@ def _calibration(task: TaskComparison, precision: int) -> Table | None:
     columns += [Column("temperature", "temperature", "number"), Column("after", "ECE with it", "number")]
     rows, notes = [], []
     for id, name in _named(task, found.calibration).items():
-        one = found.calibration[id]
-        numbers = [getattr(one, title.lower()) for title in titles]
+        one, mean = found.calibration[id], found.calibration[id].measured
+        numbers = [getattr(mean, title.lower()) for title in titles]
         rows.append(
             (
                 name,
@@ -203,8 +207,8 @@ def _calibration(task: TaskComparison, precision: int) -> Table | None:
         )
         if one.overconfident:
             notes.append(
-                f"{name}: overconfident in {one.overconfident} of {one.seeds} seeds: says {one.confidence:.3f} on "
-                f"average and is right in {one.accuracy:.3f}; divide logits by {one.temperature:.2f}"
+                f"{name}: overconfident in {one.overconfident} of {one.seeds} seeds: says {mean.confidence:.3f} on "
+                f"average and is right in {mean.accuracy:.3f}; divide logits by {one.temperature:.2f}"
             )
     first = next(iter(found.calibration.values()))
     same = ", the rows that it is measured on" if first.fitted_on == found.split else ""

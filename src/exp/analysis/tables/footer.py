@@ -16,6 +16,12 @@ from exp.errors import ExpError
 from exp.run.folder import read_record
 from exp.run.said import counted
 
+THEIRS = "theirs are taken to vary over examples as ours do, and independently"
+OVER = {
+    "seeds": "over seeds and not over examples",
+    "examples": f"over examples and not over seeds ({THEIRS})",
+    "both": f"over seeds and examples ({THEIRS})",
+}
 READ = 300  # run records that are opened for versions and hardware, newest first
 
 
@@ -46,7 +52,15 @@ def lines(plan: TablePlan, found: Sequence[CellResult]) -> list[str]:
         said.append(f"WARNING: every run of {', '.join(whole)} is degenerate; these numbers say nothing of the method")
     if table.split == "test_server":
         said.append("the test server's scores come from a submission (docs/tables.md); no local number is compared")
-    return [*said, *table.notes]
+    return [*said, *_unverified(found), *table.notes]
+
+
+def _unverified(found: Sequence[CellResult]) -> list[str]:
+    count = sum(result.published is not None and result.published.unverified for result in found)
+    known = sum(result.published is not None for result in found)
+    if not count:
+        return []
+    return [f"UNVERIFIED: nobody has read {count} of {known} published values in the source; they are marked"]
 
 
 def _runs(plan: TablePlan) -> str:
@@ -90,9 +104,10 @@ def _rules(plan: TablePlan) -> str:
     rules = plan.table.judging
     seeds = counted(rules.min_seeds, "seed")
     tolerance = "no tolerance" if rules.tolerance is None else f"tolerance {rules.tolerance:g}"
+    least = "" if rules.over == "examples" else f"at least {seeds}, "
     return (
-        f"verdicts, over seeds and not over examples: {tolerance}, at least {seeds}, prediction intervals up to "
-        f"{rules.widest:g} to either side, at 95%; ± is the standard deviation over seeds"
+        f"verdicts, {OVER[rules.over]}: {tolerance}, {least}prediction intervals up to {rules.widest:g} to either "
+        f"side, at 95%; ± is the standard deviation over seeds"
     )
 
 

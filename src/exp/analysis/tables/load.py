@@ -12,6 +12,7 @@ import yaml
 
 from exp.analysis.tables.schema import (
     AGGREGATES,
+    OVERS,
     SEEDS,
     SPLITS,
     UNITS,
@@ -40,9 +41,11 @@ OPTIONAL: dict[str, Any] = {
     "search": None,
     "published": {},
     "published_n": None,
+    "unverified": False,
     "cells": {},
     "tolerance": None,
     "min_seeds": 3,  # a standard deviation of two values is off by a factor of two more often than not
+    "over": VerdictRules.over,
     "widest": 3.0,  # points; a wider prediction interval would call nearly anything reproduced
     "notes": [],
 }
@@ -73,8 +76,9 @@ def load(
     seeds: Any = None,
     added: Mapping[str, Sequence[str]] | None = None,
     config_dir: Path | None = None,
+    over: str | None = None,
 ) -> PaperTable:
-    """`seeds` replaces the file's; `added` holds overrides by "" (all) or the name of a row or column."""
+    """`seeds` and `over` replace the file's; `added` holds overrides by "" (all) or the name of a row or column."""
     path = find(name, config_dir)
     raw = read_yaml(path)
     where = f"table {path.stem}"
@@ -83,7 +87,9 @@ def load(
         if raw.get(key) is None:
             raise ExpError(f"{where}: {key} is missing")
     raw = OPTIONAL | {key: value for key, value in raw.items() if value is not None}
-    for key, known in (("split", SPLITS), ("unit", tuple(UNITS)), ("aggregate", AGGREGATES), ("use", USES)):
+    raw |= {} if over is None else {"over": over}
+    choices = {"split": SPLITS, "unit": tuple(UNITS), "aggregate": AGGREGATES, "use": USES, "over": OVERS}
+    for key, known in choices.items():
         if raw[key] not in known:
             raise ExpError(f"{where}: {key}={raw[key]} is no such choice{nearest(str(raw[key]), known)}")
     rows = tuple(_row(name, value, where) for name, value in _mapping(raw["rows"], f"{where}: rows").items())
@@ -113,6 +119,7 @@ def load(
             None if raw["tolerance"] is None else _number(raw["tolerance"], f"{where}: tolerance"),
             int(_number(raw["min_seeds"], f"{where}: min_seeds", whole=True)),
             _number(raw["widest"], f"{where}: widest"),
+            raw["over"],
         ),
         notes=tuple(_texts(raw["notes"], f"{where}: notes")),
         added=given,
@@ -200,14 +207,14 @@ def _cells(
 
 def _published(value: Any, raw: Mapping[str, Any], at: str) -> Published:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return Published(float(value), n=raw["published_n"])
+        return Published(float(value), n=raw["published_n"], unverified=raw["unverified"] is True)
     node = _mapping(value, f"{at}: published")
-    _keys(node, {"value", "std", "n", "median", "max", "exact", "split"}, f"{at}: published")
+    _keys(node, {"value", "std", "n", "median", "max", "exact", "unverified", "split"}, f"{at}: published")
     if not isinstance(node.get("value"), int | float):
         raise ExpError(f"{at}: published needs a number as value")
     _same_split({"split": node.get("split", raw["split"])}, raw["split"], at)
     rest = {key: item for key, item in node.items() if key != "split"}
-    return Published(**({"n": raw["published_n"]} | rest))
+    return Published(**({"n": raw["published_n"], "unverified": raw["unverified"] is True} | rest))
 
 
 def _same_split(source: Mapping[str, Any], ours: str, at: str) -> None:

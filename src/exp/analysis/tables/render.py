@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 NOTHING = "–"
+UNVERIFIED = " unverified"  # behind a published value
 # Signs stand beside words, so that neither colour nor font decides what is read.
 SIGNS = {REPRODUCED: "=", HIGHER: "↑", LOWER: "↓"}
 COLORS = {REPRODUCED: "green", HIGHER: "blue", LOWER: "red"}
@@ -120,7 +121,7 @@ def published(table: PaperTable, result: CellResult) -> str:
         return NOTHING
     spread = "" if held.std is None else f" ± {held.std:g}"
     count = " (exact)" if held.exact else f" ({held.n})" if held.n else ""
-    return f"{held.value:g}{spread}{count}"
+    return f"{held.value:g}{spread}{count}{UNVERIFIED if held.unverified else ''}"
 
 
 def counts(result: CellResult) -> str:

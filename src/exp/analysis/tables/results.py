@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from exp.analysis.run_data import RunData
 from exp.analysis.tables.plan import PlannedRun, TablePlan
 from exp.analysis.tables.schema import Cell, PaperColumn, PaperTable, Published
-from exp.analysis.tables.verdict import CellVerdict, aggregate, judge
+from exp.analysis.tables.verdict import NOT_JUDGED, CellVerdict, Examples, aggregate, judge
 from exp.errors import ExpError, nearest
 from exp.metrics.key import Key
 
@@ -98,7 +98,7 @@ def _cell(plan: TablePlan, row: str, column_name: str) -> CellResult:
         running=sum(job.state == "running" for job in jobs),
         degenerate=sum(is_degenerate(run) for run, _ in good),
         published=held.published,
-        verdict=_verdict(table, held, values),
+        verdict=_verdict(table, column, held, values, [run for run, _ in good]),
         point=" ".join(table.search.points[chosen]) if table.search and values else None,
         points=complete,
         of_points=len(points),
@@ -109,9 +109,25 @@ def _cell(plan: TablePlan, row: str, column_name: str) -> CellResult:
     return result
 
 
-def _verdict(table: PaperTable, held: Cell, values: Sequence[float]) -> CellVerdict:
+def _verdict(
+    table: PaperTable, column: PaperColumn, held: Cell, values: Sequence[float], runs: Sequence[RunData]
+) -> CellVerdict:
     rules = table.judging if held.tolerance is None else replace(table.judging, tolerance=held.tolerance)
-    return judge(values, held.published, table.aggregate, rules, table.split)
+    examples = None
+    if rules.over != "seeds" and values and held.published is not None:
+        from exp.analysis.evidence.spread import over_examples
+
+        try:
+            error, n = over_examples(runs, column.metric)
+        except ExpError as reason:
+            return CellVerdict(NOT_JUDGED, f"not over examples: {reason}")
+        examples = Examples(error * table.scale, n)
+    found = judge(values, held.published, table.aggregate, rules, table.split, examples)
+    return found if examples is None else replace(found, why=f"{_over(rules.over, examples.n)}: {found.why}")
+
+
+def _over(what: str, n: int) -> str:
+    return f"over {n} examples" if what == "examples" else f"over seeds and {n} examples"
 
 
 def selected_by(table: PaperTable, column: PaperColumn) -> str:

@@ -11,6 +11,7 @@ SPLITS = ("dev", "test", "test_server")
 UNITS = {"percent": 100.0, "fraction": 1.0}
 AGGREGATES = ("mean", "median", "max")
 USES = ("last", "best")
+OVERS = ("seeds", "examples", "both")
 SEEDS = ("seed", "init_seed", "data_seed", "dropout_seed")
 
 
@@ -18,7 +19,7 @@ SEEDS = ("seed", "init_seed", "data_seed", "dropout_seed")
 class Published:
     """A number of the paper, in the table's unit. `n` runs stand behind it (None: not said).
 
-    `exact`: a constant such as a known ceiling, not a measurement.
+    `exact`: a constant such as a known ceiling, not a measurement. `unverified`: nobody has read it in the source.
     """
 
     value: float
@@ -27,6 +28,7 @@ class Published:
     median: float | None = None
     max: float | None = None
     exact: bool = False
+    unverified: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,11 +77,12 @@ class Search:
 
 @dataclass(frozen=True)
 class VerdictRules:
-    """See exp.analysis.tables.verdict. `tolerance` and `widest` are in the table's unit."""
+    """See exp.analysis.tables.verdict. `tolerance` and `widest` are in the table's unit, `over` is one of OVERS."""
 
     tolerance: float | None
     min_seeds: int
     widest: float
+    over: str = "seeds"
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def latex(table: PaperTable, found: Sequence[CellResult], notes: Sequence[str], 
     caption = (
         f"{escaped(table.title)}. {table.aggregate.capitalize()} $\\pm$ standard deviation (seeds) on the "
         f"{escaped(table.split.replace('_', ' '))} split, in {table.unit}. $=$: reproduced, $\\uparrow$: higher, "
-        f"$\\downarrow$: lower, ?: not enough seeds or runs.{' Bold: the best of ours.' if best else ''}"
+        f"$\\downarrow$: lower, ?: not enough seeds, examples or runs.{' Bold: the best of ours.' if best else ''}"
     )
     lines = [
         r"\begin{table}[t]",

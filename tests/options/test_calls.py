@@ -1,0 +1,142 @@
+"""A part of each kind that exp cannot call as it is: told by the check of the config, with the argument."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from exp.analysis.tables.views import view
+from exp.config.compose import compose
+from exp.errors import ExpError
+from exp.options import outside
+from exp.study.samplers import make_pruner, make_sampler
+from exp.study.sweep import check_made
+from exp.training.build import build_callbacks
+from exp.training.launch import check_config
+from tests.options.test_outside import folder  # noqa: F401 (a fixture)
+from tests.outside import option
+
+DATACLASS = "from dataclasses import dataclass\n\n@dataclass(frozen=True)\nclass Part"
+CASES = {
+    # group -> code, the YAML's keys, what is said
+    "optimizer": (
+        f"from exp.optim.optimizers import OptimizerOption\n{DATACLASS}(OptimizerOption):\n"
+        "    def build(self, groups): pass\n",
+        "lr: 0.1\nweight_decay: 0.0\nlayer_decay: 1.0\ndecay_to_init: 0.0\n",
+        r"optimizer: Part\.build is called as \(groups, model\): too many positional arguments",
+    ),
+    "scheduler": (
+        f"{DATACLASS}:\n    def __call__(self, optimizer, total_steps): pass\n",
+        "",
+        r"scheduler: Part is called as \(optimizer, total_steps, greater_is_better\): too many positional",
+    ),
+    "loss": (
+        f"{DATACLASS}:\n    def build(self, facts, more): pass\n",
+        "",
+        r"loss: Part\.build is called as \(facts\): missing a required argument: 'more'",
+    ),
+    "data": (
+        f"{DATACLASS}:\n    def read(self, folder): pass\n",
+        "",
+        r"data: Part\.read is called as \(\): missing a required argument: 'folder'",
+    ),
+    "model": (
+        f"{DATACLASS}:\n    def processor(self, data, head): pass\n",
+        "",
+        r"model: Part\.model is not there; a part of the group model has model\(head, processor\)",
+    ),
+    "adapter": (
+        f"from exp.model.adapter import NoAdapter\n{DATACLASS}(NoAdapter):\n    def apply(self, model): return model\n",
+        "",
+        r"adapter: Part\.apply is called as \(model, total_steps, peft_task\): too many positional",
+    ),
+    "task": (
+        "from exp.task.text_classification import TextClassification\n"
+        f"{DATACLASS}(TextClassification):\n    def read(self, raw, more): pass\n",
+        "defaults: [text_classification]\n",
+        r"task: Part\.read is called as \(raw\): missing a required argument: 'more'",
+    ),
+    "tracker": (
+        f"from exp.tracker.base import NullTracker\n{DATACLASS}(NullTracker):\n"
+        "    def log(self, metrics, step): pass\n",
+        "",
+        r"tracker\.mine: Part\.log is called as \(metrics, step=\.\.\., epoch=\.\.\.\): got an unexpected.*'epoch'",
+    ),
+    "callbacks": (
+        f"{DATACLASS}:\n    def make(self, run): pass\n",
+        "",
+        r"callbacks\.mine: Part\.make is called as \(\): missing a required argument: 'run'",
+    ),
+    "verdict": (
+        f"{DATACLASS}:\n    remedies = ()\n    def __call__(self, curve): pass\n",
+        "",
+        r"verdict: Part is called as \(curve, facts, limits\): too many positional arguments",
+    ),
+}
+
+
+@pytest.mark.parametrize("group", CASES)
+def test_a_wrong_method_is_told_with_its_argument(group: str, folder: Path) -> None:  # noqa: F811
+    code, keys, said = CASES[group]
+    header = f"# @package {group}.mine\n" if group in ("tracker", "callbacks") else ""
+    (folder / "acme" / "part.py").write_text(code)
+    option(folder, f"{group}/mine.yaml", f"{header}{keys}_target_: acme.part.Part\n")
+    outside._parts.cache_clear()
+    words = [] if group == "verdict" else [f"{group}={'[mine]' if header else 'mine'}"]
+    with pytest.raises(ExpError, match=said) as error:
+        check_config(compose(words))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        ("wants_more", r"wants_more is called as \(config\): missing a required argument: 'width'"),
+        ("WantsMore", r"WantsMore is called as \(config\): missing a required argument: 'width'"),
+        ("Mean", None),
+        ("made", None),
+        ("Whole", None),
+    ],
+)
+def test_what_makes_a_model_is_read_and_not_imported(make: str, said: str | None, folder: Path) -> None:  # noqa: F811
+    words = ["model=mean", f"model.make=acme.heads.{make}"]
+    if said is None:
+        check_config(compose(words))
+    else:
+        with pytest.raises(ExpError, match=rf"model\.make=acme\.heads\.{said}"):
+            check_config(compose(words))
+    assert "acme.heads" not in sys.modules
+
+
+def test_a_view_and_a_metric(folder: Path) -> None:  # noqa: F811
+    (folder / "acme" / "odd.py").write_text("def odd(only):\n    return 1.0\n")
+    option(folder, "view/odd.yaml", "_target_: acme.odd.odd\n")
+    outside._parts.cache_clear()
+    with pytest.raises(ExpError, match=r"view=odd: .*odd\.yaml is called as \(plan, results\): too many positional"):
+        view("odd")
+    with pytest.raises(ExpError, match=r"task\.metrics: acme\.odd\.odd is called as \(predictions, references\): too"):
+        check_config(compose(["task.metrics=[acme.odd.odd]"]))
+
+
+def test_a_callbacks_methods(folder: Path) -> None:  # noqa: F811
+    (folder / "acme" / "watch.py").write_text(
+        "from transformers import TrainerCallback\n\n\nclass Watch(TrainerCallback):\n"
+        "    def on_log(self, args, state, control, logs): pass\n"
+    )
+    option(folder, "callbacks/watch.yaml", "# @package callbacks.watch\n_target_: acme.watch.Watch\n")
+    config = {"callbacks": {"watch": {"_target_": "acme.watch.Watch"}}}
+    with pytest.raises(ExpError, match=r"callbacks\.watch: Watch\.on_log is called as .*'model'"):
+        build_callbacks(config)
+
+
+def test_a_pruner_and_a_sampler(folder: Path) -> None:  # noqa: F811
+    (folder / "acme" / "odd.py").write_text(
+        "import optuna\n\n\nclass Odd(optuna.pruners.BasePruner):\n    def prune(self, study): return True\n"
+    )
+    node = {"pruner": {"_target_": "acme.odd.Odd"}, "sampler": {"_target_": "acme.search.Everything"}}
+    with pytest.raises(ExpError, match=r"hydra/sweeper/pruner: Odd\.prune is called as \(study, trial\): too many"):
+        check_made("pruner", lambda: make_pruner(node["pruner"]))
+    with pytest.raises(ExpError, match=r"hydra/sweeper/sampler: a Everything is no optuna\.samplers\.BaseSampler"):
+        check_made("sampler", lambda: make_sampler(node["sampler"], "", 0, None))
