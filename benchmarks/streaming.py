@@ -1,7 +1,8 @@
 """python -m benchmarks.streaming [--sizes 50000 5000000] [--steps 200]
 
-A stream of a small and of a large file of JSON lines, gpt2_tiny with one layer of 32 on one thread: seconds from the launch to the first optimizer step, and the
-peak of resident memory of the whole run. `--plain` reads the small file into memory too, for comparison.
+A stream of a small and of a large file of JSON lines: seconds from the launch to the first optimizer step, and the
+peak of resident memory of the whole run. gpt2_tiny with one layer of 32, on one thread. `--plain` reads the small file
+into memory too, for comparison.
 """
 
 from __future__ import annotations

@@ -70,6 +70,11 @@ class FeatureSet:
 
     in_order = False  # True: rows are asked for as they are numbered, and nobody knows how many there are
 
+    @property
+    def beginning(self) -> FeatureSet:
+        """All rows; of a stream the first ones, which may be asked for in any order."""
+        return self
+
     def each(self, wrap: Callable[[FeatureSet], FeatureSet]) -> FeatureSet:
         """What `wrap` makes of this set; of a stream, of each portion."""
         return wrap(self)

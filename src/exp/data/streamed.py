@@ -29,12 +29,16 @@ class StreamedFeatures(FeatureSet):
 
     def __init__(self, first: FeatureSet, source: ExampleStream, make: Callable[[Any], FeatureSet]) -> None:
         super().__init__(first.fields, first.targets, first.kept, first.example)
-        self.beginning, self.source, self.make = first, source, make
+        self._first, self.source, self.make = first, source, make
         self.made = self.lengths = _Lengths(first.lengths)  # type: ignore[assignment]
         self.seed = 0
         self.places: Mapping[str, Any] = {}  # where the lanes of this epoch began
         self.restored: Mapping[str, Any] = {}
         self.lanes: dict[int, _Lane] = {}
+
+    @property
+    def beginning(self) -> FeatureSet:
+        return self._first
 
     def each(self, wrap: Callable[[FeatureSet], FeatureSet]) -> FeatureSet:
         make = self.make
@@ -52,7 +56,7 @@ class StreamedFeatures(FeatureSet):
         """From where `restore` says, else from the beginning."""
         self.seed, self.lanes = seed, {}
         self.places, self.restored = self.restored, {}
-        self.made = self.lengths = _Lengths(self.beginning.lengths)  # type: ignore[assignment]
+        self.made.found.clear()
 
     def state(self) -> dict[str, Any]:
         """By lane: where the portion begins that it is in."""

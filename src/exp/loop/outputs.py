@@ -108,7 +108,7 @@ def data_facts(parts: Parts) -> dict[str, Any]:
         "eval_examples": {suffix: len(split) for suffix, split in data.evals.items()},
         "chance": {"loss": chance.loss, "metrics": {name: list(floor) for name, floor in chance.metrics.items()}},
         "chance_train_loss": guessed_loss(
-            parts.loss, head, encoded.train, parts.collator, parts.task.units, chance.loss
+            parts.loss, head, encoded.train.beginning, parts.collator, parts.task.units, chance.loss
         ),
         "objective": parts.plan.objective,
         "greater_is_better": parts.plan.greater_is_better,
