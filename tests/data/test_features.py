@@ -124,16 +124,17 @@ def test_labels_are_not_in_the_cache(tokenizer, tmp_path: Path) -> None:
 def test_a_damaged_entry_is_made_anew(tokenizer, tmp_path: Path, damage: str) -> None:
     first = encode(data(), tokenizer, tmp_path)
     assert first.cache_file is not None
+    row = first.train[0]  # before the file that it is mapped from is written into
     content = bytearray(first.cache_file.read_bytes())
     if damage == "cut":
         content = content[: len(content) // 2]
     elif damage == "flipped":
-        place = content.index(np.asarray(first.train[0]["input_ids"], dtype=np.int32).tobytes())
+        place = content.index(np.asarray(row["input_ids"], dtype=np.int32).tobytes())
         content[place] ^= 1
     first.cache_file.write_bytes({"empty": b"", "text": b"no zip"}.get(damage, bytes(content)))
     again = encode(data(), tokenizer, tmp_path)
     assert not again.from_cache
-    assert again.train[0] == first.train[0]
+    assert again.train[0] == row
     assert encode(data(), tokenizer, tmp_path).from_cache
 
 
