@@ -22,3 +22,9 @@ from exp.run.shape import RECORD, damaged
 )
 def test_a_level_of_chance_is_whole(chance: dict[str, Any], where: str | None) -> None:
     assert damaged({"data": {"chance": chance}}, RECORD) == where
+
+
+def test_several_files_under_one_key_have_a_fingerprint_each() -> None:
+    """data.train_file=[a.txt,b.txt]"""
+    assert damaged({"paths": {"data.train_file": ["sha256:1", "sha256:2"], "data.path": None}}, RECORD) is None
+    assert damaged({"paths": {"data.train_file": 3}}, RECORD) == "paths.data.train_file"
