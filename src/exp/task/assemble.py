@@ -25,7 +25,7 @@ class Splits:
     train: Examples
     evals: Mapping[str, Examples]
     tests: Mapping[str, Examples]
-    more: Callable[[Rows], Examples]  # further train rows, of a stream
+    more: Callable[[Rows], Examples] | None = None  # further train rows, of a task that can be streamed
 
 
 def read_splits(
@@ -91,7 +91,7 @@ def assemble(
             kept, held_out = carve_groups(groups, share, seed)
         train, evals = train.take(kept), {"": train.take(held_out)}
     stream = None
-    if raw.stream is not None:
+    if raw.stream is not None and splits.more is not None:
         stream = ExampleStream(raw.stream, splits.more, raw.whole)
         facts["stream"] = dict(raw.stream.facts)
     train = train.take(sample(train.ids, raw.max_train_samples))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -116,7 +115,7 @@ class QuestionAnswering:
         metric_names.check(metrics, "spans")
         return assemble(
             raw,
-            Splits(train, evals, tests, partial(self.examples, facts=facts, labelled=True)),
+            Splits(train, evals, tests),
             groups=_articles(rows, train.inputs[context]),
             metrics=metrics,
             max_length=self.max_length or raw.roles.get("max_length") or MAX_LENGTH,
