@@ -39,11 +39,13 @@ test-scale: ## SLURM, Ray, PostgreSQL and two hosts for real; as root on Debian 
 	$(MAKE) setup EXTRAS=$(EXTRAS),ray
 	$(ONE_THREAD) $(BIN)/python -m pytest -m scale $(or $(ARGS),tests/scale)
 
-check: setup ## format, lint, types, import layers
+check: setup ## format, lint, types, import layers, the lock against pyproject.toml, the Dockerfile
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/python -m pytest -q tests/test_lock.py
 
 docs: ## the documentation as pages in build/docs, offline; a dead link ends the build
 	$(MAKE) setup EXTRAS=$(EXTRAS),docs

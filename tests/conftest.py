@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import subprocess
@@ -27,6 +28,20 @@ for name in ("WANDB_API_KEY", "HYDRA_FULL_ERROR", "WORLD_SIZE", "RANK"):
     os.environ.pop(name, None)
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_runtest_setup() -> None:
+    """Freezes what libraries made at import, whenever many were: each collection would walk through a million objects.
+
+    Tests are full of collections: Accelerate asks for one at the end of each training.
+    """
+    if len(sys.modules) > _frozen[0] + 300:
+        gc.collect()
+        gc.freeze()
+        _frozen[0] = len(sys.modules)
+
+
+_frozen = [0]  # modules at the last time
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -17,7 +17,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-# Libraries only: a command imports exp for itself. W&B keeps a temporary folder, which the first child would remove.
+# W&B is not here: it keeps a temporary folder, which the first child would remove. Nor are exp's commands: they are
+# what Python runs as a program.
 HEAVY = (
     *(
         "torch",
@@ -28,6 +29,15 @@ HEAVY = (
     *("transformers.tokenization_utils_tokenizers", "datasets", "accelerate", "peft", "optuna", "pandas"),
     *("pyarrow.parquet", "sklearn.metrics", "scipy.stats", "matplotlib.pyplot", "hydra", "rich.table"),
     *("torch.distributed.run", "torch.distributed.fsdp", "cloudpickle"),
+    *("exp.training.launch", "exp.training.build", "exp.training.fit", "exp.loop.accelerate", "exp.loop.trainer"),
+    *(
+        "exp.task.text_classification",
+        "exp.data.reviews",
+        "exp.model.tiny",
+        "exp.study.sweep",
+        "exp.work.local_workers",
+    ),
+    *("exp.saved.finished", "exp.curves.picture", "exp.analysis.collect"),
 )
 FREE = 300  # above any number that a program's files have
 
@@ -104,6 +114,7 @@ def become(job: Job, program: str) -> None:
     if b"EXP_FORKS" in job.env:
         sys.executable = program
         multiprocessing.set_executable(program)
+        sys.modules["exp.work.local_workers"].COMMAND[0] = program
     if any(was.get(name) != job.env.get(name) for name in {*was, *job.env} if name.startswith(b"HF_")):
         importlib.reload(sys.modules["huggingface_hub.constants"])
     sys.path[:] = [*paths(job.env), *(path for path in sys.path if path not in paths(was))]

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import shutil
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
 from exp import cli
+from tests.tracker.folders import leave_results, new_run
 
 
 def words_of(command: str, *words: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -24,6 +27,29 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["--help"])
     text = capsys.readouterr().out
     assert all(f"  {command} " in text for command in cli.COMMANDS)
+
+
+def test_alone_it_says_what_can_be_done_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    def said() -> str:
+        cli.main([])
+        return capsys.readouterr().out
+
+    monkeypatch.chdir(tmp_path)
+    assert "no runs here yet" in said() and "exp init myproject" in said()
+    for name, status in (("2026-01-01", "completed"), ("2026-01-02", "interrupted")):
+        run = new_run(tmp_path / "outputs" / name / "a run")
+        if status == "completed":
+            leave_results(run)
+        run.finish(status)
+    text = said()
+    assert "the newest run, interrupted:" in text and "exp train resume='outputs/2026-01-02/a run'" in text
+    shutil.rmtree(tmp_path / "outputs" / "2026-01-02")
+    text = said()
+    assert "completed, eval/accuracy 0.75:" in text and "exp predict 'outputs/2026-01-01/a run'" in text
+    (tmp_path / "conf" / "experiment").mkdir(parents=True)
+    (tmp_path / "conf" / "experiment" / "mine.yaml").touch()
+    (tmp_path / "pyproject.toml").write_text('[tool.exp]\nconf = "conf"\n')
+    assert f"the project {tmp_path.name}:\n  exp train experiment=mine" in said()
 
 
 def test_an_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:

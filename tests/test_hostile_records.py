@@ -14,6 +14,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from exp import compare, evaluate, predict, reproduce, runs, share, train
+from exp.config.compose import compose, plain
 from exp.curves import __main__ as curves
 from tests.analysis import synthetic
 from tests.test_hostile import contents
@@ -61,7 +62,7 @@ def damages(record: dict[str, Any], result: dict[str, Any]) -> Iterator[tuple[st
 def _paths(record: dict[str, Any], depth: int = 2) -> Iterator[tuple[str, ...]]:
     for key, value in record.items():
         yield (key,)
-        if isinstance(value, dict) and depth > 1 and key != "packages":
+        if isinstance(value, dict) and depth > 1 and key not in ("packages", "config"):
             yield from ((key, *rest) for rest in _paths(value, depth - 1))
 
 
@@ -98,35 +99,21 @@ def _delete(path: Path, keys: tuple[str, ...]) -> None:
     path.write_text(json.dumps(record))
 
 
-def made(folder: Path) -> Path:
-    """A completed run, as far as names go: no weights."""
-    from omegaconf import OmegaConf
-
-    run = synthetic.write(folder)
-    (folder / ".hydra").mkdir()
-    (folder / ".hydra" / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(run.config)))
-    (folder / "model").mkdir()
-    for name in ("config.json", "model.safetensors"):
-        (folder / "model" / name).write_text("{}")
-    return folder
-
-
-def commands(run: str, out: Path) -> dict[str, Callable[[], Any]]:
-    files = (word for kind in ("html", "csv", "md", "latex", "json") for word in (f"--{kind}", str(out / f"x.{kind}")))
-    compared = ["compare", run, *files]
+def commands(run: Path, out: Path) -> dict[str, tuple[Callable[[], Any], list[str]]]:
+    files = [f"{kind}={out / 'x'}.{kind}" for kind in ("html", "csv", "md", "latex", "json")]
     return {
-        "compare": lambda: compare.main(compared[1:]),
-        "curves": lambda: curves.main([run, "--no-picture"]),
-        "curves --json": lambda: curves.main([run, "--json", "--no-picture"]),
-        "runs list": lambda: runs.main(["list", run]),
-        "runs show": lambda: runs.main(["show", run]),
-        "runs tail": lambda: runs.main(["tail", run, "--once"]),
-        "runs find": lambda: runs.main(["find", "x", "--in", run]),
-        "reproduce": lambda: reproduce.main([run]),
-        "share": lambda: share.main(),
-        "evaluate": lambda: evaluate.main(),
-        "predict": lambda: predict.main(),
-        "train": lambda: train.main(),
+        "compare": (compare.main, [f"{run}", *files]),
+        "curves": (curves.main, [f"{run}", "picture=false"]),
+        "curves json": (curves.main, [f"{run}", "json=true", "picture=false"]),
+        "runs list": (runs.main, ["list", f"{run}"]),
+        "runs show": (runs.main, ["show", f"{run}"]),
+        "runs tail": (runs.main, ["tail", f"{run}", "once=true"]),
+        "runs find": (runs.main, ["find", "run", f"in={run}"]),
+        "reproduce": (reproduce.main, [f"{run}"]),
+        "share": (share.main, [f"{run}", "repo_id=me/mine"]),
+        "evaluate": (evaluate.main, [f"{run}"]),
+        "predict": (predict.main, [f"{run}"]),
+        "train": (train.main, [f"resume={run}"]),
     }
 
 
@@ -142,31 +129,45 @@ def _begin(*_: Any, **__: Any) -> Any:
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A completed run, as far as names go: no weights."""
     folder = tmp_path_factory.mktemp("good") / "run"
-    run = synthetic.write(folder)
+    synthetic.write(folder)
+    config = plain(compose(["tracker=none"]))
     (folder / ".hydra").mkdir()
-    (folder / ".hydra" / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(run.config)))
+    (folder / ".hydra" / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(config)))
+    _change(folder / "run.json", ("config",), config)
+    for key, value in (("inputs", ["text"]), ("label_column", "label"), ("greater_is_better", True)):
+        _change(folder / "run.json", ("data", key), value)
     (folder / "model").mkdir()
     for name in ("config.json", "model.safetensors"):
         (folder / "model" / name).write_text("{}")
     return folder
 
 
-WORDS = {"train": "resume={run}", "share": "run={run} repo_id=me/mine", "predict": "run={run}", "evaluate": "run={run}"}
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a copy of the good run goes; commands end where they would begin to work."""
+    monkeypatch.chdir(tmp_path)
+    for place in ("run", "Popen"):
+        monkeypatch.setattr(subprocess, place, _begin)
+    for place in ("exp.saved.finished.load_model", "exp.saved.finished.load_data", "exp.train.train"):
+        monkeypatch.setattr(place, _begin)
+    return tmp_path / "run"
+
+
+def test_every_command_takes_the_whole_record(
+    good: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(good, run)
+    for name in commands(run, tmp_path).keys() - {"share", "train"}:  # the Hub is away; the run is complete
+        assert _tried(name, run, tmp_path, monkeypatch, capsys, codes=(0, None)) is None, name
 
 
 def test_every_command_reads_every_damaged_record(
-    good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    good: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Some 1,900 pairs: each damage meets three commands, each command a quarter of the damages."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(subprocess, "run", _begin)
-    monkeypatch.setattr(subprocess, "Popen", _begin)
-    monkeypatch.setattr("exp.saved.finished.load_model", _begin)
-    monkeypatch.setattr("exp.saved.finished.load_data", _begin)
-    monkeypatch.setattr("exp.train.train", _begin)
+    """A damaged file meets every command; a damaged value one of them, in turns."""
     records = [json.loads((good / name).read_text()) for name in ("run.json", "result.json")]
-    run, out = tmp_path / "run", tmp_path / "out"
-    names = list(commands(str(run), out))
+    out = tmp_path / "out"
+    names = list(commands(run, out))
     wrong: list[str] = []
     tried = 0
     for number, (said, damage) in enumerate(damages(*records)):
@@ -174,8 +175,8 @@ def test_every_command_reads_every_damaged_record(
         shutil.copytree(good, run)
         damage(run)
         before = contents(run)
-        for at in range(3):
-            name = names[(number + at * 4) % len(names)]
+        of_files = " is " in said or "metrics.jsonl" in said
+        for name in names if of_files else [names[number % len(names)]]:
             out.mkdir(exist_ok=True)
             tried += 1
             trouble = _tried(name, run, out, monkeypatch, capsys)
@@ -184,18 +185,25 @@ def test_every_command_reads_every_damaged_record(
             shutil.rmtree(out)
         if contents(run) != before:
             wrong.append(f"{said}: the run folder was changed")
-    assert tried > 1500
-    assert wrong == []
+    print(tried, "pairs")
+    assert tried > 900
+    assert not wrong, "\n".join(wrong)
 
 
 def _tried(
-    name: str, run: Path, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str,
+    run: Path,
+    out: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    codes: tuple[int | None, ...] = (0, None, 1, 2),
 ) -> str | None:
-    words = WORDS.get(name, "").format(run=run).split()
+    """What went wrong, if anything did."""
+    call, words = commands(run, out)[name]
     monkeypatch.setattr(sys, "argv", [name, *words])
     code: Any = None
     try:
-        code = commands(str(run), out)[name]()
+        code = call()
     except SystemExit as ending:
         code = ending.code
     except Begun:
@@ -203,8 +211,8 @@ def _tried(
     except Exception as error:
         return repr(error)
     captured = capsys.readouterr()
-    if code not in (0, None, 1, 2):
-        return f"code {code}"
+    if code not in codes:
+        return f"code {code}: {captured.err[-300:]}"
     if "\x1b" in captured.out + captured.err:
         return f"an escape on the screen: {(captured.out + captured.err)[:200]!r}"
     page = out / "x.html"

@@ -36,7 +36,12 @@ def main(argv: list[str] | None = None) -> None:
     """Hands the rest of the words to the command's own `main`, which reads sys.argv."""
     words = list(sys.argv[1:] if argv is None else argv)
     with plain_exits():
-        if not words or words[0] in ("-h", "--help"):
+        if not words:
+            from exp.saved.next_steps import here
+
+            print("\n".join([*here(), "", "exp --help lists the commands, exp <command> --help says more of one."]))
+            return
+        if words[0] in ("-h", "--help"):
             print(usage())
             return
         if words[0] == "--version":

@@ -24,6 +24,6 @@ def nearest(wrong: str, known: Iterable[str], count: int = 3) -> str:
     close = get_close_matches(wrong, known, n=count, cutoff=0.5)
     if close:
         return "; did you mean " + " or ".join(repr(name) for name in close) + "?"
-    if len(known) <= 12:
+    if known and len(known) <= 12:
         return "; known: " + ", ".join(known)
     return ""

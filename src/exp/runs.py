@@ -7,6 +7,7 @@
   exp runs remove RUN ...           delete run folders; asks first
   exp runs archive RUN ... to=FILE  put runs, or all runs below folders, into one .tar.gz
   exp runs restore FILE             unpack an archive
+  exp runs sync [RUN ...]           upload offline W&B runs, several at a time (all of outputs and multirun)
   exp runs studies [FOLDER ...]     searches and tables, and how far they are (multirun)
   exp runs stop STUDY               end a search or table; its runs save, and the same command goes on with it
 
@@ -185,6 +186,22 @@ def restore(given: Given) -> int:
     return 0
 
 
+def sync(given: Given) -> int:
+    from exp.analysis import wandb_sync
+
+    runs = [run for name in given.bare for run in _several(name, given["in"])] if given.bare else _found([]).runs
+    ended = [Path(run.source) for run in runs if run.folder and run.status != "running"]
+    if len(ended) < len(runs):
+        print(f"left out: {counted(len(runs) - len(ended), 'run')} at work")
+    if given["dry_run"]:
+        for folder in wandb_sync.waiting(ended, given["again"], given["online"]):
+            print(near(folder))
+        return 0
+    done = wandb_sync.sync(ended, given["parallel"], given["again"], given["online"])
+    print("\n".join(wandb_sync.summary(done)))
+    return 1 if done.failed else 0
+
+
 def list_studies(given: Given) -> int:
     from rich.console import Console
     from rich.table import Table
@@ -336,6 +353,22 @@ COMMANDS: dict[str, tuple[Callable[[Given], int], Grammar]] = {
             "exp runs restore FILE: unpacks an archive",
             {"to": Option("the folder it is unpacked in (outputs)", arguments.folder, Path("outputs"))},
             *("FILE", 1, 1),
+        ),
+    ),
+    "sync": (
+        sync,
+        Grammar(
+            "exp runs sync [RUN ...]: uploads the offline W&B logs of runs, or of all runs below folders",
+            {
+                "parallel": Option("runs uploaded at a time (5)", arguments.whole(1, 100), 5),
+                "again": Option("true: also what was uploaded before", arguments.switch, False),
+                "online": Option(
+                    "true: also online runs, whose last numbers a server that was away lacks", arguments.switch, False
+                ),
+                "dry_run": Option("true: only name the runs that would be uploaded", arguments.switch, False),
+                **IN,
+            },
+            *("RUN", 0, None, "run"),
         ),
     ),
     "studies": (

@@ -15,10 +15,10 @@ FOLDER = Path(__file__).parents[2] / "docs" / "notebooks"
 def test_the_notebooks_from_end_to_end(tmp_path: Path) -> None:
     from nbclient import NotebookClient
 
-    quickstart, compare = (_code(name) for name in ("quickstart", "compare"))
+    quickstart, compare, own = (_code(name) for name in ("quickstart", "compare", "own_project"))
     refused = 'exp.train(["optimizer.lr=-1"])'
     # One kernel for all: a kernel's imports take longer than its cells.
-    sources = [*quickstart, refused, *compare]
+    sources = [*quickstart, refused, *compare, *own]
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in sources])
     NotebookClient(book, timeout=300, allow_errors=True, resources={"metadata": {"path": str(tmp_path)}}).execute()
     shown: dict[str, Any] = {cell.source: cell.outputs for cell in book.cells}
@@ -32,7 +32,11 @@ def test_the_notebooks_from_end_to_end(tmp_path: Path) -> None:
     assert _html(shown[compare[2]]).count("completed") == 5  # the quickstart's run too
     table = _html(shown[compare[3]])
     assert "0.003" in table or "3e-3" in table
-    assert [one for cell in book.cells for one in cell.outputs if one.output_type == "error"] == [error]
+    assert "completed" in _html(shown[own[1]])
+    [mistyped] = [one for one in shown[own[4]] if one.output_type == "error"]
+    assert "did you mean" in mistyped.traceback[0] and "least" in mistyped.traceback[0]
+    assert _html(shown[own[5]]).count("completed") == 2 and "hinged" in _html(shown[own[5]])
+    assert [one for cell in book.cells for one in cell.outputs if one.output_type == "error"] == [error, mistyped]
 
 
 def _code(name: str) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from exp.config.check import SEVERAL, check
 from exp.config.schema import EXAMPLES, PRESETS
-from exp.config.targets import declaration
+from exp.config.targets import check_node, declaration
 from exp.errors import ExpError
 from exp.options.confdir import conf_dir, groups
-from exp.options.option import json_schema
+from exp.options.option import construct, json_schema
 from exp.options.settings import RootSettings
 
 HEAVY = ("torch", "transformers", "datasets", "numpy", "pandas", "wandb", "optuna", "peft", "trackio", "bitsandbytes")
@@ -166,7 +166,7 @@ def options() -> Iterator[str]:
 
 
 def try_option(option: str, found: Found, seen: set[str]) -> None:
-    """Changes one key at a time in an otherwise good config; `seen` are targets that had their turn."""
+    """Changes one key at a time in an otherwise good option; `seen` are targets that had their turn."""
     with initialize_config_dir(str(conf_dir()), job_name="train"):
         cfg = compose("train", overrides=[option, *GIVEN.get(option, [])], return_hydra_config=True)
     choices = dict(cfg.hydra.runtime.choices)
@@ -182,45 +182,49 @@ def try_option(option: str, found: Found, seen: set[str]) -> None:
 
 
 def _try_node(cfg: DictConfig, choices: dict[str, Any], where: str, node: Any, found: Found) -> None:
+    """Each value through the check of its option, and the last one through that of the whole config."""
     for key, schema in json_schema(declaration(node, where))["properties"].items():
         for value in bad_values(schema):
-            _try(cfg, choices, f"{where}.{key}", value, found)
-        _try(cfg, choices, f"{where}.{key}x", 1, found)
+            _try(lambda bad: check_node(bad, where), node, key, value, f"{where}.", found)
+        _try(lambda bad: check_node(bad, where), node, f"{key}x", 1, f"{where}.", found)
+
+    def whole(bad: dict[str, Any]) -> None:
+        changed = cfg.copy()
+        OmegaConf.update(changed, where, bad, merge=False, force_add=True)
+        check(changed, choices)
+
+    _try(whole, node, "no_such_key", 1, f"{where}.", found)
 
 
 def try_settings(found: Found) -> None:
     with initialize_config_dir(str(conf_dir()), job_name="train"):
         cfg = compose("train")
-    for key, schema in json_schema(RootSettings)["properties"].items():
+    properties = json_schema(RootSettings)["properties"]
+    settings = {key: value for key, value in OmegaConf.to_container(cfg, resolve=True).items() if key in properties}
+    for key, schema in properties.items():
         for value in bad_values(schema):
-            _try(cfg, {}, key, value, found)
-        _try(cfg, {}, f"{key}x", 1, found)
+            _try(lambda bad: construct(RootSettings, bad, ""), settings, key, value, "", found)
 
+    def whole(bad: dict[str, Any]) -> None:
+        check(OmegaConf.merge(cfg, bad), {})
 
-def _try(cfg: DictConfig, choices: dict[str, Any], key: str, value: Any, found: Found) -> None:
-    group, _, last = key.rpartition(".")
-    node = OmegaConf.select(cfg, group) if group else cfg
-    before = OmegaConf.to_container(node, resolve=False)
-    assert isinstance(before, dict)
     with open_dict(cfg):
-        node[last] = value
+        for key in settings:
+            _try(whole, {}, f"{key}x", 1, "", found)
+
+
+def _try(says: Callable[[Any], object], node: Any, key: str, value: Any, where: str, found: Found) -> None:
     found.tried += 1
-    said = f"{key}={value!r}"
+    said = f"{where}{key}={value!r}"
     try:
-        check(cfg, choices)
+        says({**node, key: value})
     except ExpError as error:
-        if "\n" in str(error) or key.rpartition(".")[2] not in str(error):
+        if "\n" in str(error) or key not in str(error):
             found.unclear.append(f"{said}: {error}")
     except Exception as error:
         found.raised.append(f"{said}: {error!r}")
     else:
         found.accepted.append(said)
-    finally:
-        with open_dict(cfg):
-            if last in before:
-                node[last] = before[last]
-            else:
-                del node[last]
 
 
 def main() -> None:

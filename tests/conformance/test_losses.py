@@ -33,11 +33,11 @@ LOSSES = {
 WEIGHING = ("class_weights", "focal")
 # Each loss with tasks whose units are of every kind it takes.
 KINDS = {
-    "label_smoothing": ("text_classification", "multi_label", "multiple_choice", "causal_lm-packed"),
-    "class_weights": ("token_classification", "multi_label"),
-    "focal": ("text_classification", "token_classification"),
-    "r_drop": ("text_classification", "multi_label", "summarization"),
-    "distillation": ("text_classification", "token_classification", "question_answering"),
+    "label_smoothing": ("multiple_choice", "causal_lm-packed"),
+    "class_weights": ("multi_label",),
+    "focal": ("token_classification",),
+    "r_drop": ("text_classification", "summarization"),
+    "distillation": ("text_classification", "question_answering"),
 }
 PAIRS = [(loss, task) for loss, tasks in KINDS.items() for task in tasks]
 

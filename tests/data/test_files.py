@@ -138,6 +138,7 @@ def test_ids_that_are_missing_or_doubled_are_named(tmp_path: Path) -> None:
         ({"train_file": __file__}, r"data\.format"),
         ({"train_file": "a.csv", "path": "/nowhere/at/all"}, "data.path=/nowhere/at/all: there is no such folder"),
         ({"train_file": "a.csv", "test_file": "b.csv", "test_files": {"x": "b.csv"}}, "both given"),
+        ({"train_file": "a.csv", "test_files": {"../x": "b.csv"}}, "data.test_files: '../x' cannot name a set of rows"),
     ],
 )
 def test_files_that_cannot_work_are_refused_before_any_is_opened(changes: dict, message: str) -> None:

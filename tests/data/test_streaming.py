@@ -223,6 +223,7 @@ def mixture(folder: Path, **keys) -> Mixture:
 
 BAD = [
     ({"sources": None}, "needs data.sources"),
+    ({"sources": {"we/b": {"train_file": "web.jsonl"}}}, "'we/b' cannot name a set of rows"),
     ({"sources": {"web": {"train_file": "wep.jsonl"}}}, "data.sources.web: data.train_file: there is no file"),
     (
         {"sources": {"web": {"train_fil": "web.jsonl"}}},

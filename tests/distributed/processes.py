@@ -34,12 +34,13 @@ COMMON = ["model.dropout=0", "per_device_eval_batch_size=7"]
 UNEVEN = ["data.max_train_samples=41"]  # the last batch has one example, and one process none
 RECIPES = {
     "plain": [],
-    "uneven": [*UNEVEN, "max_grad_norm=0.1"],
-    "accumulation": [*UNEVEN, "gradient_accumulation_steps=4", "scheduler=cosine", "scheduler.warmup_ratio=0.3"],
-    "grouped": ["batching=length_grouped", "gradient_accumulation_steps=2"],
+    "accumulation": [
+        *UNEVEN,
+        *("gradient_accumulation_steps=4", "max_grad_norm=0.1", "scheduler=cosine", "scheduler.warmup_ratio=0.3"),
+    ],
     "adapter": ["adapter=lora", "adapter.lora_dropout=0"],
     # Micro-batches with unequal numbers of labelled tokens, cut unequally over the processes.
-    "tags": ["gradient_accumulation_steps=2", "max_grad_norm=0.5"],
+    "tags": ["batching=length_grouped", "gradient_accumulation_steps=2", "max_grad_norm=0.5"],
     # Two files, one for each process; portions of five rows, so that the steps pass over several.
     "stream": ["max_steps=4", "data.shuffle_buffer=10", "gradient_accumulation_steps=2"],
     "stopping": ["num_train_epochs=6", "early_stopping_patience=2", "optimizer.lr=1e-12"],

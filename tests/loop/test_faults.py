@@ -59,7 +59,7 @@ def test_too_little_memory_halves_the_batch_and_keeps_the_steps(loop, tmp_path, 
     }
     assert "going on with per_device_train_batch_size=2 gradient_accumulation_steps=2" in caplog.text
     assert [event.step for event in read_events(run.metrics_path)] == whole  # the batch of a step kept its size
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(ExpError, match=r"out of memory \(CUDA out of memory.\): lower per_device_train_batch_size"):
         fitted(tmp_path / "not_asked", *words)
 
 

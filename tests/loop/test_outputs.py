@@ -50,3 +50,6 @@ def test_the_summary_holds_the_test_scores(tmp_path: Path, caplog: pytest.LogCap
         "completed: best eval/accuracy 0.7500 at step 6; 1 step in 2.0 s",
         "test/accuracy 0.8412  (weights of step 6)",
     ]
+    caplog.clear()
+    outputs.summarize(run, Result("completed", {**objective, "value": float("nan")}, {}, {}, cost, saved_step=6))
+    assert caplog.messages == ["completed: nothing was measured; 1 step in 2.0 s"]

@@ -13,7 +13,7 @@ import pytest
 from exp.data.examples import Examples, TaskData
 from exp.loop import outputs
 from exp.run.folder import read_record
-from exp.task.text_classification import TextReading
+from exp.task.one_label import OneLabelReading
 from tests.analysis.synthetic import write
 
 
@@ -49,7 +49,7 @@ def test_the_temperature_is_recorded(tmp_path, caplog):
     run = write(tmp_path / "run")
     with caplog.at_level(logging.INFO, logger="exp"):
         found = {"": SimpleNamespace(table=table)}
-        outputs.keep_calibration(run, TextReading(("no", "yes"), ("accuracy",)), found)
+        outputs.keep_calibration(run, OneLabelReading(("no", "yes"), ("accuracy",)), found)
     kept = read_record(run.folder)["data"]["calibration"]
     assert kept["overconfident"] is True and kept["ece"] == pytest.approx(0.97 - right.mean(), abs=0.01)
     assert kept["temperature"] == pytest.approx(

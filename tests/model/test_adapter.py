@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from exp.errors import ExpError
-from exp.model.adapter import targets, trained_whole
+from exp.model.peft_wrapping import targets, trained_whole
 from exp.optim.groups import parameter_groups
 from exp.task.base import Head
 from tests.optim.test_options import make
@@ -96,6 +96,47 @@ def test_a_head_for_each_word_is_trained_and_merged(folders, name):
     before = model.eval()(**batch).logits
     assert before.shape == (*batch["input_ids"].shape, 2)
     assert torch.allclose(adapter.merge(model).eval()(**batch).logits, before, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ia3_trains_factors_of_every_family_and_merges(folders, kind):
+    adapter, model, tokenizer = adapted(folders[kind], "ia3")
+    trained = {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
+    inner = {n for n in trained if "ia3_l" in n}
+    assert inner and {n for n in trained if n not in inner and "modules_to_save" not in n} == set()
+    assert any(p.shape[0] == 1 for n, p in trained.items() if n in inner), "one of a feed-forward's input"
+    train(adapter, model, tokenizer, 2)
+    assert all(not torch.equal(dict(model.named_parameters())[n], p) for n, p in trained.items())
+    batch = next(batches(tokenizer))
+    before = model.eval()(**batch).logits
+    assert torch.allclose(adapter.merge(model).eval()(**batch).logits, before, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["dora", "rslora", "pissa"])
+def test_variants_of_lora_start_from_the_pretrained_model_and_merge(folders, name):
+    batch = None
+    outputs = {}
+    for option in ("none", name):
+        adapter, model, tokenizer = adapted(folders["bert"], option, **({} if option == "none" else {"r": 4}))
+        batch = batch or next(batches(tokenizer))
+        outputs[option] = model.eval()(**batch).logits
+    assert torch.allclose(outputs["none"], outputs[name], atol=1e-5)
+    assert {"dora": "magnitude", "rslora": "lora_A", "pissa": "lora_A"}[name] in str(
+        [n for n, p in model.named_parameters() if p.requires_grad]
+    )
+    if name == "rslora":
+        assert model.get_base_model().bert.encoder.layer[0].attention.self.query.scaling["default"] == 16 / 4**0.5
+    train(adapter, model, tokenizer, 2)
+    before = model.eval()(**batch).logits
+    assert not torch.allclose(before, outputs[name], atol=1e-3)
+    assert torch.allclose(adapter.merge(model).eval()(**batch).logits, before, atol=1e-5)
+
+
+def test_feedforward_modules_are_among_the_targets():
+    with pytest.raises(ExpError, match=r"'output\.dense' is not among adapter\.target_modules"):
+        make("adapter", "ia3", target_modules=["key"], feedforward_modules=["output.dense"])
+    with pytest.raises(ExpError, match="name both, or neither"):
+        make("adapter", "ia3", feedforward_modules=["output.dense"])
 
 
 def test_adalora_needs_two_steps():

@@ -126,6 +126,10 @@ def test_a_callbacks_methods(folder: Path) -> None:  # noqa: F811
         "    def on_log(self, args, state, control, logs): pass\n"
     )
     option(folder, "callbacks/watch.yaml", "# @package callbacks.watch\n_target_: acme.watch.Watch\n")
+    (folder / "acme" / "plain.py").write_text(
+        "from transformers import TrainerCallback as Plain\n\n\nclass Own(Plain): pass\n"
+    )
+    assert list(build_callbacks({"callbacks": {"plain": {"_target_": "acme.plain.Own"}}})) == ["plain"]
     config = {"callbacks": {"watch": {"_target_": "acme.watch.Watch"}}}
     with pytest.raises(ExpError, match=r"callbacks\.watch: Watch\.on_log is called as .*'model'"):
         build_callbacks(config)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
+from exp.errors import ExpError, nearest
 from exp.run.exits import PIPE_CLOSED, plain_exits
+from exp.run.logs import logged_to
 
 
 def test_a_terminal_without_utf8_gets_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,6 +21,19 @@ def test_a_terminal_without_utf8_gets_ascii(monkeypatch: pytest.MonkeyPatch) -> 
     with plain_exits():
         print("0.84 ± 0.01 – Δ ↑ ü")
     assert raw.getvalue() == b"0.84 +- 0.01 - d ^ ?\n"
+
+
+def test_an_error_shows_no_sign_that_a_terminal_obeys(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit), plain_exits():
+        raise ExpError("there is no '\x1b]0;evil\x07'" + nearest("x", []))
+    assert capsys.readouterr().err == "exp: there is no '\ufffd]0;evil\ufffd'\n"
+
+
+def test_log_lines_show_none_either(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with logged_to(tmp_path / "train.log"):
+        logging.getLogger("exp").info("labels: %s", "a\x1b]0;evil\x07\tb")
+    assert capsys.readouterr().err == "labels: a\ufffd]0;evil\ufffd\tb\n"
+    assert "\x1b" not in (tmp_path / "train.log").read_text()
 
 
 def test_a_closed_pipe_ends_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from exp.errors import ExpError
 from exp.run.process import is_stopped, started, this_process
 from exp.study.direction import check_objectives, directions, greater_is_better, objective_names
 from exp.study.objective import Objective, read_constraints, reduce
-from exp.study.space import read_space
+from exp.study.space_words import read_space
 from exp.work.heartbeat import heartbeat_key
 from exp.work.storage import ClaimLock, open_storage, with_driver
 from exp.work.trial_queue import TrialQueue, slot_holders

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from exp.data.base import HoldOut
-from exp.data.examples import Examples
+from exp.data.base import Fold, HoldOut
+from exp.data.examples import Examples, TaskData
 from exp.errors import ExpError
-from exp.task.assemble import Splits, assemble, carve, fingerprint, ids_of, sample
+from exp.task.assemble import Splits, assemble, carve, fingerprint, ids_of, sample, warn_of_blanks
 from tests.reading import raw, rows
 
 
@@ -93,3 +93,17 @@ def test_ids_that_are_missing_or_doubled_are_named() -> None:
         ids_of(rows(key=["a", None]), "key")
     with pytest.raises(ExpError, match=r"line 3: id 1 stands in train.jsonl, line 1 too"):
         ids_of(rows(key=["1", "b", 1]), "key")
+
+
+def test_rows_without_a_text_are_said(caplog: pytest.LogCaptureFixture) -> None:
+    train = Examples([0, 1, 2], {"a": ["", "x", " "], "b": [" ", "", "y"]}, [0, 1, 0])
+    warn_of_blanks(TaskData("toy", train, {}, {}, ("no", "yes"), ("accuracy",), 8, "", {}))
+    assert caplog.messages == ["train split: no text in 1 of 3 rows"]
+
+
+def test_a_fold_in_place_of_the_sources_own_set_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    made = examples()
+    source = replace(raw(rows(text=list("abcdefghij"))), fold=Fold(1, 5, 0), evals={"": rows(text=["x"])})
+    with caplog.at_level("INFO"):
+        assemble(source, Splits(made, {"": examples(1)}, {}), metrics=("accuracy",), max_length=8)
+    assert "evaluated on fold 1 of the training rows; the source's own evaluation rows are not used" in caplog.text

@@ -55,6 +55,12 @@ def test_what_is_no_class_is_refused_with_its_place(cells, message) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_a_label_among_the_texts_is_refused() -> None:
+    assert labels.apart("label", ["text"]) == "label"
+    with pytest.raises(ExpError, match=r"task.text_columns=\[text, label\] holds the label column 'label'"):
+        labels.apart("label", ["text", "label"])
+
+
 def test_a_message_does_not_print_a_whole_text(tmp_path) -> None:
     long = "a text in place of a label " * 100
     with pytest.raises(ExpError) as error:

@@ -12,8 +12,8 @@ import pytest
 from exp.data.examples import Examples
 from exp.errors import ExpError
 from exp.task.base import Floors
+from exp.task.one_label import OneLabelReading
 from exp.task.pictures import Confusion, Scatter
-from exp.task.text_classification import TextReading
 from tests.reading import option, raw, rows
 
 TEXTS = ["one", "two", "three", "four"]
@@ -158,8 +158,8 @@ def test_rows_of_another_file_are_read_as_the_runs_own() -> None:
 # ---- answers ----
 
 
-def classes() -> tuple[TextReading, pa.Table]:
-    reading = TextReading(["no", "yes"], ("accuracy", "f1"))
+def classes() -> tuple[OneLabelReading, pa.Table]:
+    reading = OneLabelReading(["no", "yes"], ("accuracy", "f1"))
     logits = np.array([[2.0, 0.0], [0.0, 1.0], [3.0, 0.0], [0.0, 0.0]], np.float32)
     examples = Examples([7, 8, 9, 10], {"text": TEXTS}, [0, 1, 1, 0])
     return reading, reading.decode({"logits": list(logits)}, None, examples)  # type: ignore[arg-type]
@@ -176,7 +176,7 @@ def test_the_table_is_in_the_rows_own_terms() -> None:
 
 
 def test_an_input_column_may_have_the_name_of_one_of_ours() -> None:
-    reading = TextReading(None, ("pearson",))
+    reading = OneLabelReading(None, ("pearson",))
     found = reading.decode({"logits": [np.array([0.5])]}, None, Examples([0], {"label": ["x"]}, None))  # type: ignore[arg-type]
     assert found.column_names == ["id", "label", "prediction", "scores", "input_label"]
     assert found["label"].to_pylist() == [None] and found["input_label"].to_pylist() == ["x"]
@@ -202,7 +202,7 @@ def test_the_table_alone_gives_scores_items_and_pictures() -> None:
 
 
 def test_scores_of_a_regression() -> None:
-    reading = TextReading(None, ("pearson", "mse"))
+    reading = OneLabelReading(None, ("pearson", "mse"))
     answers = {"logits": [np.array([value], np.float32) for value in (1.5, 2.0, 4.0)]}
     found = reading.decode(answers, None, Examples([0, 1, 2], {"text": TEXTS[:3]}, [1.0, 2.0, 4.5]))  # type: ignore[arg-type]
     assert found["prediction"].to_pylist() == [1.5, 2.0, 4.0] and found["scores"].to_pylist() == [[], [], []]
@@ -213,7 +213,7 @@ def test_scores_of_a_regression() -> None:
 
 
 def test_what_guessing_gives() -> None:
-    reading = TextReading(["a", "b", "c"], ("accuracy", "matthews_correlation", "f1_macro"))
+    reading = OneLabelReading(["a", "b", "c"], ("accuracy", "matthews_correlation", "f1_macro"))
     targets = [0] * 75 + [1] * 25 + [2]
     floors = reading.chance(Examples(list(range(101)), {}, targets))
     assert floors.loss == pytest.approx(math.log(3))
@@ -222,6 +222,6 @@ def test_what_guessing_gives() -> None:
         "accuracy": (share, pytest.approx(math.sqrt(share * (1 - share) / 101))),
         "matthews_correlation": (0.0, 0.1),
     }
-    scores = TextReading(None, ("pearson", "mse")).chance(Examples(list(range(101)), {}, [0.5] * 101))
+    scores = OneLabelReading(None, ("pearson", "mse")).chance(Examples(list(range(101)), {}, [0.5] * 101))
     assert scores == Floors(None, {"pearson": (0.0, 0.1)})
     assert reading.chance(Examples([0], {}, None)) == Floors(None, {})

@@ -37,7 +37,7 @@ def leave_results(run: Run, status: str = "completed") -> None:
     """Best accuracy 0.75 at step 20; predictions of a classification: `eval`, and `test` without labels."""
     best = {"eval/accuracy": {"value": 0.75, "step": 20}, "eval_mm/accuracy": {"value": 0.5, "step": 10}}
     objective = {"name": "eval/accuracy", "value": 0.75, "step": 20}
-    write_result(run.result_path, Result(status, objective, best, {}, {"train_seconds": 1.5}))
+    write_result(run.result_path, Result(status, objective, best, {}, {"train_seconds": 1.5, "kwh": None}))
     run.update(data={"name": "toy", "label_names": ["no", "yes"], "metrics": ["accuracy"]})
     run.predictions.mkdir(exist_ok=True)
     write_predictions(run, "eval", ["yes", "no", "yes", "no"], ["yes", "yes", "yes", "no"])

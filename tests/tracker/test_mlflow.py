@@ -77,6 +77,16 @@ def test_a_failed_run_is_failed_there(uri, client, tmp_path):
     assert [one.info.status for one in stored(client, "failed")] == ["FAILED"]
 
 
+def test_results_that_cannot_be_sent_leave_no_run_running(uri, client, tmp_path, monkeypatch, caplog):
+    def broken(run):
+        raise ValueError("a bug of a picture")
+
+    monkeypatch.setattr("exp.tracker.mlflow.pictures", broken)
+    life(made(tracking_uri=uri, experiment="broken"), new_run(tmp_path / "run", config=with_task()))
+    assert [one.info.status for one in stored(client, "broken")] == ["FINISHED"]
+    assert caplog.text.count("MLflow failed while finishing (ValueError: a bug of a picture)") == 1
+
+
 def test_a_completed_run_adds_a_version_of_the_registered_model(uri, client, tmp_path):
     for name in "ab":
         run = new_run(tmp_path / name)

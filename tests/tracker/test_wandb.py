@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import subprocess
 import sys
 import time
@@ -11,9 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import psutil
+import pyarrow as pa
 import pytest
+import wandb
 import yaml
 
+from exp import runs
 from exp.errors import ExpError
 from exp.tracker.wandb import Wandb
 from tests.tracker.folders import history, leave_results, new_run, records, summary, wandb_folders
@@ -107,7 +109,14 @@ def test_every_metric_has_the_step_as_its_axis(wandb_home, tmp_path):
     train(tracker(), run)
     metrics = [record["metric"] for record in records(wandb_folders(run)[0]) if record["type"] == "metric"]
     axes = {one.get("glob_name") or one["name"]: one.get("step_metric") for one in metrics}
-    assert axes == {"step": None, "epoch": "step", "train/*": "step", "eval*": "step", "test*": "step"}
+    assert axes == {
+        "step": None,
+        "epoch": "step",
+        "train/*": "step",
+        "eval*": "step",
+        "test*": "step",
+        "predictions/*": "step",
+    }
 
 
 @pytest.mark.parametrize("status", ["completed", "pruned", "failed", "interrupted"])
@@ -160,21 +169,42 @@ def test_offline_resume_keeps_the_id_and_sends_no_step_twice(wandb_home, tmp_pat
     assert steps == [10, 20, 30, 40]
 
 
-def test_sync_puts_the_two_folders_of_a_resumed_run_one_after_the_other(wandb_home, tmp_path):
-    run = new_run(tmp_path / "run")
-    train(tracker(), run, steps=(10, 20, 30), status="interrupted")
-    run.update(logged_until=30)
-    train(tracker(), run, steps=(20, 30, 40))
+def test_runs_sync_uploads_what_was_not_and_says_what_failed(wandb_home, tmp_path, monkeypatch, capsys):
+    folders = [new_run(tmp_path / "outputs" / name) for name in "abc"]
+    train(tracker(), folders[0], steps=(10, 20, 30), status="interrupted")
+    folders[0].update(logged_until=30)  # it goes on from step 10, with a second log
+    for run in folders[:2]:
+        train(tracker(), run, steps=(20, 30, 40))
+    leave_results(folders[2])  # trained without W&B
+    monkeypatch.chdir(tmp_path)
+    assert sync() == 2 and "no W&B key found; set WANDB_API_KEY" in capsys.readouterr().err
     server = WandbServer()
+    server.refused = {folders[1].id}
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    monkeypatch.setenv("WANDB_BASE_URL", server.url)
+    wandb.teardown()  # it reads them once
     try:
-        words = [sys.executable, "-m", "wandb", "sync", *map(str, wandb_folders(run))]
-        env = {**os.environ, "WANDB_API_KEY": KEY, "WANDB_BASE_URL": server.url}
-        done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=60)
+        assert sync() == 1
+        first = capsys.readouterr().out.splitlines()
+        server.refused.clear()
+        assert sync("dry_run=true") == 0 and capsys.readouterr().out == "outputs/b\n"
+        assert sync("outputs") == 0
+        second = capsys.readouterr().out.splitlines()
     finally:
         server.stop()
-    assert done.returncode == 0, done.stderr
-    assert list(server.history) == [run.id]
-    assert [row["step"] for row in server.history[run.id] if "train/loss" in row] == [10, 20, 30, 40]
+    assert first[:2] == ["uploaded 1 run, 1 without an offline log, 1 failed", "not uploaded: outputs/b"]
+    assert "permission denied" in first[2]
+    assert second == ["uploaded 1 run, 1 had been uploaded before, 1 without an offline log"]
+    assert set(server.history) == {folders[0].id, folders[1].id}
+    assert [row["step"] for row in server.history[folders[0].id] if "train/loss" in row] == [10, 20, 30, 40]
+    assert sync("again=true") == 2 and "does not answer" in capsys.readouterr().err
+
+
+def sync(*words: str) -> int:
+    try:
+        return runs.main(["sync", *words])
+    except SystemExit as ending:
+        return ending.code
 
 
 def test_an_alert_is_sent_once_a_title(wandb_home, tmp_path):
@@ -284,11 +314,36 @@ def test_log_model_stores_model_and_predictions_as_versions_of_their_condition(s
     assert all(one["runName"] == run.id and json.loads(one["metadata"])["best/accuracy"] == 0.75 for one in sent)
 
 
+def test_inputs_are_named_and_predictions_shown_as_they_change(server, tmp_path, caplog):
+    server.keeps_artifacts = True
+    run = new_run(tmp_path / "run")
+    one = tracker(log_inputs=True, log_predictions=2)
+    one.start(run)
+    for step, answer in ((1, "no"), (2, "yes")):
+        one.log({"train/loss": 1.0}, step=step, epoch=0.1)
+        rows = {"id": ["0", "1", "2"], "label": [None, "yes", "no"], "prediction": ["no", answer, "no"]}
+        one.predictions("eval", pa.table({**rows, "scores": [[0.9, 0.1]] * 3}), step=step)
+    leave_results(run)
+    run.update_data(fingerprint="f1")
+    one.finish("completed")
+    assert "failed" not in caplog.text
+    made = {one["input"]["artifactCollectionName"]: one["input"] for one in server.artifacts}
+    used = [server.artifacts[int(one["input"]["artifactID"].rpartition("-")[2]) - 1]["input"] for one in server.used]
+    assert [(one["artifactTypeName"], one["artifactCollectionName"]) for one in used] == [
+        ("dataset", "data-toy"),
+        ("model", "start-x"),
+    ]
+    assert json.loads(made["data-toy"]["metadata"]) == {"fingerprint": "f1", "label_names": ["no", "yes"]}
+    tables = [row for row in server.history[run.id] if "predictions/eval" in row]
+    assert [(row["step"], row["predictions/eval"]["nrows"]) for row in tables] == [(1, 2), (2, 2)]
+
+
 def test_log_model_offline_says_that_the_model_stays_where_it_is(wandb_home, tmp_path, caplog):
     run = new_run(tmp_path / "run")
     with caplog.at_level(logging.INFO):
-        train(tracker(log_model=True), run)
-    assert "artifacts are stored online only" in caplog.text
+        train(tracker(log_model=True, log_predictions=3), run)
+    said = "tracker.wandb.log_model, tracker.wandb.log_predictions: artifacts are stored online only"
+    assert caplog.text.count(said) == 1
     assert not any(record["type"] == "artifact" for record in records(wandb_folders(run)[0]))
 
 

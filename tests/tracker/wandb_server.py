@@ -21,6 +21,9 @@ class WandbServer:
         self.history: dict[str, list[dict[str, Any]]] = {}  # run id -> rows
         self.exits: dict[str, int] = {}
         self.uploaded: list[str] = []
+        self.used: list[dict[str, Any]] = []  # artifacts that runs named as their input
+        self.keeps_artifacts = False  # True: answers as if it had each already, so that no file is sent
+        self.refused: set[str] = set()  # runs that it takes nothing of
         self.known: set[str] = set()  # runs that exist, for a resume
         owner = self
 
@@ -54,6 +57,15 @@ class WandbServer:
                 return {"notifyScriptableRunAlert": {"success": True}}
             case "ArtifactType":
                 return {"project": None}  # no artifact of this name yet
+            case "CreateArtifact":
+                self.artifacts.append(variables)
+                made = {"id": f"artifact-{len(self.artifacts)}", "state": "COMMITTED"}
+                return {"createArtifact": {"artifact": {**made, "artifactSequence": {"id": "c"}}}}
+            case "UseArtifact":
+                self.used.append(variables)
+                return {"useArtifact": {"artifact": {"id": variables["input"]["artifactID"]}}}
+            case "ArtifactByID":
+                return {"artifact": self._artifact(variables["id"])}
             case "ProjectInternalId":
                 return {"project": {"internalId": "cA=="}}
             case "Viewer":
@@ -67,6 +79,25 @@ class WandbServer:
         kept[start : start + len(rows)] = rows  # as W&B does: a line sent again replaces the one that was there
         if body.get("complete"):
             self.exits[run_id] = body["exitcode"]
+
+    def _artifact(self, id: str) -> dict[str, Any]:
+        asked = self.artifacts[int(id.removeprefix("artifact-")) - 1]["input"]
+        project = {"id": "p", "internalId": "cA==", "name": "exp", "entity": {"name": "me"}}
+        sequence = {"__typename": "ArtifactSequence", "name": asked["artifactCollectionName"], "project": project}
+        kind = {"name": asked["artifactTypeName"]}
+        nothing = dict.fromkeys(("description", "historyStep", "commitHash", "updatedAt"))
+        return {
+            **{"__typename": "Artifact", "id": id, "artifactSequence": sequence, "artifactType": kind, **nothing},
+            **{
+                "versionIndex": 0,
+                "metadata": asked["metadata"],
+                "ttlIsInherited": False,
+                "ttlDurationSeconds": 0,
+                "tags": [],
+                "aliases": [],
+            },
+            **{"state": "COMMITTED", "size": 1, "digest": asked["digest"], "fileCount": 1, "createdAt": "2026-01-01"},
+        }
 
     def _model(self, name: str) -> dict[str, Any]:
         lines = len(self.history[name])
@@ -112,9 +143,11 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/graphql":
             asked = json.loads(body)
             operation = asked.get("operationName") or asked["query"].split()[1].partition("(")[0]
-            if operation == "CreateArtifact":
+            if operation == "CreateArtifact" and not self.server_of_runs.keeps_artifacts:
                 self.server_of_runs.artifacts.append(asked["variables"])
                 self._send({"errors": [{"message": "this server keeps no artifacts"}]})
+            elif (asked.get("variables") or {}).get("name") in self.server_of_runs.refused:
+                self._send({"errors": [{"message": "permission denied"}]})
             else:
                 self._send({"data": self.server_of_runs.answer(operation, asked.get("variables") or {})})
         elif self.path.endswith("/file_stream"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import lzma
 import os
@@ -48,7 +49,7 @@ def unpack(file: Path, target: Path) -> list[Path]:
     Raises ExpError where one exists already, and for members that no archive of exp has: links, devices, paths that
     lead outside, files that belong to no run.
     """
-    scratch = target / f".restoring.{os.getpid()}"
+    scratch, was_there = target / f".restoring.{os.getpid()}", target.exists()
     try:
         with tarfile.open(file) as tar:
             members = _members(tar, file)
@@ -69,6 +70,9 @@ def unpack(file: Path, target: Path) -> list[Path]:
         raise ExpError(f"{file} cannot be unpacked: {' '.join(str(error).split())}") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+        if not was_there:
+            with contextlib.suppress(OSError):  # what holds runs stays
+                target.rmdir()
 
 
 def _members(tar: tarfile.TarFile, file: Path) -> list[tarfile.TarInfo]:
@@ -78,6 +82,8 @@ def _members(tar: tarfile.TarFile, file: Path) -> list[tarfile.TarInfo]:
         path = PurePosixPath(item.name)
         if path.is_absolute() or ".." in path.parts:
             raise ExpError(f"{file} is no archive of runs: {item.name} leads out of the folder")
+        if not item.name.isprintable():
+            raise ExpError(f"{file} is no archive of runs: {item.name!r} holds signs that no name of exp has")
         if item.issym() and "/" not in item.linkname and {"checkpoints", "wandb"} & set(path.parts[:-1]):
             continue
         if not (item.isreg() or item.isdir()):

@@ -26,7 +26,7 @@ STATES = {
 ABOUT_RUNS = ("study", "comparison")
 # Added by the tracker to the config that was composed.
 ADDED = (
-    *("condition", "folder", "commit", "options", "data_fingerprint", "parameters", "trained_parameters"),
+    *("condition", "run_id", "folder", "commit", "options", "data_fingerprint", "parameters", "trained_parameters"),
     CONFIG_NODE,
 )
 
@@ -55,7 +55,7 @@ def to_run(
     named = summary.get("objective") or flat.get("metric_for_best_model")
     return RunData(
         source=source,
-        id=id,
+        id=str(config.get("run_id") or id),  # in a sweep W&B's id is the agent's
         condition=str(condition),
         seed=plain.get("seed") if isinstance(plain.get("seed"), int) else None,
         group=group or str(condition),

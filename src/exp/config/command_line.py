@@ -16,6 +16,7 @@ from exp.compat.hydra import flags_parser
 from exp.config.compose import PRIMARY
 from exp.config.grammar import null_choice
 from exp.errors import ExpError
+from exp.options.arguments import listed
 from exp.options.confdir import groups, root_keys
 
 SHOWING = ("help", "hydra_help", "cfg", "info", "shell_completion")
@@ -78,6 +79,12 @@ def _check_words(words: Sequence[str]) -> None:
     needed = {*groups(), *root_keys()} - {"experiment", "sweep", "recipe", "table"}
     for word in words:
         key = word.lstrip("+~").partition("=")[0]
+        if key in groups() and (text := word.partition("=")[2]).startswith("["):
+            # A tracker or a callback has one place in the config: two of a kind would be one, without a word.
+            names = listed(text)
+            for name in names:
+                if names.count(name) > 1:
+                    raise ExpError(f"{word} names {name} {names.count(name)} times: name it once")
         if word.startswith("~") and key in needed:
             raise ExpError(f"{word}: a run needs {key}; leave {word} out")
         if key == "hydra.searchpath":

@@ -211,7 +211,7 @@ def _processes(config: Mapping[str, Any]) -> None:
             "memory. Set per_device_train_batch_size yourself"
         )
     adapter = str(value_of(config, "adapter._target_")).rpartition(".")[2]
-    if adapter in ("AdaLora", "QLora") and str(value_of(config, "distributed._target_")).endswith("Fsdp"):
+    if adapter in ("AdaLora", "Dora", "QLora") and str(value_of(config, "distributed._target_")).endswith("Fsdp"):
         raise ExpError(
             f"adapter={adapter.lower()} needs whole matrices, and distributed=fsdp cuts them: take adapter=lora, or "
             f"distributed=ddp"

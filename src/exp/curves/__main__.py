@@ -12,7 +12,7 @@ from exp.curves.verdict import Thresholds
 from exp.errors import ExpError
 from exp.options import arguments
 from exp.options.arguments import Option
-from exp.run.exits import plain_exits
+from exp.run.exits import complain, plain_exits
 
 GRAMMAR = arguments.Grammar(
     doc=__doc__,
@@ -50,7 +50,7 @@ def _judge(given: arguments.Given) -> int:
                 draw(summary.curve, summary.verdict, picture, summary.title, summary.facts)
         except Exception as error:  # a damaged record may break anything, and must hide no other run
             told = str(error) if isinstance(error, ExpError | OSError) else f"{folder}: {type(error).__name__}: {error}"
-            print(f"error: {told}", file=sys.stderr)
+            complain(ExpError(told))
             failed = True
             continue
         if given["json"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
@@ -9,6 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 from annotated_types import Ge
 
 from exp.data.rows import Rows
+from exp.errors import ExpError
+
+SET_NAME = re.compile(r"\w[\w-]*")  # "mm" of MNLI's mismatched set
 
 if TYPE_CHECKING:
     from exp.data.stream import Stream
@@ -51,6 +55,17 @@ class RawData:
     fold: Fold | None = None  # takes the place of hold_out and of evals
     max_train_samples: int | None = None
     max_eval_samples: int | None = None  # of evaluation and test splits alike
+
+    def __post_init__(self) -> None:
+        for suffix in (*self.evals, *self.tests):
+            if suffix:
+                check_set_name(suffix, f"data {self.name!r}")
+
+
+def check_set_name(name: str, where: str) -> None:
+    """Raises ExpError for what cannot name a file of predictions and a metric (test_<name>/accuracy)."""
+    if not SET_NAME.fullmatch(name):
+        raise ExpError(f"{where}: {name!r} cannot name a set of rows: letters, digits, - and _ (it names files)")
 
 
 @dataclass(frozen=True)

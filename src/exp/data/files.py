@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Lt
 
 from exp.data import readers
-from exp.data.base import HoldOut, RawData, Sampled
+from exp.data.base import HoldOut, RawData, Sampled, check_set_name
 from exp.data.line_stream import LineRows
 from exp.data.read_options import ReadOptions, format_of
 from exp.data.rows import Rows
@@ -53,6 +53,8 @@ class Files(Sampled):
             raise ExpError("data=files needs data.train_file, e.g. data.train_file=reviews.csv")
         if self.test_file is not None and self.test_files is not None:
             raise ExpError("data.test_file and data.test_files are both given; keep one")
+        for name in self.test_files or {}:
+            check_set_name(name, "data.test_files")
         for key in ("train_file", "validation_file", "test_file"):
             self._paths(key, getattr(self, key))
         for name, file in (self.test_files or {}).items():

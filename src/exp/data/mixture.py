@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge
 
-from exp.data.base import RawData, Sampled
+from exp.data.base import RawData, Sampled, check_set_name
 from exp.data.files import Files, Names
 from exp.data.hub import HubDataset
 from exp.data.interleave import Interleaved, Stopping, interleaved
@@ -53,6 +53,7 @@ class Mixture(Sampled):
                 "data.max_train_samples draws among all rows, and data.streaming=true reads them as they come"
             )
         for name in self.sources:
+            check_set_name(name, "data.sources")
             with _in(name):
                 source = self._source(name)
                 if self.streaming:

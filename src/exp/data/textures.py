@@ -10,15 +10,10 @@ A fixed number of labels in every split is another class. Nobody can be right ab
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from annotated_types import Ge, Lt
-
+from exp.data.balanced import Balanced
 from exp.data.dice import Dice
-from exp.data.generated import Generated
-from exp.data.noise import with_wrong_labels
-from exp.data.rows import Rows
 
 NAMES = ("bars", "checks", "columns", "dots", "falling", "rising")
 EDGE = 32  # pixels
@@ -27,15 +22,15 @@ _CONTRAST = 90  # least distance of the two colours in one of their three parts,
 
 
 @dataclass(frozen=True)
-class Textures(Generated):
-    """The classes come in turns. Exactly round(size * label_noise) labels of each split are wrong."""
+class Textures(Balanced):
+    """See conf/data/textures.yaml for the keys."""
 
     name = "textures"
+    classes = NAMES
+    column = "image"
 
-    label_noise: Annotated[float, Ge(0), Lt(0.5)]
-
-    def columns(self) -> list[str]:
-        return ["image", "label"]
+    def one(self, dice: Dice, kind: int) -> bytes:
+        return picture(dice, kind)
 
     @property
     def roles(self) -> dict[str, Any]:
@@ -47,17 +42,6 @@ class Textures(Generated):
             # Colours tell nothing. A flip would make a rising stripe a falling one, and a crop a wider one.
             "train_transforms": [{"ColorJitter": {"brightness": 0.4, "contrast": 0.4, "hue": 0.5}}],
         }
-
-    def draw(self) -> tuple[Rows, Rows, Rows]:
-        dice = Dice(self.generator_seed)
-        train, evaluation, test = (self._split(dice, size) for size in self.sizes)
-        return train, evaluation, test
-
-    def _split(self, dice: Dice, size: int) -> Rows:
-        classes = [row % len(NAMES) for row in range(size)]
-        images = [picture(dice, kind) for kind in classes]
-        labels = [NAMES[kind] for kind in with_wrong_labels(dice, classes, len(NAMES), self.label_noise)]
-        return Rows(Path("textures"), {"image": images, "label": labels}, list(range(1, size + 1)))
 
 
 def picture(dice: Dice, kind: int) -> bytes:

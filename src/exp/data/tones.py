@@ -12,15 +12,10 @@ from __future__ import annotations
 import io
 import wave
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from annotated_types import Ge, Lt
-
+from exp.data.balanced import Balanced
 from exp.data.dice import Dice
-from exp.data.generated import Generated
-from exp.data.noise import with_wrong_labels
-from exp.data.rows import Rows
 
 NAMES = ("falling", "peak", "rising", "valley")
 RATE = 8000  # Hz
@@ -31,15 +26,15 @@ _LOUDNESS = range(20, 81)  # percent of the loudest
 
 
 @dataclass(frozen=True)
-class Tones(Generated):
-    """The classes come in turns. Exactly round(size * label_noise) labels of each split are wrong."""
+class Tones(Balanced):
+    """See conf/data/tones.yaml for the keys."""
 
     name = "tones"
+    classes = NAMES
+    column = "audio"
 
-    label_noise: Annotated[float, Ge(0), Lt(0.5)]
-
-    def columns(self) -> list[str]:
-        return ["audio", "label"]
+    def one(self, dice: Dice, kind: int) -> bytes:
+        return recording(dice, kind)
 
     @property
     def roles(self) -> dict[str, Any]:
@@ -49,17 +44,6 @@ class Tones(Generated):
             "label_names": NAMES,
             "metrics": ["accuracy"],  # the classes are balanced
         }
-
-    def draw(self) -> tuple[Rows, Rows, Rows]:
-        dice = Dice(self.generator_seed)
-        train, evaluation, test = (self._split(dice, size) for size in self.sizes)
-        return train, evaluation, test
-
-    def _split(self, dice: Dice, size: int) -> Rows:
-        classes = [row % len(NAMES) for row in range(size)]
-        sounds = [recording(dice, kind) for kind in classes]
-        labels = [NAMES[kind] for kind in with_wrong_labels(dice, classes, len(NAMES), self.label_noise)]
-        return Rows(Path("tones"), {"audio": sounds, "label": labels}, list(range(1, size + 1)))
 
 
 def recording(dice: Dice, kind: int) -> bytes:

@@ -19,6 +19,7 @@ from pathlib import Path
 from exp.options import arguments
 from exp.options.arguments import Option
 from exp.run.exits import plain_exits
+from exp.run.shape import visible
 
 OWN = arguments.Grammar(
     doc=__doc__,
@@ -51,7 +52,7 @@ def look(words: list[str], html: Path | None, near: bool) -> None:
         report = make(words, near)
     finally:
         gc.enable()
-    print(text(report))
+    print(visible(text(report)))  # rows may hold signs that a terminal would obey
     if html is not None:
         from exp.analysis.report.page import page
         from exp.run.files import write_atomic

@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from exp.errors import ExpError
+from exp.loop.rhythm import Due
 
 if TYPE_CHECKING:
     import torch
@@ -23,15 +23,6 @@ if TYPE_CHECKING:
     from exp.run.folder import Run
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Due:
-    """What follows an optimizer step."""
-
-    log: bool
-    evaluate: bool
-    save: bool
 
 
 class Callbacks(Protocol):

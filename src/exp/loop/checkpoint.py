@@ -207,7 +207,12 @@ def load_training(checkpoint: Checkpoint, optimizer: Any = None) -> dict[str, An
     file = checkpoint.path / TRAINING
     try:
         training = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except pickle.UnpicklingError as error:
+        raise ExpError(
+            f"{file} cannot be read: it holds more than tensors and plain values, which exp never writes and which may "
+            f"run code when loaded; do not trust it"
+        ) from error
+    except (RuntimeError, EOFError) as error:
         raise ExpError(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
     if optimizer is not None:
         if (checkpoint.path / shards.FOLDER).is_dir():

@@ -10,8 +10,11 @@ from exp.curves.live import LiveRules
 from exp.curves.verdict import Thresholds
 from exp.run.events import Event, read_events
 from exp.run.folder import read_record
+from exp.tracker.base import ShowsPredictions
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from exp.run.folder import Run
     from exp.tracker.base import Tracker
 
@@ -38,6 +41,10 @@ class CurveAlerts:
 
     def alert(self, title: str, text: str) -> None:
         self.tracker.alert(title, text)
+
+    def predictions(self, split: str, table: pa.Table, *, step: int) -> None:
+        if isinstance(self.tracker, ShowsPredictions):
+            self.tracker.predictions(split, table, step=step)
 
     def finish(self, status: str) -> None:
         self.tracker.finish(status)

@@ -207,13 +207,14 @@ def save_model(parts: Parts, run: Run, result: Result) -> None:
 
 def summarize(run: Run, result: Result) -> None:
     objective, cost = result.objective, result.cost
+    value: float = objective["value"]
     speed = cost["samples_per_second"]
     log.info(
-        "%s: best %s %.4f at step %d; %s in %.1f s%s",
+        "%s: %s; %s in %.1f s%s",
         result.status,
-        objective["name"],
-        objective["value"],
-        objective["step"],
+        f"best {objective['name']} {value:.4f} at step {objective['step']}"
+        if value == value
+        else "nothing was measured",
         counted(int(cost["steps"]), "step"),
         cost["train_seconds"],
         f", {speed:.1f} examples/s" if speed == speed else "",  # NaN: all steps were warm-up

@@ -87,6 +87,20 @@ class Saving:
             torch.manual_seed(self.settings.dropout_seed + self.world.rank)
             np.random.seed(self.settings.dropout_seed + self.world.rank)  # wav2vec2 draws its masks of time from here
             return 0
+        try:
+            self._restore(found)
+        except ExpError:
+            raise
+        except (TypeError, LookupError, AttributeError, ValueError) as error:  # whole, but of something else
+            raise ExpError(
+                f"{found.path} is not what this run saves ({type(error).__name__}: {' '.join(str(error).split())}); "
+                f"go on from another checkpoint with resume=<run>/checkpoints/step-N"
+            ) from error
+        self.saved_step = found.step
+        log.info("resumed from %s: step %d", found.path, found.step)
+        return found.step
+
+    def _restore(self, found: Checkpoint) -> None:
         state, training = found.state(), self._restore_weights(found)
         self.scheduler.load_state_dict(training["scheduler"])
         if self.scaler is not None and training["scaler"] is not None:
@@ -97,9 +111,6 @@ class Saving:
         self._restore_randomness(training, found.step, state["processes"])
         if self.world.rank == 0:  # a kill may have come between the checkpoint and its links
             checkpoints.link(self.run.checkpoints, found.step, state["counters"]["stopping"]["best_step"])
-        self.saved_step = found.step
-        log.info("resumed from %s: step %d", found.path, found.step)
-        return found.step
 
     def save(self, step: int, best_step: int | None) -> bool:
         """Once a step, whoever asks; `best_step` is never deleted. Returns whether it was saved now."""

@@ -18,11 +18,12 @@ from exp.data.examples import split_name
 from exp.distributed import sharding
 from exp.loop import outputs
 from exp.loop.bad_loss import BadLoss
-from exp.loop.callbacks import Callbacks, CallbackStates, Due, LiveCallbacks, NoCallbacks
+from exp.loop.callbacks import Callbacks, CallbackStates, LiveCallbacks, NoCallbacks
 from exp.loop.cost import Cost
 from exp.loop.display import Display
 from exp.loop.evaluation import Evaluation, Evaluator
 from exp.loop.plan import epoch_of, eval_key
+from exp.loop.rhythm import Rhythm
 from exp.loop.saving import Saving
 from exp.loop.stopping import Stopping
 from exp.loop.train_loss import TrainLoss
@@ -32,6 +33,7 @@ from exp.metrics.names import LOSS
 from exp.optim.averaging import average_of
 from exp.run.interrupts import Interrupts
 from exp.run.result import Result
+from exp.tracker.base import ShowsPredictions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,6 +115,7 @@ class Session:
                 **more,
             },
         )
+        self.rhythm = Rhythm(self.settings, self.plan)
         self.display = Display(self.plan.total_steps)
         self.interrupts = Interrupts()
 
@@ -157,11 +160,7 @@ class Session:
         last = self.step >= self.plan.total_steps
         self.evaluations = {}
         self.display.step(self.step, self.loss, lr)
-        due = Due(
-            log=self._due(self.settings.logging_strategy, self.settings.logging_steps, last),
-            evaluate=last or self._due(self.settings.eval_strategy, self._eval_steps, last),
-            save=self._due(self.settings.save_strategy, self.settings.save_steps, last),
-        )
+        due = self.rhythm.due(self.step)
         epoch_over = last or self.step % self.plan.steps_per_epoch == 0
         asked = self.callbacks.step_end(self.step, self.epoch, due, epoch_over)
         ends = last or self.callbacks.reason is not None
@@ -221,29 +220,15 @@ class Session:
         self.display.close()
         self.interrupts.__exit__(None, None, None)
 
-    # ---- what is due ----
+    # ---- logs ----
 
     def logs_next(self) -> bool:
         """The step at work will be logged, or may be: its gradient norm is wanted."""
-        if self.callbacks.any:
-            return True
-        settings, step = self.settings, self.step + 1
-        last = step >= self.plan.total_steps
-        return self._due(settings.logging_strategy, settings.logging_steps, last, step)
+        return self.callbacks.any or self.rhythm.due(self.step + 1).log
 
     @property
     def epoch(self) -> float:
         return epoch_of(self.step, self.plan)
-
-    @property
-    def _eval_steps(self) -> int:
-        return self.settings.eval_steps or self.settings.logging_steps
-
-    def _due(self, strategy: str, every: int, last: bool, step: int | None = None) -> bool:
-        step = self.step if step is None else step
-        if strategy == "steps":
-            return step % every == 0
-        return strategy == "epoch" and (last or step % self.plan.steps_per_epoch == 0)
 
     def _log_training(self, grad_norm: torch.Tensor | float, lr: float) -> None:
         logs = {"train/loss": self.train_loss.take(), "train/lr": lr, "train/grad_norm": float(grad_norm)}
@@ -273,6 +258,7 @@ class Session:
         self.evaluations = self._pass_over_evals(final=self.step >= self.plan.total_steps)
         metrics = _keyed(self.evaluations)
         self._publish(metrics)
+        self._show_predictions()
         self.display.evaluation(metrics, self.step, self.epoch, self.records.last.get("train/loss"))
         self.callbacks.evaluated(metrics)
         if self.settings.eval_strategy == "no":  # the objective is the training loss
@@ -294,6 +280,12 @@ class Session:
             )
         if improved and (self.settings.load_best_model_at_end or self.status != "running"):
             self._save()
+
+    def _show_predictions(self) -> None:
+        if isinstance(self.tracker, ShowsPredictions):
+            for suffix, found in self.evaluations.items():
+                if found.answered:
+                    self.tracker.predictions(split_name("eval", suffix), found.table, step=self.step)
 
     def _write_predictions(self, weights_step: int) -> None:
         """Of the final weights, those of `weights_step`, whatever the evaluation strategy was."""

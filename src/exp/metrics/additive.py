@@ -8,30 +8,14 @@ here.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from exp.metrics import likelihood, squad, text
+from exp.metrics import class_sums, likelihood, squad, text
 from exp.metrics.names import COMBINED, MASKED, NEXT, produced
 from exp.metrics.scores import in_form
-
-Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Additive:
-    """`parts` is [n, k], one row an example. `score` maps sums of rows, [..., k], to scores, [...]."""
-
-    parts: Array
-    score: Callable[[Array], Array]
-
-    @property
-    def value(self) -> float:
-        """Of all examples, as `exp.metrics.compute` gives it."""
-        return float(self.score(self.parts.sum(axis=0)))
+from exp.metrics.sums import Additive, Array, mean, ratio, safe
 
 
 def additive(
@@ -65,27 +49,6 @@ def additive(
     return make(predictions, references, scores)
 
 
-def _top_5(predictions: Array, references: Array, scores: Array) -> Additive:
-    """The right class is among the five likeliest; of equal scores the later one counts first, as in scikit-learn."""
-    best = np.argsort(scores, axis=1, kind="mergesort")[:, ::-1][:, :5]
-    return mean((best == np.asarray(references)[:, None]).any(axis=1))
-
-
-def mean(values: Any) -> Additive:
-    """The mean of one number an example."""
-    numbers = np.asarray(values, dtype=np.float64)
-    return Additive(np.stack([numbers, np.ones(len(numbers))], axis=1), _ratio)
-
-
-def _ratio(sums: Array) -> Array:
-    return _safe(sums[..., 0], sums[..., 1])
-
-
-def _safe(above: Array, below: Array) -> Array:
-    """0 where nothing is defined, as exp.metrics.functions has it."""
-    return np.divide(above, below, out=np.zeros(np.broadcast(above, below).shape), where=below != 0)
-
-
 def _mean_of(members: Sequence[Additive]) -> Additive:
     ends = np.cumsum([0, *(one.parts.shape[1] for one in members)])
 
@@ -96,88 +59,6 @@ def _mean_of(members: Sequence[Additive]) -> Additive:
     return Additive(np.concatenate([one.parts for one in members], axis=1), score)
 
 
-# ---- classes and labels: true positives, predicted and given, of each ----
-
-
-def _hot(kind: str, predictions: Array, references: Array) -> tuple[Array, Array]:
-    if kind == "multi_label":
-        return predictions.astype(np.float64), references.astype(np.float64)
-    size = int(max(predictions.max(), references.max())) + 1
-    eye = np.eye(size)
-    return eye[predictions], eye[references]
-
-
-def _of_counts(kind: str, score: Callable[[Array, Array, Array], Array]) -> Callable[..., Additive]:
-    """`score` of true positives, predicted and given, each [..., classes]."""
-
-    def make(predictions: Array, references: Array, scores: Array | None) -> Additive:
-        guessed, given = _hot(kind, predictions, references)
-        parts = np.concatenate([guessed * given, guessed, given], axis=1)
-        return Additive(parts, lambda sums: score(*np.split(sums, 3, axis=-1)))
-
-    return make
-
-
-def _each(name: str, hits: Array, guessed: Array, given: Array) -> Array:
-    below = {"f1": guessed + given, "precision": guessed, "recall": given}[name]
-    return _safe(hits * (2.0 if name == "f1" else 1.0), below)
-
-
-def _average(name: str, average: str, occurring: bool) -> Callable[[Array, Array, Array], Array]:
-    """`occurring`: classes that are neither given nor predicted are no part of a macro average."""
-
-    def score(hits: Array, guessed: Array, given: Array) -> Array:
-        if average == "micro":
-            return _each(name, hits.sum(-1), guessed.sum(-1), given.sum(-1))
-        each = _each(name, hits, guessed, given)
-        if average == "weighted":
-            return _safe((each * given).sum(-1), given.sum(-1))
-        counted = (guessed + given > 0).sum(-1) if occurring else np.asarray(each.shape[-1])
-        return _safe(each.sum(-1), counted.astype(np.float64))
-
-    return score
-
-
-def _class_1(name: str) -> Callable[..., Additive]:
-    def make(predictions: Array, references: Array, scores: Array | None) -> Additive:
-        guessed, given = (predictions == 1).astype(np.float64), (references == 1).astype(np.float64)
-        parts = np.stack([guessed * given, guessed, given], axis=1)
-        return Additive(parts, lambda sums: _each(name, sums[..., 0], sums[..., 1], sums[..., 2]))
-
-    return make
-
-
-def _balanced(hits: Array, guessed: Array, given: Array) -> Array:
-    return _safe(_safe(hits, given).sum(-1), (given > 0).sum(-1).astype(np.float64))
-
-
-def _matthews(hits: Array, guessed: Array, given: Array) -> Array:
-    n = given.sum(-1)
-    covariance = hits.sum(-1) * n - (guessed * given).sum(-1)
-    spread = (n**2 - (guessed**2).sum(-1)) * (n**2 - (given**2).sum(-1))
-    return _safe(covariance, np.sqrt(np.maximum(spread, 0.0)))
-
-
-def _kappa(hits: Array, guessed: Array, given: Array) -> Array:
-    n = given.sum(-1)
-    by_chance = _safe((guessed * given).sum(-1), n**2)
-    return _safe(_safe(hits.sum(-1), n) - by_chance, 1.0 - by_chance)
-
-
-def _brier(predictions: Array, references: Array, scores: Array) -> Additive:
-    each = np.square(scores - np.eye(scores.shape[1])[references]).sum(axis=1)
-    return mean(each / 2 if scores.shape[1] == 2 else each)
-
-
-def _log_loss(predictions: Array, references: Array, scores: Array) -> Additive:
-    right = scores[np.arange(len(scores)), references] / scores.sum(axis=1)
-    return mean(-np.log(np.maximum(right, np.finfo(np.float64).eps)))
-
-
-def _samples(predictions: Array, references: Array, scores: Array | None) -> Additive:
-    return mean(_each("f1", (predictions * references).sum(1), predictions.sum(1), references.sum(1)))
-
-
 # ---- numbers ----
 
 
@@ -186,14 +67,14 @@ def _r2(predictions: Array, references: Array, scores: Array | None) -> Additive
     parts = np.stack([np.square(predictions - references), np.square(centred), centred, np.ones(len(centred))], axis=1)
 
     def score(sums: Array) -> Array:
-        total = sums[..., 1] - _safe(np.square(sums[..., 2]), sums[..., 3])
-        return np.where(total > 0, 1.0 - _safe(sums[..., 0], total), 0.0)
+        total = sums[..., 1] - safe(np.square(sums[..., 2]), sums[..., 3])
+        return np.where(total > 0, 1.0 - safe(sums[..., 0], total), 0.0)
 
     return Additive(parts, score)
 
 
 def _rmse(predictions: Array, references: Array, scores: Array | None) -> Additive:
-    return Additive(mean(np.square(predictions - references)).parts, lambda sums: np.sqrt(_ratio(sums)))
+    return Additive(mean(np.square(predictions - references)).parts, lambda sums: np.sqrt(ratio(sums)))
 
 
 def _pearson(predictions: Array, references: Array, scores: Array | None) -> Additive:
@@ -202,8 +83,8 @@ def _pearson(predictions: Array, references: Array, scores: Array | None) -> Add
 
     def score(sums: Array) -> Array:
         x, y, xx, yy, xy, n = np.moveaxis(sums, -1, 0)
-        spread = np.maximum(xx - _safe(x * x, n), 0.0) * np.maximum(yy - _safe(y * y, n), 0.0)
-        return _safe(xy - _safe(x * y, n), np.sqrt(spread))
+        spread = np.maximum(xx - safe(x * x, n), 0.0) * np.maximum(yy - safe(y * y, n), 0.0)
+        return safe(xy - safe(x * y, n), np.sqrt(spread))
 
     return Additive(parts, score)
 
@@ -214,7 +95,7 @@ def _pearson(predictions: Array, references: Array, scores: Array | None) -> Add
 def _words(predictions: list[list[str]], references: list[list[str]], scores: Array | None) -> Additive:
     pairs = zip(predictions, references, strict=True)
     parts = [(sum(a == b for a, b in zip(*pair, strict=True)), len(pair[1])) for pair in pairs]
-    return Additive(np.array(parts, dtype=np.float64), _ratio)
+    return Additive(np.array(parts, dtype=np.float64), ratio)
 
 
 def _entities(name: str) -> Callable[..., Additive]:
@@ -224,7 +105,7 @@ def _entities(name: str) -> Callable[..., Additive]:
             found, given = _spans_of(guess), _spans_of(right)
             parts.append((len(found & given), len(found), len(given)))
         sums = np.array(parts, dtype=np.float64)
-        return Additive(sums, lambda sums: _each(name, sums[..., 0], sums[..., 1], sums[..., 2]))
+        return Additive(sums, lambda sums: class_sums.share(name, sums[..., 0], sums[..., 1], sums[..., 2]))
 
     return make
 
@@ -266,7 +147,7 @@ def _of_questions(of_one: Callable[[str, Sequence[str]], float], answerable: boo
     def make(predictions: list[str], references: list[list[str]], scores: Array | None) -> Additive:
         counted = np.array([answerable in (None, bool(right)) for right in references], dtype=np.float64)
         each = [of_one(*pair) for pair in zip(predictions, references, strict=True)]
-        return Additive(np.stack([np.array(each) * counted, counted], axis=1), _ratio)
+        return Additive(np.stack([np.array(each) * counted, counted], axis=1), ratio)
 
     return make
 
@@ -274,17 +155,9 @@ def _of_questions(of_one: Callable[[str, Sequence[str]], float], answerable: boo
 def _tokens(above: int, below: int, turn: Callable[[Array], Array]) -> Callable[..., Additive]:
     def make(predictions: Array, references: Array, scores: Array | None) -> Additive:
         parts = np.stack([predictions[:, above], references[:, below]], axis=1)
-        return Additive(parts, lambda sums: turn(_ratio(sums)))
+        return Additive(parts, lambda sums: turn(ratio(sums)))
 
     return make
-
-
-def _averages(kind: str) -> dict[tuple[str, str], Callable[..., Additive]]:
-    return {
-        (f"{name}_{average}", kind): _of_counts(kind, _average(name, average, kind == "single_label"))
-        for name in ("f1", "precision", "recall")
-        for average in ("macro", "micro", "weighted")
-    }
 
 
 def _equal(predictions: Any, references: Any, scores: Any) -> Additive:
@@ -299,21 +172,21 @@ _SQUAD = {"f1": (squad.f1, None), "exact_match": (squad.exact, None)} | {
 MAKERS: dict[tuple[str, str], Callable[..., Additive]] = {
     ("accuracy", "single_label"): _equal,
     ("accuracy", "choices"): _equal,
-    **{(name, "single_label"): _class_1(name) for name in ("f1", "precision", "recall")},
-    **_averages("single_label"),
-    ("balanced_accuracy", "single_label"): _of_counts("single_label", _balanced),
-    ("matthews_correlation", "single_label"): _of_counts("single_label", _matthews),
-    ("cohen_kappa", "single_label"): _of_counts("single_label", _kappa),
-    ("brier", "single_label"): _brier,
-    ("top_5_accuracy", "single_label"): _top_5,
-    ("log_loss", "single_label"): _log_loss,
+    **{(name, "single_label"): class_sums.of_class_1(name) for name in ("f1", "precision", "recall")},
+    **class_sums.averages("single_label"),
+    ("balanced_accuracy", "single_label"): class_sums.of_classes("single_label", class_sums.balanced),
+    ("matthews_correlation", "single_label"): class_sums.of_classes("single_label", class_sums.matthews),
+    ("cohen_kappa", "single_label"): class_sums.of_classes("single_label", class_sums.kappa),
+    ("brier", "single_label"): class_sums.brier,
+    ("top_5_accuracy", "single_label"): class_sums.top_5,
+    ("log_loss", "single_label"): class_sums.log_loss,
     ("pearson", "regression"): _pearson,
     ("r2", "regression"): _r2,
     ("rmse", "regression"): _rmse,
     ("mse", "regression"): lambda p, r, s: mean(np.square(p - r)),
     ("mae", "regression"): lambda p, r, s: mean(np.abs(p - r)),
-    **_averages("multi_label"),
-    ("f1_samples", "multi_label"): _samples,
+    **class_sums.averages("multi_label"),
+    ("f1_samples", "multi_label"): class_sums.f1_samples,
     ("subset_accuracy", "multi_label"): lambda p, r, s: mean((p == r).all(axis=1)),
     ("hamming_loss", "multi_label"): lambda p, r, s: mean((p != r).mean(axis=1)),
     ("accuracy", "tags"): _words,

@@ -85,18 +85,18 @@ def _is_pointer(file: Path) -> bool:
 def conversion(folder: Path) -> str:
     """A shell line that writes the folder anew with safetensors, its task head kept."""
     try:
-        kinds = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("architectures") or [""]
-    except (OSError, ValueError):
-        kinds = [""]
+        kind = str(json.loads((folder / "config.json").read_text(encoding="utf-8"))["architectures"][0])
+    except (OSError, ValueError, TypeError, LookupError):
+        kind = ""
     auto = "AutoModel"
     for head in ("ForSequenceClassification", "ForMaskedLM", "ForPreTraining"):
-        if kinds[0].endswith(head):
+        if kind.endswith(head):
             auto += head
-    new = f"{folder}-safetensors"
+    old, new = (json.dumps(text) for text in (str(folder), f"{folder}-safetensors"))
     code = (
         f"from transformers import {auto} as M, AutoTokenizer as T;"
-        f" M.from_pretrained({str(folder)!r}, use_safetensors=False).save_pretrained({new!r});"
-        f" T.from_pretrained({str(folder)!r}).save_pretrained({new!r})"
+        f" M.from_pretrained({old}, use_safetensors=False).save_pretrained({new});"
+        f" T.from_pretrained({old}).save_pretrained({new})"
     )
     return f"python -c {shlex.quote(code)}"
 

@@ -56,9 +56,15 @@ SEARCH: Mapping[str, Mapping[str, str]] = {
         "sample_independent": "study trial param_name param_distribution",
     },
 }
-# Of a transformers.TrainerCallback, every on_... method.
+# Of a transformers.TrainerCallback, what the session calls (exp.loop.callbacks).
 EVENT = "args state control *model *processing_class *optimizer *lr_scheduler *train_dataloader *eval_dataloader"
-EVENTS = {"on_log": f"{EVENT} *logs", "on_evaluate": f"{EVENT} *metrics"}
+EVENTS = {
+    **dict.fromkeys(("on_init_end", "on_train_begin", "on_epoch_begin", "on_step_begin", "on_substep_end"), EVENT),
+    **dict.fromkeys(("on_pre_optimizer_step", "on_optimizer_step", "on_step_end", "on_epoch_end", "on_save"), EVENT),
+    "on_train_end": EVENT,
+    "on_log": f"{EVENT} *logs",
+    "on_evaluate": f"{EVENT} *metrics",
+}
 
 
 def check_methods(option: type, where: str) -> None:
@@ -108,9 +114,8 @@ def check_function(function: Callable[..., Any], words: str, said: str) -> None:
 
 def check_events(callback: Any, where: str) -> None:
     """Raises ExpError where a method of a transformers.TrainerCallback cannot be called."""
-    for name in dir(callback):
-        if name.startswith("on_") and callable(method := getattr(callback, name)):
-            check_function(method, EVENTS.get(name, EVENT), f"{where}: {type(callback).__name__}.{name}")
+    for name, words in EVENTS.items():
+        check_function(getattr(callback, name), words, f"{where}: {type(callback).__name__}.{name}")
 
 
 def check_unimported(target: str, words: str, said: str) -> None:

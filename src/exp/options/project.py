@@ -130,18 +130,26 @@ def _upwards(here: Path) -> list[Path]:
 def _read(path: Path) -> Project | None:
     """None where the file is not there or has no [tool.exp]."""
     try:
+        state = path.stat()
+    except OSError:
+        return None
+    table = _table(path, state.st_mtime_ns, state.st_size)
+    return None if table is None else _checked(path, table)
+
+
+@lru_cache(maxsize=64)
+def _table(path: Path, mtime_ns: int, size: int) -> Any:
+    """[tool.exp] of the file in that state; None where it has none. Every check of an option asks, so it is kept."""
+    try:
         text = path.read_text(encoding="utf-8")
     except OSError:
         return None
     if "tool" not in text or "exp" not in text:
         return None
     try:
-        table = tomllib.loads(text).get("tool", {}).get("exp")
+        return tomllib.loads(text).get("tool", {}).get("exp")
     except tomllib.TOMLDecodeError as error:
         raise ExpError(f"{path} is no valid TOML: {error}") from None
-    if table is None:
-        return None
-    return _checked(path, table)
 
 
 def _checked(path: Path, table: Any) -> Project:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from exp.run.environment import PACKAGES
 from exp.run.secrets import redacted
 
 # Of run.json's hardware block: what the last bits of a sum can depend on.
 HARDWARE = ("cpu", "cores", "threads", "gpus")
+MOST_TOLD = 5  # packages in one line
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -31,14 +33,24 @@ def _code(then: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> list
 
 
 def _packages(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """One line each for those that numbers come from, one for all others; older records have no others."""
     if "packages" not in then or "packages" not in now:
         return []
     old, new = then["packages"], now["packages"]
-    return [
+    main = [
         f"package {name}: {old.get(name, 'absent')} then, {new.get(name, 'absent')} now"
-        for name in {**old, **new}
+        for name in ("python", *PACKAGES)
         if old.get(name) != new.get(name)
     ]
+    others = [
+        f"{name} {old[name]} then, {new[name]} now"
+        for name in old
+        if name in new and name not in ("python", *PACKAGES) and old[name] != new[name]
+    ]
+    if not others:
+        return main
+    more = f"; and {len(others) - MOST_TOLD} more" if len(others) > MOST_TOLD else ""
+    return [*main, f"other packages: {'; '.join(others[:MOST_TOLD])}{more}"]
 
 
 def _hardware(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+# What a run's numbers come from; of these each difference is told, and which are absent.
 PACKAGES = (
     *("exp", "hydra-core", "omegaconf", "optuna", "torch", "transformers", "tokenizers", "datasets", "evaluate"),
     *("accelerate", "wandb", "peft", "bitsandbytes", "numpy", "safetensors"),
@@ -18,13 +19,22 @@ LONGEST_DIFF = 200_000  # characters; beyond it a diff is a branch that should h
 
 
 def packages() -> dict[str, str]:
-    found = {}
-    for name in PACKAGES:
+    """Every installed package, `PACKAGES` first, with Python.
+
+    From the names of folders: importlib.metadata opens 240 files for that, which took 0.9 s.
+    """
+    found: dict[str, str] = {}
+    for folder in sys.path:
         try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
+            names = os.listdir(folder or ".")  # noqa: PTH208
+        except OSError:
             continue
-    return {"python": platform.python_version(), **found}
+        for name in names:
+            if name.endswith(".dist-info"):
+                package, _, version = name.removesuffix(".dist-info").partition("-")
+                found.setdefault(re.sub(r"[-_.]+", "-", package).lower(), version)
+    ordered = [*(name for name in PACKAGES if name in found), *sorted(set(found) - set(PACKAGES))]
+    return {"python": platform.python_version(), **{name: found[name] for name in ordered}}
 
 
 def git(folder: Path, holds: str | None = None) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from exp.errors import ExpError
 from exp.run import ranks
 from exp.run.secrets import redacted
+from exp.run.shape import visible
 
 BAD_INPUT = 2
 # What a path that a user gave can run into, by itself.
@@ -78,7 +79,7 @@ def plain_exits() -> Iterator[None]:
 def complain(error: ExpError) -> None:
     """Prints an error, once for all processes of a run."""
     if ranks.current.get().tells_user(str(error)):
-        print(redacted(f"exp: {error}"), file=sys.stderr, flush=True)
+        print(visible(redacted(f"exp: {error}")), file=sys.stderr, flush=True)
 
 
 def shortened(name: str) -> str:

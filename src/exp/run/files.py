@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import math
@@ -13,9 +14,15 @@ from exp.errors import ExpError
 
 
 def write_atomic(path: Path, text: str) -> None:
-    """Written beside `path`, synced, then renamed over it."""
+    """Written beside `path`, synced, then renamed over it; but a device, such as /dev/stdout, is written to.
+
+    An OSError names `path`.
+    """
     if not path.name or path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.exists() and path.absolute().parts[1] in ("dev", "proc"):  # a rename would put a file in its place
+        path.write_text(text, encoding="utf-8")
+        return
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with scratch.open("w", encoding="utf-8") as file:
@@ -23,8 +30,11 @@ def write_atomic(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         scratch.replace(path)
-    except BaseException:
-        scratch.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            scratch.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename, error.filename2 = str(path), None
         raise
 
 

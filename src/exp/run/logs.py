@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from exp.run.secrets import redacted
+from exp.run.shape import visible
 
 
 class _BesideBar(logging.StreamHandler):
@@ -37,10 +38,10 @@ class _TrainLog(logging.FileHandler):
 
 
 class _Discreet(logging.Formatter):
-    """Hides passwords and tokens."""
+    """Hides passwords and tokens, and signs that a terminal would obey: labels and file names may hold some."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return redacted(super().format(record))
+        return visible(redacted(super().format(record)))
 
 
 TO_FILE_ONLY = {"file_only": True}  # `extra` of a log call

@@ -21,7 +21,7 @@ class Whole(dict[str, Any]):
 # A tuple: types. A list of one: a list of such; of several: exactly these. A mapping with "*": of any keys to such;
 # else of these keys, each of which may be missing unless it is Whole.
 RECORD: dict[str, Any] = {
-    **dict.fromkeys(("id", "condition", "status", "host", "machine", "cwd"), TEXT),
+    **dict.fromkeys(("id", "condition", "status", "host", "machine", "cwd", "wandb_id"), TEXT),
     **dict.fromkeys(("group", "reason"), (str, NOTHING)),
     **dict.fromkeys(("schema", "pid", "processes"), (int,)),
     **dict.fromkeys(("created", "finished"), (datetime, NOTHING)),

@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,17 +40,28 @@ MOVED = Option(
 )
 
 
+class DataFacts(dict[str, Any]):
+    """run.json's block about the data: a key that is asked for and not there ends in an ExpError."""
+
+    path: str
+
+    def __missing__(self, key: str) -> Any:
+        raise ExpError(f"{self.path} is no run's record: its data.{key} is not there")
+
+
 @dataclass(frozen=True)
 class Finished:
-    """A run folder that holds a model. `facts` is run.json's block about the data."""
+    """A run folder that holds a model."""
 
     folder: Path
     record: Mapping[str, Any]
     config: Mapping[str, Any]
 
-    @property
-    def facts(self) -> Mapping[str, Any]:
-        return self.record["data"]
+    @cached_property
+    def facts(self) -> DataFacts:
+        found = DataFacts(self.record["data"])
+        found.path = near(self.folder / "run.json")
+        return found
 
     @property
     def predictions(self) -> Path:
@@ -63,12 +75,14 @@ def find(path: str) -> Finished:
     trusted.
     """
     folder = user_path(path).resolve()
+    if folder.is_file():
+        raise ExpError(f"{path} is a file, and a run is a folder")
     if not folder.is_dir():
         beside = [item.name for item in folder.parent.iterdir()] if folder.parent.is_dir() else []
         raise ExpError(f"{path}: there is no such folder{nearest(folder.name, beside) if beside else ''}")
     record = read_record(folder)
     lacking = [name for name in ("config.json", WEIGHTS) if not (folder / "model" / name).is_file()]
-    if lacking or "data" not in record:
+    if lacking or record.get("data") is None:
         reason = f" ({record['reason']})" if record.get("reason") else ""
         what = "it saved no model" if len(lacking) == 2 else f"model/ lacks {' and '.join(lacking) or 'its record'}"
         again = command("train", word("resume", near(folder)))

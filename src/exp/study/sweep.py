@@ -37,7 +37,8 @@ from exp.study.recipe import StudyRecipe
 from exp.study.report import report
 from exp.study.samplers import make_pruner, make_sampler
 from exp.study.settings import StudySettings, read_settings
-from exp.study.space import Space, read_space
+from exp.study.space import Space
+from exp.study.space_words import read_space
 from exp.work.coordinator import Coordinator
 from exp.work.detached import leave_to_background
 from exp.work.folder import make_folder

@@ -20,9 +20,9 @@ def reading_of(config: Mapping[str, Any], facts: Mapping[str, Any]) -> Reading:
         ExpError: the task is of a package that is not trusted here.
     """
     if "task" not in config:
-        from exp.task.text_classification import TextReading
+        from exp.task.one_label import OneLabelReading
 
-        return TextReading(facts.get("label_names"), tuple(facts.get("metrics") or ()))
+        return OneLabelReading(facts.get("label_names"), tuple(facts.get("metrics") or ()))
     reading: Reading = _option(config, "task").reading(facts)
     return reading
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from exp.data.features import FeatureSet
-    from exp.metrics.additive import Additive
+    from exp.metrics.sums import Additive
 
 RESERVED = ("id", "label", "prediction", "start", "end", "score", "null_score_diff")
 KINDS = ("answer", "no answer")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -12,10 +13,14 @@ from typing import TYPE_CHECKING, Any
 from exp.data.examples import Examples, TaskData
 from exp.data.stream import ExampleStream
 from exp.errors import ExpError
+from exp.run.said import counted
 
 if TYPE_CHECKING:
     from exp.data.base import Fold, RawData
     from exp.data.rows import Rows
+
+
+log = logging.getLogger("exp")
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,11 @@ def assemble(
         kept, held_out = cut_fold(strata, groups, len(train), raw.fold)
         train, evals = train.take(kept), {"": train.take(held_out)}
         facts["fold"] = asdict(raw.fold)
+        if raw.evals:
+            log.info(
+                "evaluated on fold %d of the training rows; the source's own evaluation rows are not used",
+                raw.fold.number,
+            )
     elif raw.hold_out is not None:
         share, seed = raw.hold_out.share, raw.hold_out.seed
         if groups is None:
@@ -113,6 +123,14 @@ def assemble(
         if not len(split):
             raise ExpError(f"data {raw.name!r}: the {name} split has no rows")
     return with_fingerprint(data)
+
+
+def warn_of_blanks(data: TaskData) -> None:
+    """Says of each split how many of its rows hold no text at all; for tasks whose rows are texts to be judged."""
+    for name, split in data.splits().items():
+        blank = sum(not any(text.strip() for text in row) for row in zip(*split.inputs.values(), strict=True))
+        if blank:
+            log.warning("%s split: no text in %s of %s", name, f"{blank:,}", counted(len(split), "row"))
 
 
 def with_fingerprint(data: TaskData) -> TaskData:

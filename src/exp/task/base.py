@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from exp.data.examples import Examples, TaskData
     from exp.data.features import Encoded, FeatureSet
     from exp.data.rows import Rows
-    from exp.metrics.additive import Additive
+    from exp.metrics.sums import Additive
     from exp.task.pictures import Picture
     from exp.task.terms import Terms
 

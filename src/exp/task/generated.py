@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from exp.data.features import FeatureSet
-    from exp.metrics.additive import Additive
+    from exp.metrics.sums import Additive
 
 RESERVED = ("id", "label", "prediction", "length")
 LENGTH = "generated_length"  # tokens a text, a mean over rows; neither better nor worse
@@ -73,7 +73,8 @@ class GeneratedReading(Untuned):
         return {**found, LENGTH: float(np.mean(table["length"].to_numpy()))}
 
     def additive(self, table: pa.Table, metric: str) -> Additive | None:
-        from exp.metrics.additive import additive, mean
+        from exp.metrics.additive import additive
+        from exp.metrics.sums import mean
 
         if metric == LENGTH:
             return mean(table["length"].to_numpy())

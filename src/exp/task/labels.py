@@ -55,6 +55,16 @@ def in_order(names: Iterable[str]) -> list[str]:
         return sorted(names)
 
 
+def apart(column: str, inputs: Sequence[str]) -> str:
+    """The label column. Raises ExpError where a model would be shown it."""
+    if column in inputs:
+        raise ExpError(
+            f"task.text_columns=[{', '.join(inputs)}] holds the label column {column!r}: the model would read the "
+            f"answers; name another column"
+        )
+    return column
+
+
 def check_names(names: Sequence[str | int] | None) -> None:
     """Raises ExpError for names that are doubled or too few."""
     if names is not None:

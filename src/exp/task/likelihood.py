@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
 
     from exp.data.features import FeatureSet
-    from exp.metrics.additive import Additive
+    from exp.metrics.sums import Additive
 
 RESERVED = ("id", "nll", "tokens", "correct", "words", "bytes", "prompt", "generated")
 _VALUES = 1 << 24  # logits that are turned to log probabilities at once: 64 MB

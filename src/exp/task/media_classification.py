@@ -19,7 +19,7 @@ from exp.task import labels, terms
 from exp.task.assemble import assemble, read_splits
 from exp.task.base import Answers, EvaluatedBatch, Head
 from exp.task.media_transforms import Transform, transforms_of, written
-from exp.task.text_classification import TextReading
+from exp.task.one_label import OneLabelReading
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -192,7 +192,7 @@ class MediaClassification:
         return self.label_column or roles.get("label_column") or LABEL_COLUMN
 
 
-class MediaReading(TextReading):
+class MediaReading(OneLabelReading):
     """Classes as of texts; the table has names of files in place of inputs."""
 
     def decode(self, answers: Answers, features: FeatureSet, examples: Examples) -> pa.Table:

@@ -17,9 +17,10 @@ from exp.data.rows import Rows, shortened
 from exp.errors import ExpError, nearest
 from exp.metrics import names as metric_names
 from exp.task import labels, pictures, terms
-from exp.task.assemble import assemble, read_splits
+from exp.task.assemble import assemble, read_splits, warn_of_blanks
 from exp.task.base import Answers, Floors, Head, named_inputs
-from exp.task.text_classification import MAX_LENGTH, RESERVED, TEXT_COLUMNS, TextClassification
+from exp.task.one_label import RESERVED
+from exp.task.text_classification import MAX_LENGTH, TEXT_COLUMNS, TextClassification
 from exp.task.tokens import MOST_TOKENS
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from exp.data.base import RawData
     from exp.data.collate import Collator
     from exp.data.features import FeatureSet
-    from exp.metrics.additive import Additive
+    from exp.metrics.sums import Additive
 
 log = logging.getLogger("exp")
 LABELS_COLUMN = "labels"
@@ -59,7 +60,8 @@ class MultiLabel:
     # ---- rows to batches ----
 
     def columns_of(self, roles: Mapping[str, Any]) -> list[str]:
-        return [*(self.text_columns or roles.get("text_columns") or TEXT_COLUMNS), self._column(roles)]
+        texts = self.text_columns or roles.get("text_columns") or TEXT_COLUMNS
+        return [*texts, labels.apart(self._column(roles), texts)]
 
     def check_metrics(self, roles: Mapping[str, Any]) -> tuple[str, ...]:
         named = tuple(self.metrics or roles.get("metrics") or METRICS)
@@ -80,7 +82,7 @@ class MultiLabel:
             "separator": separator,
         }
 
-        return assemble(
+        data = assemble(
             raw,
             read_splits(raw, partial(self.examples, facts=facts)),
             labels=names,
@@ -88,6 +90,8 @@ class MultiLabel:
             max_length=self.max_length or raw.roles.get("max_length") or MAX_LENGTH,
             facts=facts,
         )
+        warn_of_blanks(data)
+        return data
 
     def examples(self, rows: Rows, facts: Mapping[str, Any], *, labelled: bool) -> Examples:
         column, names = facts["label_column"], facts["label_names"]

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from exp.data.base import RawData
     from exp.data.collate import Collator
     from exp.data.features import Encoded, EncodedRows, FeatureSet
-    from exp.metrics.additive import Additive
+    from exp.metrics.sums import Additive
 
 CONTEXT_COLUMN, CHOICES_COLUMN, LABEL_COLUMN, MAX_LENGTH = "context", "choices", "label", 128
 METRICS = ("accuracy",)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from exp.data.base import RawData
     from exp.data.features import Encoded, EncodedRows, FeatureSet
-    from exp.metrics.additive import Additive
+    from exp.metrics.sums import Additive
 
 TOKENS_COLUMN, TAGS_COLUMN, MAX_LENGTH = "tokens", "tags", 128
 METRICS = {"iob2": ("entity_f1", "entity_precision", "entity_recall", "accuracy"), "plain": ("accuracy",)}

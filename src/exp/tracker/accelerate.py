@@ -13,8 +13,7 @@ from annotated_types import Gt, MinLen
 from exp.errors import ExpError
 from exp.run.identity import flatten
 from exp.run.secrets import redacted
-from exp.tracker.background import Background
-from exp.tracker.base import NullTracker, Tracker
+from exp.tracker.background import Background, Queued
 from exp.tracker.media import best_values, costs
 from exp.tracker.resumed import Sent
 
@@ -25,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class AccelerateTracker:
+class AccelerateTracker(Queued):
     """Numbers and config through Accelerate's own class; its interface has no pictures, alerts or state of a run.
 
     Everything is sent by a thread of its own, so that a server that is slow or away costs the training nothing.
@@ -41,21 +40,10 @@ class AccelerateTracker:
         if importlib.util.find_spec(self.name) is None:
             package = {"comet_ml": "comet-ml"}.get(self.name, self.name)
             raise ExpError(f"tracker.accelerate.name={self.name} needs the package {package}: pip install {package}")
-        self.background: Tracker = NullTracker()
 
     def start(self, run: Run) -> None:
         log.info("%s: project %s", self.name, self.project)
-        self.background = Background(_Accelerates(self), self.name, self.finish_timeout)
-        self.background.start(run)
-
-    def log(self, metrics: Mapping[str, float], *, step: int, epoch: float) -> None:
-        self.background.log(metrics, step=step, epoch=epoch)
-
-    def alert(self, title: str, text: str) -> None:
-        self.background.alert(title, text)
-
-    def finish(self, status: str) -> None:
-        self.background.finish(status)
+        self._serve(Background(_Accelerates(self), self.name, self.finish_timeout), run)
 
 
 class _Accelerates:

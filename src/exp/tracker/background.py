@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from exp.tracker.base import Tracker
+from exp.tracker.base import NullTracker, Tracker
 from exp.tracker.guard import Guard
 
 if TYPE_CHECKING:
@@ -17,6 +17,25 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 MOST_WAITING = 10_000  # calls; some 10 MB
+
+
+class Queued:
+    """The calls of a tracker that sends everything by a thread of its own, from `_serve` on."""
+
+    background: Tracker = NullTracker()
+
+    def log(self, metrics: Mapping[str, float], *, step: int, epoch: float) -> None:
+        self.background.log(metrics, step=step, epoch=epoch)
+
+    def alert(self, title: str, text: str) -> None:
+        self.background.alert(title, text)
+
+    def finish(self, status: str) -> None:
+        self.background.finish(status)
+
+    def _serve(self, background: Background, run: Run) -> None:
+        self.background = background
+        background.start(run)
 
 
 class Background:

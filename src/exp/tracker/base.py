@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from exp.tracker.guard import Guard
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from exp.run.folder import Run
 
 
@@ -24,6 +26,15 @@ class Tracker(Protocol):
 
     def finish(self, status: str) -> None:
         """`status` as in run.json. result.json, predictions/ and model/ are on disk by then."""
+        ...
+
+
+@runtime_checkable
+class ShowsPredictions(Protocol):
+    """What a tracker may have besides: it is shown the predictions of every evaluation."""
+
+    def predictions(self, split: str, table: pa.Table, *, step: int) -> None:
+        """`table` is that of predictions/<split>.parquet, of the weights of `step`; `split` is `eval` or its like."""
         ...
 
 
@@ -66,6 +77,12 @@ class Fanout:
     def alert(self, title: str, text: str) -> None:
         self.record.alert(title, text)
         self._each("alerting", lambda tracker: tracker.alert(title, text))
+
+    def predictions(self, split: str, table: pa.Table, *, step: int) -> None:
+        self._each(
+            "showing predictions",
+            lambda one: one.predictions(split, table, step=step) if isinstance(one, ShowsPredictions) else None,
+        )
 
     def finish(self, status: str) -> None:
         self.record.finish(status)

@@ -34,9 +34,9 @@ def best_values(run: Run) -> dict[str, float]:
 
 
 def costs(run: Run) -> dict[str, float]:
-    """`cost/<what>` from result.json."""
+    """`cost/<what>` from result.json, what was measured of it."""
     result = read_result(run.result_path)
-    return {} if result is None else {f"cost/{key}": value for key, value in result["cost"].items()}
+    return {f"cost/{key}": value for key, value in (result or {"cost": {}})["cost"].items() if value is not None}
 
 
 def pictures(run: Run) -> dict[str, Image]:

@@ -17,8 +17,7 @@ from exp.errors import ExpError
 from exp.run.folder import read_record
 from exp.run.identity import flatten
 from exp.run.secrets import redacted
-from exp.tracker.background import Background
-from exp.tracker.base import NullTracker, Tracker
+from exp.tracker.background import Background, Queued
 from exp.tracker.media import best_values, costs, pictures, wrong_examples
 from exp.tracker.name import run_name
 from exp.tracker.resumed import Sent
@@ -38,7 +37,7 @@ FILE = "mlflow.db"  # in the working folder, where `mlflow ui` and `mlflow serve
 
 
 @dataclass
-class MLflow:
+class MLflow(Queued):
     """One MLflow run a run: parameters, metrics, the pictures and wrong examples, predictions and result.json.
 
     Everything is sent by a thread of its own, so that a server that is slow or away costs the training nothing.
@@ -62,21 +61,10 @@ class MLflow:
                 f"tracker.mlflow.registered_model={self.registered_model} registers a logged model: "
                 "set tracker.mlflow.log_model=true"
             )
-        self.background: Tracker = NullTracker()
 
     def start(self, run: Run) -> None:
         log.info("MLflow: experiment %s in %s", self.experiment, redacted(self.uri()))
-        self.background = Background(_Client(self), "MLflow", self.finish_timeout)
-        self.background.start(run)
-
-    def log(self, metrics: Mapping[str, float], *, step: int, epoch: float) -> None:
-        self.background.log(metrics, step=step, epoch=epoch)
-
-    def alert(self, title: str, text: str) -> None:
-        self.background.alert(title, text)
-
-    def finish(self, status: str) -> None:
-        self.background.finish(status)
+        self._serve(Background(_Client(self), "MLflow", self.finish_timeout), run)
 
     def uri(self) -> str:
         return self.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path.cwd() / FILE}"
@@ -102,6 +90,7 @@ class _Client:
         commit = (record.get("git") or {}).get("commit")
         tags = {RUN_TAG: run.id, "condition": run.condition, "group": record["group"], "folder": str(run.folder)}
         tags |= {"mlflow.source.git.commit": commit} if commit else {}
+        tags |= {"mlflow.source.name": "exp train", "mlflow.source.type": "LOCAL"}
         name = self.options.name or run_name(record, run.folder)
         self.id = self.client.create_run(experiment, tags=redacted(tags), run_name=redacted(name)).info.run_id
         self._log_params()
@@ -115,6 +104,13 @@ class _Client:
         self.client.set_tag(self.id, f"alert.{title}", text)
 
     def finish(self, status: str) -> None:
+        try:
+            self._send_results(status)
+        finally:  # the state is true, whatever of the results could not be sent
+            self.client.set_tag(self.id, "status", status)
+            self.client.set_terminated(self.id, STATUSES[status])
+
+    def _send_results(self, status: str) -> None:
         self._log_metrics({**best_values(self.run), **costs(self.run)}, self.last_step)
         for key, picture in pictures(self.run).items():
             self.client.log_image(self.id, picture, artifact_file=f"pictures/{key.replace('/', '_')}.png")
@@ -129,8 +125,6 @@ class _Client:
             self.client.log_artifact(self.id, str(self.run.result_path))
         if self.options.log_model and status == "completed":
             self._log_model()
-        self.client.set_tag(self.id, "status", status)
-        self.client.set_terminated(self.id, STATUSES[status])
 
     def _experiment(self) -> str:
         name = self.options.experiment
@@ -183,6 +177,7 @@ class _Client:
 def _client(uri: str) -> MlflowClient:
     from mlflow.tracking import MlflowClient
 
-    for name in ("mlflow", "alembic"):  # they tell of tables that they make; the import sets their levels
-        logging.getLogger(name).setLevel(logging.WARNING)
+    # They tell of tables that they make, and of every try to reach a server; the import sets their levels.
+    for name, level in (("mlflow", "WARNING"), ("alembic", "WARNING"), ("urllib3.connectionpool", "ERROR")):
+        logging.getLogger(name).setLevel(level)
     return MlflowClient(tracking_uri=uri)

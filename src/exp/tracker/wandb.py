@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from annotated_types import Gt
+from annotated_types import Ge, Gt
 
 from exp.errors import ExpError
 from exp.run.folder import read_record
@@ -22,8 +22,10 @@ from exp.tracker.guard import Guard
 from exp.tracker.media import best_values, costs, pictures
 from exp.tracker.name import facts_of, run_name
 from exp.tracker.resumed import Sent
+from exp.tracker.wandb_artifacts import prediction_table, store_outputs, use_inputs
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import wandb
 
     from exp.run.folder import Run
@@ -55,6 +57,8 @@ class Wandb:
     name: str | None
     mode: Mode | None
     log_model: bool
+    log_inputs: bool
+    log_predictions: Annotated[int, Ge(0)]  # rows
     init_timeout: Annotated[float, Gt(0)]  # seconds
     finish_timeout: Annotated[float, Gt(0)]  # seconds
 
@@ -73,7 +77,8 @@ class Wandb:
         self.guard = Guard("W&B")
         self.alerted: set[str] = set()
         self.last_step = 0
-        self.where: str | None = None  # said with the first numbers; a run begins with what it trains
+        self.said: list[str] = []  # with the first numbers; a run begins with what it trains
+        self.online = False
 
     def start(self, run: Run) -> None:
         self.run = run
@@ -88,12 +93,18 @@ class Wandb:
                 mode, why = "offline", f"no answer from W&B ({str(error).strip().splitlines()[0]})"
                 _restart_service()
                 self.remote = self._init(mode)
+            self.online = mode == "online"
             if mode == "offline":
-                self.where = f"W&B: offline, {why}; upload later with: {shlex.join(['wandb', 'sync', self._folder()])}"
-            elif mode == "online":
-                self.where = f"W&B: {self.remote.url}"
+                later = shlex.join(["wandb", "sync", self._folder()])
+                self.said.append(f"W&B: offline, {why}; upload later with: {later}")
+            elif self.online:
+                self.said.append(f"W&B: {self.remote.url}")
+            if not self.online and (asked := self._artifacts_asked()):
+                self.said.append(f"{', '.join(asked)}: artifacts are stored online only; all lies in the run folder")
+            if self.remote.id != run.id:
+                run.update(wandb_id=self.remote.id)
             self.remote.define_metric("step", hidden=True)
-            for keys in ("epoch", "train/*", "eval*", "test*"):  # a star is allowed at the end only
+            for keys in ("epoch", "train/*", "eval*", "test*", "predictions/*"):  # a star is allowed at the end only
                 self.remote.define_metric(keys, step_metric="step")
 
     def log(self, metrics: Mapping[str, float], *, step: int, epoch: float) -> None:
@@ -104,6 +115,12 @@ class Wandb:
         with self.guard("logging"):
             # The step is a metric, because W&B's own starts at 0 again in an offline run that goes on.
             self.remote.log({**metrics, "step": step, "epoch": epoch})
+
+    def predictions(self, split: str, table: pa.Table, *, step: int) -> None:
+        if self.remote is not None and self.online and self.log_predictions:
+            with self.guard("logging predictions"):
+                shown = prediction_table(table, self.log_predictions)
+                self.remote.log({f"predictions/{split}": shown, "step": step})
 
     def alert(self, title: str, text: str) -> None:
         if self.remote is None or title in self.alerted:
@@ -121,9 +138,12 @@ class Wandb:
             self.remote.config.update(redacted(facts_of(read_record(self.run.folder))), allow_val_change=True)
         with self.guard("drawing the predictions"):
             self._draw()
+        with self.guard("naming the inputs"):
+            if self.online and self.log_inputs:
+                use_inputs(self.remote, self.run, self.finish_timeout)
         with self.guard("storing artifacts"):
-            if self.log_model and status == "completed":
-                self._store()
+            if self.online and self.log_model and status == "completed":
+                store_outputs(self.remote, self.run)
         with self.guard("finishing"):
             if status == "interrupted":
                 self.remote.mark_preempting()  # W&B then shows "preempted", not "failed"
@@ -173,20 +193,19 @@ class Wandb:
         commit = (record.get("git") or {}).get("commit")
         with hidden_arguments():
             return wandb.init(
-                project=said_by("project", self.project)[1],
-                entity=self.entity,
+                **self._place(record),
                 group=redacted(self._group(record)),
                 job_type=self.job_type,
                 tags=redacted(list(dict.fromkeys([*self.tags, *tags_of_environment(), run.condition]))),
                 notes=redacted(self.notes),
                 name=redacted(said_by("name", self.name)[1] or run_name(record, run.folder)),
-                id=run.id,
                 dir=run.folder,
                 config=redacted(
                     {
                         **run.config,
                         **facts_of(record),
                         "condition": run.condition,
+                        "run_id": run.id,
                         "folder": str(run.folder),
                         "commit": commit,
                     }
@@ -208,6 +227,14 @@ class Wandb:
                 ),
             )
 
+    def _place(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Project, entity and id. What `wandb agent` starts has those of its sweep, from the environment; a run that
+        goes on without the agent keeps the id that it got there."""
+        if os.environ.get("WANDB_SWEEP_ID"):
+            return {}
+        id = record.get("wandb_id") or self.run.id
+        return {"project": said_by("project", self.project)[1], "entity": self.entity, "id": id}
+
     def _group(self, record: Mapping[str, Any]) -> str:
         """A study's name goes before WANDB_RUN_GROUP, so that its trials lie together."""
         asked = self.group or (os.environ.get("WANDB_RUN_GROUP") if record["group"] == record["condition"] else None)
@@ -218,9 +245,13 @@ class Wandb:
         return near(self.remote.dir.removesuffix("/files"))
 
     def _say_where(self) -> None:
-        if self.where is not None:
-            log.info("%s", self.where)
-            self.where = None
+        for line in self.said:
+            log.info("%s", line)
+        self.said = []
+
+    def _artifacts_asked(self) -> list[str]:
+        asked = {"model": self.log_model, "inputs": self.log_inputs, "predictions": self.log_predictions}
+        return [f"tracker.wandb.log_{key}" for key, wanted in asked.items() if wanted]
 
     def _draw(self) -> None:
         import wandb
@@ -229,21 +260,6 @@ class Wandb:
         drawn = {key: wandb.Image(picture) for key, picture in pictures(self.run).items()}
         if drawn:
             self.remote.log({**drawn, "step": self.last_step})
-
-    def _store(self) -> None:
-        """Model and predictions as versions; runs of one condition share a collection."""
-        import wandb
-
-        assert self.remote is not None
-        if self.remote.settings.mode != "online":
-            log.info("tracker.wandb.log_model: artifacts are stored online only; the model lies in the run folder")
-            return
-        facts = {"condition": self.run.condition, "seed": self.run.seed, **best_values(self.run)}
-        for kind, folder in (("model", self.run.model_folder), ("predictions", self.run.predictions)):
-            if folder.is_dir():
-                artifact = wandb.Artifact(f"{kind}-{self.run.condition}", kind, metadata=facts)
-                artifact.add_dir(str(folder))
-                self.remote.log_artifact(artifact, aliases=["latest", f"seed-{self.run.seed}"])
 
 
 def said_by(key: str, value: str | None) -> tuple[str, str]:

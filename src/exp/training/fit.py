@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from exp.errors import ExpError
 from exp.loop import outputs
 from exp.run.folder import step_of
+from exp.run.logs import TO_FILE_ONLY
 from exp.training.build import build, build_loop
 from exp.training.resume import check_same_data, go_back
 
@@ -42,6 +43,7 @@ def fit(config: Mapping[str, Any], run: Run, tracker: Tracker, trial: Trial) -> 
         except Exception as error:
             smaller = _half_the_batch(config, error)
             if smaller is None:
+                _raise_memory_error(error)
                 raise
         del parts  # its memory is needed
         gc.collect()
@@ -64,6 +66,19 @@ def begin_with(path: Path, model: PreTrainedModel) -> None:
         raise ExpError(f"init_checkpoint={path} is damaged ({damage}); name another")
     load_weights(Checkpoint(path, step), model)
     log.info("begins with the weights of %s", path)
+
+
+def _raise_memory_error(error: Exception) -> None:
+    """Raises an ExpError for memory that did not suffice; the traceback stands in train.log."""
+    from accelerate.utils.memory import should_reduce_batch_size
+
+    if should_reduce_batch_size(error):
+        log.error("out of memory", exc_info=error, extra=TO_FILE_ONLY)
+        raise ExpError(
+            f"out of memory ({str(error).splitlines()[0]}): lower per_device_train_batch_size (and raise "
+            f"gradient_accumulation_steps), per_device_eval_batch_size or the lengths of the task, or set "
+            f"auto_find_batch_size=true"
+        ) from error
 
 
 def _half_the_batch(config: Mapping[str, Any], error: Exception) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from exp.errors import ExpError
 from exp.run.secrets import redacted
 
+SQLITE_URL = "sqlite:///"
 SQLITE = b"SQLite format 3\0"  # how such a file begins
 OPTUNA = b'{"op_code":'  # how a line of a journal begins
 
@@ -21,6 +22,13 @@ def journal_path(storage: str | None, folder: Path) -> Path | None:
     if storage.startswith("journal://"):
         return Path(storage.removeprefix("journal://"))
     return Path(storage) if "://" not in storage else None
+
+
+def storage_path(storage: str | None, folder: Path) -> Path | None:
+    """The journal's or SQLite's file, or None for a server."""
+    if storage is not None and storage.startswith(SQLITE_URL):
+        return Path(storage.removeprefix(SQLITE_URL).partition("?")[0])
+    return journal_path(storage, folder)
 
 
 def check_storage(storage: str | None, folder: Path) -> None:
@@ -45,8 +53,8 @@ def check_storage(storage: str | None, folder: Path) -> None:
         )
     if kind == "grpc" and not re.fullmatch(r"grpc://[^/:]+:\d+/?", storage):
         raise ExpError(f"storage={storage}: write grpc://host:port, where optuna's run_grpc_proxy_server listens")
-    if storage.startswith("sqlite:///"):
-        _check_sqlite(Path(storage.removeprefix("sqlite:///").partition("?")[0]), folder)
+    if storage.startswith(SQLITE_URL):
+        _check_sqlite(Path(storage.removeprefix(SQLITE_URL).partition("?")[0]), folder)
 
 
 def _check_sqlite(path: Path, folder: Path) -> None:

@@ -14,6 +14,7 @@ from exp.work.detached import living_coordinator, living_workers
 from exp.work.folder import MARK
 from exp.work.settings import WorkPlan
 from exp.work.storage import opening_errors, quiet_optuna
+from exp.work.storage_file import storage_path
 from exp.work.trial_queue import TrialQueue, open_queue
 
 DEEPEST = 3  # folders down: multirun/tables/<name>/study.json
@@ -66,6 +67,9 @@ def open_study(folder: Path, storage: str | None = None) -> TrialQueue:
     where = storage or kept
     if where is not None and HIDDEN in where:
         raise ExpError(f"study {name} is kept in {where}: give its address with storage=...")
+    file = storage_path(where, folder)
+    if file is not None and not file.exists():  # opening it would make it, wherever the mark says
+        raise ExpError(f"study {name} was kept in {file}, which is not there; say where it is with storage=...")
     plan = WorkPlan(name, where, folder, n_trials=None, only=None, retries=0, beat_every=10.0, stale_after=60.0)
     with opening_errors(where, folder):
         try:

@@ -42,7 +42,7 @@ def test_one_folder_for_each_row_with_numbers(published):
     assert reviews.metric_args["n"] == 3 and reviews.metric_args["seeds"] == [1, 2, 3]
     assert reviews.metric_args["std"] == pytest.approx(0.01) and len(reviews.metric_args["conditions"]) == 1
     assert reviews.dataset_split == "validation" and found
-    assert card.data.datasets == ["nyu-mll/glue"]
+    assert card.data.datasets == ["nyu-mll/glue"] and "made by exp from 6 runs" in card.text
     assert "| MRPC | eval/accuracy | 0.8200 (mean) | 0.0100 | 3 | 1, 2, 3 |" in card.text
 
 

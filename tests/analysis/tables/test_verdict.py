@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from exp.analysis.tables.schema import Published, VerdictRules
-from exp.analysis.tables.verdict import Examples, judge
+from exp.analysis.tables.verdict import OverExamples, judge
 
 RULES = VerdictRules(tolerance=1.0, min_seeds=3, widest=3.0)
 TIGHT = [84.9, 85.0, 85.1, 85.0, 85.0]
@@ -98,7 +98,7 @@ def test_rounding_of_the_published_value_is_no_difference():
     assert word(values, Published(68.42, n=1), rules=rules) == "lower"
 
 
-EXAMPLES = Examples(error=1.2, n=401)
+EXAMPLES = OverExamples(error=1.2, n=401)
 
 
 def over(what, tolerance=None, widest=99.0):
@@ -130,7 +130,7 @@ def test_over_both_the_variances_add_up():
     freedom = math.floor(total**2 / sum(part**2 / free for part, free in parts))
     half = stats.t.ppf(0.975, freedom) * math.sqrt(total)
     assert (found.low, found.high) == pytest.approx((85.0 - half, 85.0 + half), abs=1e-6)
-    few = judge(LOOSE, Published(85.0, std=2.0, n=10), "mean", over("both"), "dev", Examples(0.1, 401))
+    few = judge(LOOSE, Published(85.0, std=2.0, n=10), "mean", over("both"), "dev", OverExamples(0.1, 401))
     assert few.word == "not enough seeds"  # they are the larger part
     one = judge(LOOSE, Published(85.0, n=1), "mean", over("both"), "dev", EXAMPLES)
     assert "for one run on other examples" in one.why

@@ -9,8 +9,8 @@ from exp.analysis.comparison import Condition, TaskComparison
 from exp.analysis.evidence.predictions import Predictions, read, sums_of
 from exp.analysis.table import name_of
 from exp.errors import ExpError
-from exp.metrics.additive import Additive, mean
 from exp.metrics.key import Key
+from exp.metrics.sums import Additive, mean
 
 
 @dataclass

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from exp.analysis.run_data import RunData
 from exp.errors import ExpError
-from exp.metrics.additive import Additive, mean
 from exp.metrics.key import Key
+from exp.metrics.sums import Additive, mean
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -43,9 +43,10 @@ def write(table: PaperTable, found: Sequence[CellResult], folder: Path) -> list[
         place = folder / slug(row.name)
         entries = _entries(table, cells)
         try:
-            (place / ".eval_results").mkdir(parents=True, exist_ok=True)
+            place.mkdir(parents=True, exist_ok=True)
             write_atomic(place / "README.md", redacted(_card(table, row.name, cells)))
             if entries:
+                (place / ".eval_results").mkdir(exist_ok=True)
                 text = yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False, allow_unicode=True)
                 write_atomic(place / ".eval_results" / f"{slug(table.name)}.yaml", redacted(text))
             write_json(place / "results.json", redacted(exchange.of_table(table.name, cells)))
@@ -65,7 +66,7 @@ def slug(text: str) -> str:
 def _card(table: PaperTable, row: str, cells: Sequence[CellResult]) -> str:
     from huggingface_hub import ModelCardData
 
-    runs = [run for cell in cells for run in cell.runs]
+    runs = list({run.id: run for cell in cells for run in cell.runs}.values())  # columns share them
     results = [_eval_result(table, cell) for cell in cells]
     datasets = dict.fromkeys(one for run in runs if (one := hub_dataset(_node(run, "data"))[0]))
     models = {hub_model(_node(run, "model")) for run in runs}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from exp.analysis.run_data import RunData
 from exp.analysis.tables.plan import PlannedRun, TablePlan
 from exp.analysis.tables.schema import Cell, PaperColumn, PaperTable, Published
-from exp.analysis.tables.verdict import NOT_JUDGED, CellVerdict, Examples, aggregate, judge
+from exp.analysis.tables.verdict import NOT_JUDGED, CellVerdict, OverExamples, aggregate, judge
 from exp.errors import ExpError, nearest
 from exp.metrics.key import Key
 
@@ -121,7 +121,7 @@ def _verdict(
             error, n = over_examples(runs, column.metric)
         except ExpError as reason:
             return CellVerdict(NOT_JUDGED, f"not over examples: {reason}")
-        examples = Examples(error * table.scale, n)
+        examples = OverExamples(error * table.scale, n)
     found = judge(values, held.published, table.aggregate, rules, table.split, examples)
     return found if examples is None else replace(found, why=f"{_over(rules.over, examples.n)}: {found.why}")
 

@@ -54,7 +54,7 @@ def aggregate(values: Sequence[float], how: str) -> float:
 
 
 @dataclass(frozen=True)
-class Examples:
+class OverExamples:
     """Standard error of our mean score over `n` examples, in the table's unit."""
 
     error: float
@@ -75,7 +75,7 @@ def judge(
     how: str,
     rules: VerdictRules,
     split: str,
-    examples: Examples | None = None,
+    examples: OverExamples | None = None,
 ) -> CellVerdict:
     """
     Args:

@@ -1,0 +1,30 @@
+"""Files are written as a whole, and devices stay devices."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from exp.run.files import write_atomic
+
+
+def test_a_device_is_written_to_and_stays_one(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    write_atomic(Path(f"/dev/fd/{writer}"), "text")
+    assert os.read(reader, 10) == b"text"
+    before = Path("/dev/null").stat()
+    write_atomic(Path("/dev/null"), "text")
+    assert Path("/dev/null").stat().st_rdev == before.st_rdev and Path("/dev/null").is_char_device()
+    os.close(reader), os.close(writer)
+
+
+def test_an_error_names_the_file_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as error:
+        write_atomic(tmp_path / "absent" / "x.csv", "text")
+    assert error.value.filename == str(tmp_path / "absent" / "x.csv")
+    (tmp_path / "x").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_atomic(tmp_path / "x", "text")
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
