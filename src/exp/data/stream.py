@@ -114,14 +114,14 @@ def as_rows(records: list[Record]) -> Rows:
 
 
 def beginning(stream: Stream) -> tuple[Rows, bool]:
-    """The first rows of every lane, and whether they are all that there is. Raises ExpError where there is none."""
+    """The first rows of every lane, and whether they are all that there is. Raises ExpError for a lane without a row."""
     found: list[Record] = []
     whole = True
     for lane in range(stream.lanes):
         source = stream.open(lane)
-        if not source.ended:
-            found += portion_of(source, stream.portion)
+        if source.ended:
+            where = f" in file {lane + 1}, or those that are read together with it" if stream.lanes > 1 else ""
+            raise ExpError(f"data.streaming=true: {stream.facts['name']} has no rows{where}")
+        found += portion_of(source, stream.portion)
         whole &= source.ended
-    if not found:
-        raise ExpError(f"data.streaming=true: {stream.facts['name']} has no rows")
     return as_rows(found), whole

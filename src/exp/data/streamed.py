@@ -109,10 +109,8 @@ class _Lane:
             passes += self.source.ended
             self.place = {"source": self.source.state(), "portion": self.portion, "first": self.first}
             records = portion_of(self.source, everything.source.stream.portion)
-            if passes > 1 or not records:
-                raise ExpError(
-                    f"{everything.source.stream.facts['name']}: a whole pass over lane {self.number} is empty"
-                )
+            if passes > 1:
+                raise ExpError(f"{records[0].path}: a whole pass over this part of the stream has no text")
             examples = everything.source.examples(as_rows(records))
             if any(str(cell).strip() for cells in examples.inputs.values() for cell in cells):
                 self.features = everything.make(examples)
