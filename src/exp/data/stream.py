@@ -114,7 +114,7 @@ def as_rows(records: list[Record]) -> Rows:
 
 
 def beginning(stream: Stream) -> tuple[Rows, bool]:
-    """The first rows of every lane, and whether they are all that there is. Raises ExpError for a lane without a row."""
+    """The first rows of every lane, and whether they are all there is. Raises ExpError for a lane without a row."""
     found: list[Record] = []
     whole = True
     for lane in range(stream.lanes):
