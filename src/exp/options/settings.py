@@ -58,6 +58,19 @@ class TrainingSettings:
             )
         if self.max_tokens is not None and self.auto_find_batch_size:
             raise ExpError("auto_find_batch_size=true halves rows, and max_tokens counts none: set one of them")
+        if self.eval_strategy != "no":
+            return
+        wants = {
+            "early_stopping_patience": (self.early_stopping_patience, self.early_stopping_patience is not None),
+            "load_best_model_at_end": ("true", self.load_best_model_at_end),
+            "metric_for_best_model": (self.metric_for_best_model, self.metric_for_best_model is not None),
+        }
+        for key, (value, wanted) in wants.items():
+            if wanted:
+                raise ExpError(
+                    f"{key}={value} needs evaluations while training, and eval_strategy=no makes none: "
+                    f"set eval_strategy=epoch or eval_strategy=steps"
+                )
 
     def check_streamed(self) -> None:
         """Raises ExpError for settings that need to know all train rows, of which a stream knows none."""
@@ -73,19 +86,6 @@ class TrainingSettings:
                 f"max_tokens={self.max_tokens} cuts batches by the lengths of all rows, and data.streaming=true reads "
                 f"them as they come: set max_tokens=null"
             )
-        if self.eval_strategy != "no":
-            return
-        wants = {
-            "early_stopping_patience": (self.early_stopping_patience, self.early_stopping_patience is not None),
-            "load_best_model_at_end": ("true", self.load_best_model_at_end),
-            "metric_for_best_model": (self.metric_for_best_model, self.metric_for_best_model is not None),
-        }
-        for key, (value, wanted) in wants.items():
-            if wanted:
-                raise ExpError(
-                    f"{key}={value} needs evaluations while training, and eval_strategy=no makes none: "
-                    f"set eval_strategy=epoch or eval_strategy=steps"
-                )
 
 
 @dataclass(frozen=True)
