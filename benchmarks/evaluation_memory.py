@@ -23,10 +23,12 @@ TASKS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description="Peak memory of an evaluation.")
     parser.add_argument("--rows", type=int, default=10_000, help="of the evaluation set")
+    parser.add_argument("--only", choices=TASKS, nargs="+", default=list(TASKS))
     asked = parser.parse_args()
     lines = ["| task | rows | prepared | model alone | evaluation | ratio |", "| --- | --- | --- | --- | --- | --- |"]
     data: dict[str, Any] = {}
-    for task, words in TASKS.items():
+    for task in asked.only:
+        words = TASKS[task]
         sizes = ["data.train_size=200", f"data.eval_size={asked.rows}", "data.test_size=2", "loop=accelerate"]
         parts = parts_of(config_of([*words, *sizes]))
         before = _peak()

@@ -21,26 +21,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from exp.analysis import archive
-from exp.analysis.collect import collect
-from exp.analysis.collection import Collection
+from exp.analysis import archive, run_list
 from exp.analysis.filters import keep, plain
-from exp.analysis.grouping import differing_keys, distinguishing_keys, shown_value
-from exp.analysis.run_data import RunData, read_run
-from exp.analysis.table import SHORT_HASH, short_keys
+from exp.analysis.lookup import best_text, found_in, matches, one_run, several_runs
+from exp.analysis.run_data import read_run
 from exp.api import tables
 from exp.api.callable_module import make_callable
 from exp.errors import ExpError, nearest
-from exp.options import arguments, project
+from exp.options import arguments
 from exp.options.arguments import Given, Grammar, Option
 from exp.run.exits import plain_exits
 from exp.run.folder import read_record
-from exp.run.option_name import adapter_name, model_name
 from exp.run.said import counted, near
-
-MOST_COMPARED = 300  # conditions: finding out what tells them apart takes time in proportion to their square
-MOST_TOLD = 5  # options of a run in one line of the list
-TITLES = ("created", "data", "model", "adapter", "what differs", "seed", "status", "best", "condition", "id", "folder")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -58,51 +50,21 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def list_runs(given: Given) -> int:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    found = _found(given.bare)
+    found = found_in(given.bare)
     runs = sorted(keep(found.runs, given["where"]), key=lambda run: run.created or "", reverse=True)
     if given["paths"]:
         print("\n".join(run.source for run in runs))
         return 0
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in TITLES:
-        folds = title in ("folder", "what differs")
-        table.add_column(title, overflow="fold" if folds else "ellipsis", no_wrap=not folds)
-    for run, what in zip(runs, _what_differs(runs), strict=True):
-        cells = (run.task, model_name(run.config, run.options), adapter_name(run.config), what, str(run.seed))
-        state = (run.status, _best(run), run.condition[:SHORT_HASH], run.id, near(run.source))
-        table.add_row(_minute(run.created), *map(escape, (*cells, *state)))
-    Console(width=None if sys.stdout.isatty() else 10_000).print(table)
+    run_list.show(runs)
     for problem in found.problems:
         print(f"not listed: {problem.source}: {problem.why}")
     return 0
 
 
-def _what_differs(runs: list[RunData]) -> list[str]:
-    """Of each run the few options that tell its condition from the others here."""
-    configs = {run.condition: run for run in runs}
-    if not 2 <= len(configs) <= MOST_COMPARED:
-        return [""] * len(runs)
-    keys = differing_keys(configs.values())
-    varies = {name: {key: run.config.get(key) for key in keys} for name, run in configs.items()}
-    told = distinguishing_keys(keys, list(varies.values()))[:MOST_TOLD]
-    titles = short_keys(told)
-    texts = {
-        name: " ".join(
-            f"{titles[key]}={plain(shown_value(key, values[key]))}" for key in told if values[key] is not None
-        )
-        for name, values in varies.items()
-    }
-    return [texts[run.condition] for run in runs]
-
-
 def show(given: Given) -> int:
     from exp.curves.verdict import Thresholds
 
-    run = _one(given.bare[0], given["in"])
+    run = one_run(given.bare[0], given["in"])
     print(f"{run.source}\nid {run.id}, condition {run.condition}, seed {run.seed}, group {run.group}")
     print(f"status {run.status}" + (f" ({run.reason})" if run.reason else ""))
     record = read_record(Path(run.source))
@@ -123,7 +85,7 @@ def show(given: Given) -> int:
 
 def tail(given: Given) -> int:
     """Prints events as they come, until the run ends."""
-    folder = Path(_one(given.bare[0], given["in"]).source)
+    folder = Path(one_run(given.bare[0], given["in"]).source)
     path = folder / "metrics.jsonl"
     from exp.run.events import read_events
 
@@ -143,21 +105,21 @@ def tail(given: Given) -> int:
 
 def find(given: Given) -> int:
     """Folders whose id or condition begins with the text, or whose path holds it."""
-    matches = [run for run in _found(given["in"]).runs if _matches(run, given.bare[0])]
-    if not matches:
+    found = [run for run in found_in(given["in"]).runs if matches(run, given.bare[0])]
+    if not found:
         raise ExpError(f"no run has an id, condition or path with {given.bare[0]!r}")
-    for run in matches:
+    for run in found:
         print(f"{run.source}  {run.id}  condition {run.condition}  seed {run.seed}  {run.status}")
     return 0
 
 
 def remove(given: Given) -> int:
-    runs = [_one(name, given["in"]) for name in given.bare]
+    runs = [one_run(name, given["in"]) for name in given.bare]
     alive = [run for run in runs if run.status == "running"]
     if alive:
         raise ExpError(f"{alive[0].source} is still running (pid in its run.json); stop it first")
     for run in runs:
-        print(f"{run.source}  {run.status}  {_best(run)}  {archive.megabytes(Path(run.source)):.1f} MB")
+        print(f"{run.source}  {run.status}  {best_text(run)}  {archive.megabytes(Path(run.source)):.1f} MB")
     if given["dry_run"]:
         print(f"would remove {counted(len(runs), 'run')}")
         return 0
@@ -174,7 +136,7 @@ def pack(given: Given) -> int:
     to = given["to"]
     if to is None:
         raise ExpError("to=FILE is not given; it is the archive that is written")
-    runs = [run for name in given.bare for run in _several(name, given["in"])]
+    runs = [run for name in given.bare for run in several_runs(name, given["in"])]
     archive.pack([Path(run.source) for run in runs], to, given["without"])
     print(f"wrote {counted(len(runs), 'run')} to {to} ({to.stat().st_size / 1e6:.1f} MB)")
     return 0
@@ -189,7 +151,7 @@ def restore(given: Given) -> int:
 def sync(given: Given) -> int:
     from exp.analysis import wandb_sync
 
-    runs = [run for name in given.bare for run in _several(name, given["in"])] if given.bare else _found([]).runs
+    runs = [run for name in given.bare for run in several_runs(name, given["in"])] if given.bare else found_in([]).runs
     ended = [Path(run.source) for run in runs if run.folder and run.status != "running"]
     if len(ended) < len(runs):
         print(f"left out: {counted(len(runs) - len(ended), 'run')} at work")
@@ -248,50 +210,6 @@ def _agreed(question: str) -> bool:
         return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
     except EOFError:
         return False
-
-
-def _found(sources: list[str]) -> Collection:
-    homes = sources or [str(home) for home in project.homes() if home.is_dir()]
-    if not homes:
-        raise ExpError(f"there is no {' or '.join(map(str, project.homes()))} here; name a folder")
-    return collect(homes)
-
-
-def _one(name: str, home: list[str]) -> RunData:
-    """A run folder, or the run whose id or condition begins with `name`."""
-    if (Path(name) / "run.json").exists():
-        return read_run(Path(name).resolve())
-    if Path(name).is_dir():
-        raise ExpError(f"{name} is no run folder: it holds no run.json")
-    matches = [run for run in _found(home).runs if run.folder and _matches(run, name)]
-    if len(matches) == 1:
-        return matches[0]
-    if not matches:
-        raise ExpError(f"no run folder and no id or condition {name!r}; exp runs list shows what there is")
-    raise ExpError(f"{name!r} fits {len(matches)} runs: " + ", ".join(run.source for run in matches[:8]))
-
-
-def _several(name: str, home: list[str]) -> list[RunData]:
-    """All runs below a folder, or the one that is named."""
-    path = Path(name)
-    if path.is_dir() and not (path / "run.json").exists():
-        return [run for run in collect([name]).runs if run.folder]
-    return [_one(name, home)]
-
-
-def _matches(run: RunData, text: str) -> bool:
-    return run.id.startswith(text) or run.condition.startswith(text) or text in run.source
-
-
-def _best(run: RunData) -> str:
-    if run.objective and run.objective in run.best:
-        point = run.best[run.objective]
-        return f"{run.objective} {point.value:.4f} @{point.step}"
-    return "-"
-
-
-def _minute(moment: str | None) -> str:
-    return (moment or "-")[:16].replace("T", " ")
 
 
 HOME = "a folder to look in (outputs and multirun); may be given several times"

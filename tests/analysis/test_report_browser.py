@@ -233,3 +233,45 @@ def test_a_narrow_window_scrolls_only_inside_the_table(opened):
         wait(opened, "return document.documentElement.scrollWidth <= 390")
     finally:
         opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_a_view_stands_in_the_address(opened, report_file):
+    click(opened, "#view-runs")
+    script = """const filter = document.getElementById('filter');
+        filter.value = 'completed'; filter.dispatchEvent(new Event('input', {bubbles: true}))"""
+    opened.execute_script(script)
+    address = wait(opened, "return location.hash.includes('filter') && location.hash")
+    assert "view=runs" in address and "filter=completed" in address
+    opened.get("about:blank")
+    opened.get(report_file.as_uri() + address)
+    wait(opened, "return document.querySelectorAll('#charts .scatterlayer path').length > 0")
+    pressed = opened.execute_script("return document.getElementById('view-runs').getAttribute('aria-pressed')")
+    assert pressed == "true"
+    assert opened.execute_script("return document.getElementById('filter').value") == "completed"
+
+
+def test_columns_are_left_out_shaded_and_saved(opened):
+    opened.execute_script("""
+        window.saved = null;
+        URL.createObjectURL = (blob) => { blob.text().then((text) => { window.saved = text; }); return '#'; };
+        const box = [...document.querySelectorAll('#column-chooser label')].find((one) => one.textContent === 'n');
+        box.firstChild.click(); document.getElementById('shade').click(); document.getElementById('csv').click();""")
+    text = wait(opened, "return window.saved")
+    head, *lines = text.split("\n")
+    assert head.startswith("condition,") and "n" not in head.split(",") and lines
+    cell = "[...document.querySelectorAll('#table tbody td')].some((one) => one.style.background.startsWith('rgba'))"
+    assert opened.execute_script(f"return {cell}")
+
+
+def test_one_run_is_shown_whole_and_a_metric_over_an_option(opened):
+    opened.execute_script("""
+        const select = document.getElementById('run-a'); select.value = '0';
+        select.dispatchEvent(new Event('change', {bubbles: true}))""")
+    shown = opened.execute_script("return document.querySelector('#diff-table tbody').textContent")
+    assert "optimizer.lr" in shown and "data fingerprint" in shown
+    links = opened.execute_script(
+        "return [...document.querySelectorAll('#diff-table a')].map((one) => one.textContent)"
+    )
+    assert links == ["folder", "log", "predictions and errors"]
+    opened.execute_script("document.getElementById('scatter').scrollIntoView()")
+    wait(opened, "return document.querySelectorAll('#scatter-plot .scatterlayer path').length > 2")

@@ -78,13 +78,15 @@ def test_a_model_that_was_quantised_is_saved_as_a_plain_one(model: PreTrainedMod
 
 
 def test_an_auto_class_tells_which_configs_have_its_head() -> None:
-    from transformers import AutoModelForCausalLM, BertConfig, GPT2Config, T5Config
+    from transformers import AutoModel, AutoModelForCausalLM, BertConfig, GPT2Config, T5Config, ViTConfig
 
-    from exp.compat.transformers import config_classes
+    from exp.compat.transformers import config_classes, model_class
 
     found = config_classes(AutoModelForCausalLM)
     why = "transformers' Auto classes have no _model_mapping of configs any more: find another way to name families"
     assert GPT2Config in found and BertConfig in found and T5Config not in found, why
+    assert model_class(AutoModelForCausalLM, GPT2Config()).main_input_name == "input_ids"
+    assert model_class(AutoModel, ViTConfig()).main_input_name == "pixel_values"
 
 
 def test_a_generation_config_tells_whether_it_came_from_config_json() -> None:

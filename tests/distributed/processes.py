@@ -26,7 +26,7 @@ from exp.run.result import Result
 from exp.testing.loops import Recorder, config_of
 from exp.training.build import build, build_loop
 from exp.training.lifecycle import opened
-from tests.conformance.task_data import causal_lm, token_classification
+from tests.conformance.task_data import TASKS
 
 LOOPS = ("accelerate", "trainer")
 # Without dropout, whose masks every process draws for itself. 42 examples: the last batch of 8 has two.
@@ -42,8 +42,20 @@ RECIPES = {
     # Micro-batches with unequal numbers of labelled tokens, cut unequally over the processes.
     "tags": ["batching=length_grouped", "gradient_accumulation_steps=2", "max_grad_norm=0.5"],
     # Two files, one for each process; portions of five rows, so that the steps pass over several.
-    "stream": ["max_steps=4", "data.shuffle_buffer=10", "gradient_accumulation_steps=2"],
+    "stream": [
+        *("data.streaming=true", "data.train_file=[train.jsonl,dev.jsonl]", "data.max_train_samples=null"),
+        *("max_steps=4", "data.shuffle_buffer=10", "gradient_accumulation_steps=2"),
+    ],
     "stopping": ["num_train_epochs=6", "early_stopping_patience=2", "optimizer.lr=1e-12"],
+    "images": ["num_train_epochs=1"],  # what is drawn for a row does not depend on who reads it
+    "generation": ["num_train_epochs=1"],
+}
+# Recipe -> the task whose small data set it trains on.
+DATA = {
+    "tags": "token_classification",
+    "images": "image_classification",
+    "generation": "translation",
+    "stream": "causal_lm",
 }
 # Name -> recipe and how it is cut over the processes.
 SHARDED = {
@@ -55,31 +67,17 @@ SHARDED = {
 
 def words_of(recipe: str, loop: str, processes: int) -> list[str]:
     """The same batch of eight for any number of processes."""
-    data = {"tags": tagged_data, "stream": streamed_data}.get(recipe, list)()
+    data = data_of(recipe) if recipe in DATA else []
     return [*COMMON, *data, f"loop={loop}", f"per_device_train_batch_size={8 // processes}", *RECIPES[recipe]]
 
 
-def tagged_data() -> list[str]:
+def data_of(recipe: str) -> list[str]:
     """The words that name it. Whoever launches processes has called this before, so that one process writes it."""
-    file = Path(os.environ["EXP_CACHE"]) / "tagged" / "words.json"
+    file = Path(os.environ["EXP_CACHE"]) / recipe / "words.json"
     if not file.exists():
-        words = token_classification(file.parent)
+        words = TASKS[DATA[recipe]](file.parent)
         file.write_text(json.dumps(words))
     return json.loads(file.read_text())
-
-
-def streamed_data() -> list[str]:
-    """The same for a stream: train.jsonl of causal_lm's small data set, twice."""
-    folder = Path(os.environ["EXP_CACHE"]) / "streamed"
-    words = folder / "words.json"
-    if not words.exists():
-        words.parent.mkdir(parents=True)
-        small = causal_lm(folder)
-        for number in range(2):
-            shutil.copy(folder / "train.jsonl", folder / f"part-{number}.jsonl")
-        stream = ["data.train_file=part-*.jsonl", "data.streaming=true", "data.max_train_samples=null"]
-        words.write_text(json.dumps([*small, *stream]))
-    return json.loads(words.read_text())
 
 
 def story(result: Result, recorder: Recorder) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from exp.loop.checkpoint import Checkpoint
 from exp.run.events import read_events
 from exp.testing.loops import run_loop
 from tests import forked
-from tests.distributed.processes import LOOPS, RECIPES, SHARDED, story, streamed_data, tagged_data, words_of
+from tests.distributed.processes import DATA, LOOPS, RECIPES, SHARDED, data_of, story, words_of
 
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 TOLERANCE = 1e-5  # fp32; sums are split otherwise
@@ -32,8 +32,8 @@ def together(tmp_path_factory):
 
 
 def launch_all(folder: Path) -> None:
-    tagged_data()
-    streamed_data()
+    for recipe in DATA:
+        data_of(recipe)
     done = subprocess.run(
         [forked.python(), *TORCHRUN, "-m", "tests.distributed.processes", str(folder)],
         env={**os.environ, "EXP_FORKS": "1"},

@@ -19,7 +19,11 @@ def answers(kind, n=60):
     if kind == "single_label":
         scores = DICE.dirichlet(np.ones(3), size=n)
         return scores.argmax(1), DICE.integers(0, 3, n), scores
-    if kind == "regression":
+    if kind in ("ranks", "triplets"):
+        ranks = DICE.integers(1, 15, n)
+        guessed = ranks if kind == "ranks" else np.stack([ranks, DICE.integers(-2, 3, n)], axis=1)
+        return guessed.astype(float), np.full(n, 20), None
+    if kind in ("regression", "similarity"):
         truth = DICE.normal(3, 1, n)
         return truth + DICE.normal(0, 1, n), truth, None
     if kind == "multi_label":
@@ -63,14 +67,17 @@ def test_sums_give_the_librarys_value(name, kind):
         assert value == pytest.approx(again, abs=1e-9)
 
 
-def test_the_mean_of_several_and_what_does_not_add_up():
-    guesses, truths, scores = answers("single_label")
-    guesses, truths = guesses % 2, truths % 2
-    metrics = ["accuracy", "f1"]
+@pytest.mark.parametrize("metrics", [["accuracy", "f1"], ["accuracy", "top_5_accuracy", "f1_macro"]], ids=str)
+def test_the_mean_of_several(metrics):
+    scores = DICE.dirichlet(np.ones(2 if "f1" in metrics else 10), size=60)
+    guesses, truths = scores.argmax(1), DICE.integers(0, scores.shape[1], 60)
     found = additive(COMBINED, "single_label", guesses, truths, scores, metrics=metrics)
     assert found.value == pytest.approx(compute(metrics, "single_label", guesses, truths, scores)[COMBINED])
+
+
+def test_what_does_not_add_up():
     kinds = {kind for _, kind in MAKERS}
     own = {name: set(spec.kinds) & kinds for name, spec in METRICS.items()}
     rest = {name for name, among in own.items() if among and all((name, kind) not in MAKERS for kind in among)}
     assert rest == {"roc_auc", "spearmanr", "kendall", "average_precision", "average_precision_micro"}
-    assert additive("spearmanr", "regression", guesses, truths) is None
+    assert additive("spearmanr", "regression", *answers("regression")) is None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from exp.run.identity import fingerprints
 from exp.run.shape import RECORD, damaged
 
 
@@ -24,7 +26,9 @@ def test_a_level_of_chance_is_whole(chance: dict[str, Any], where: str | None) -
     assert damaged({"data": {"chance": chance}}, RECORD) == where
 
 
-def test_several_files_under_one_key_have_a_fingerprint_each() -> None:
-    """data.train_file=[a.txt,b.txt]"""
-    assert damaged({"paths": {"data.train_file": ["sha256:1", "sha256:2"], "data.path": None}}, RECORD) is None
-    assert damaged({"paths": {"data.train_file": 3}}, RECORD) == "paths.data.train_file"
+def test_a_key_may_name_several_files(tmp_path: Path) -> None:
+    for name in ("a.json", "b.json"):
+        (tmp_path / name).write_text(name)
+    paths = fingerprints({"data": {"path": str(tmp_path), "train_file": ["a.json", "b.json"]}}, tmp_path)
+    assert len(paths["data.train_file"]) == 2
+    assert damaged({"paths": paths}, RECORD) is None

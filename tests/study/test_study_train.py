@@ -12,6 +12,8 @@ import pytest
 import yaml
 from optuna.trial import TrialState
 
+from tests.conformance.task_data import token_classification
+
 from .conftest import load
 
 Entry = Callable[..., subprocess.CompletedProcess[str]]
@@ -67,6 +69,25 @@ def test_a_branch_that_cannot_work_is_found_before_the_first_trial(entry: Entry,
     assert "a trial with" in done.stderr and "the rate would never leave the warmup" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "multirun").exists()
+
+
+@pytest.mark.slow
+def test_a_study_over_a_tasks_keys_and_an_optimizers(entry: Entry, tmp_path: Path) -> None:
+    """The objective is the task's own metric."""
+    done = entry("train", "--multirun", "hydra/sweeper=study", *token_classification(tmp_path / "data"), *QUICK,
+                 "max_steps=1", "hydra.sweeper.n_trials=2", "task.max_length=choice(8,16)",
+                 "optimizer.lr=tag(log,interval(1e-5,1e-3))")  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder,) = (tmp_path / "multirun").iterdir()
+    trials = load(folder).trials
+    assert len(trials) == 2 and all(trial.state == TrialState.COMPLETE for trial in trials)
+    for trial in trials:
+        record, result = (
+            json.loads((folder / str(trial.number) / name).read_text()) for name in ("run.json", "result.json")
+        )
+        assert record["config"]["task"]["max_length"] == trial.params["task.max_length"]
+        assert record["config"]["optimizer"]["lr"] == trial.params["optimizer.lr"]
+        assert result["objective"]["name"] == "eval/entity_f1" and result["objective"]["value"] == trial.value
 
 
 @pytest.mark.slow

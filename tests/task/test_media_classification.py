@@ -6,6 +6,7 @@ import io
 import wave
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -189,6 +190,10 @@ def test_images_fit_the_pipeline_of_transformers(words, tmp_path):
     for cell, row in zip(parts.data.evals[""].inputs["image"][:3], table, strict=False):
         found = {one["label"]: one["score"] for one in model(str(cell.source))}
         assert list(found) and [found[name] for name in parts.data.labels] == pytest.approx(row["scores"], rel=1e-5)
+    # The run folder has copies of the images that were answered wrongly.
+    first = pq.read_table(run.errors / "eval.parquet").to_pylist()[0]
+    cell = parts.data.evals[""].inputs["image"][int(first["id"])]
+    assert (run.errors / "eval" / "00.ppm").read_bytes() == cell.source.read_bytes()
 
 
 def test_sound_fits_the_pipeline_of_transformers(words, tmp_path):

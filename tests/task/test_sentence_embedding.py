@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from exp.data.examples import Examples
 from exp.errors import ExpError
+from exp.loop.outputs import save_model
 from exp.task.embedding_model import TextsCollator, cosine_loss, mean_pooled, prepare, ranking_loss, same_texts
 from exp.task.embedding_reading import RankReading, SimilarityReading
 from exp.task.sentence_embedding import METRICS
+from exp.testing.loops import run_loop
+from tests.conformance.task_data import sentence_embedding
 from tests.reading import option, raw, rows
 
 
@@ -151,6 +155,14 @@ def test_an_encoder_decoder_is_refused():
         prepare(T5Model(T5Config(vocab_size=8, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=1)), None)
 
 
+def test_a_model_of_images_or_sound_is_refused():
+    head = option("task", "sentence_embedding").head
+    data = option("task", "sentence_embedding").read(raw(rows(anchor=["a", "b"], positive=["c", "d"])))
+    for name, reads in (("vit_tiny", "images"), ("wav2vec2_tiny", "sound")):
+        with pytest.raises(ExpError, match=f"model={name} is a .*, which reads {reads} and not texts"):
+            option("model", name).processor(data, head(data))
+
+
 def test_lora_trains_no_weight_of_a_bare_encoder(bert):
     model = option("adapter", "lora").apply(bert(), 10, "FEATURE_EXTRACTION")
     assert all("lora_" in name for name, one in model.named_parameters() if one.requires_grad)
@@ -176,6 +188,8 @@ def test_ranks_are_among_all_texts_of_the_set():
     assert scores["mrr"] == pytest.approx((1 + 1 / 2 + 1 / 3) / 3) and scores["recall_at_1"] == pytest.approx(1 / 3)
     assert scores["loss"] == pytest.approx(np.mean(found["nll"].to_numpy()))
     assert reading.item_scores(found).tolist() == pytest.approx([1, 1 / 2, 1 / 3])
+    # Tests over examples resample sums of these.
+    assert all(reading.additive(found, name).value == pytest.approx(scores[name]) for name in ("loss", *reading.names))
 
 
 def test_another_right_text_of_the_same_anchor_is_passed_over():
@@ -208,4 +222,20 @@ def test_cosines_are_held_against_scores():
     assert found["prediction"].to_pylist() == pytest.approx([1, 0, 0.8])
     assert reading.score(found)["spearmanr"] == pytest.approx(1.0)
     assert reading.item_scores(found).tolist() == pytest.approx([0, 0, -0.0025])
+    assert reading.additive(found, "pearson").value == pytest.approx(reading.score(found)["pearson"])
+    assert reading.additive(found, "spearmanr") is None
     assert reading.chance(examples).metrics["spearmanr"] == (0.0, pytest.approx(1 / math.sqrt(2)))
+
+
+def test_the_saved_model_is_a_pipeline_of_features(tmp_path):
+    from transformers import pipeline
+
+    few = ["max_steps=1", "data.max_train_samples=8", "data.max_eval_samples=4", "task.keep_vectors=true"]
+    words = [*sentence_embedding(tmp_path / "data"), *few, "task.max_length=32"]
+    _, result, parts, run = run_loop(tmp_path / "run", *words)
+    save_model(parts, run, result)
+    model = pipeline("feature-extraction", model=str(run.model_folder))
+    for row in pq.read_table(run.predictions / "eval.parquet").to_pylist():
+        for text, vector in zip((row["one"], row["two"]), row["vectors"], strict=True):
+            mean = np.asarray(model(text)[0]).mean(0)
+            assert mean / np.linalg.norm(mean) == pytest.approx(vector, abs=1e-5)

@@ -77,6 +77,12 @@ def config_classes(auto_class: Any) -> Mapping[type, Any]:
     return found
 
 
+def model_class(auto_class: Any, config: Any) -> Any:
+    """What an Auto class makes of a config. A few configs have several; the first is the plain one."""
+    found = auto_class._model_mapping[type(config)]
+    return found[0] if isinstance(found, tuple | list) else found
+
+
 def keep_generation_config(config: Any) -> None:
     """Else generate() takes it for one that was made from config.json, and may make it anew."""
     config._from_model_config = False

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import logging
+import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from exp.data import leakage
+from exp.data.media import Media
 from exp.loop.evaluation import Evaluation
 from exp.loss.guessing import guessed_loss
 from exp.metrics.key import Key
@@ -21,13 +24,14 @@ from exp.task.base import Floors
 from exp.task.mistakes import mistakes
 
 if TYPE_CHECKING:
-    from exp.data.examples import TaskData
+    from exp.data.examples import Examples, TaskData
     from exp.loop.base import Parts
     from exp.run.folder import Run
     from exp.task.base import Reading, Task
 
 log = logging.getLogger("exp")
 MOST_LABELS = 12  # in one line
+MOST_MEDIA = 16  # wrongly answered images or recordings of a split that errors/ has copies of
 
 
 def describe(parts: Parts, run: Run) -> None:
@@ -149,7 +153,7 @@ def reading_of(task: Task, data: TaskData) -> Reading:
     return task.reading({"label_names": data.labels, "metrics": data.metrics, **data.facts})
 
 
-def write_predictions(run: Run, name: str, found: Evaluation, reading: Reading) -> None:
+def write_predictions(run: Run, name: str, found: Evaluation, reading: Reading, examples: Examples) -> None:
     """predictions/<name>.parquet, and errors/<name>.parquet and .csv where the examples have labels."""
     import pyarrow.parquet as pq
 
@@ -163,6 +167,21 @@ def write_predictions(run: Run, name: str, found: Evaluation, reading: Reading) 
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(wrong.column_names)
             writer.writerows([row[column] for column in wrong.column_names] for row in wrong.to_pylist())
+        _keep_media(run.errors / name, wrong["id"].to_pylist()[:MOST_MEDIA], examples)
+
+
+def _keep_media(folder: Path, wrong: Sequence[str], examples: Examples) -> None:
+    """The images and recordings of the first wrong answers, named by their row: 00.jpg, 01.jpg."""
+    columns = [cells for cells in examples.inputs.values() if cells and isinstance(cells[0], Media)]
+    shutil.rmtree(folder, ignore_errors=True)
+    if not columns or not wrong:
+        return
+    folder.mkdir()
+    rows = {str(one): row for row, one in enumerate(examples.ids)}
+    for number, one in enumerate(wrong):
+        cell = columns[0][rows[one]]
+        with cell.open() as there, (folder / f"{number:02}{Path(cell.name).suffix}").open("wb") as kept:
+            shutil.copyfileobj(there, kept)
 
 
 def keep_tuned(run: Run, found: Mapping[str, Evaluation]) -> None:

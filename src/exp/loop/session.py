@@ -38,6 +38,7 @@ from exp.tracker.base import ShowsPredictions
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from exp.data.examples import Examples
     from exp.loop.base import Parts
     from exp.loop.trial import Trial
     from exp.run.folder import Run
@@ -297,23 +298,23 @@ class Session:
                 more = {key: value for key, value in _keyed(found).items() if Key.of(key).name != LOSS}
                 self._publish(more, weights_step)
         for suffix, evaluation in found.items():
-            self._write(split_name("eval", suffix), evaluation)
+            self._write(split_name("eval", suffix), evaluation, self.parts.data.evals[suffix])
         if self.settings.do_predict:
             encoded, data = self.parts.encoded, self.parts.data
             tests = {suffix: (encoded.tests[suffix], examples) for suffix, examples in data.tests.items()}
             tested, _ = self.evaluator.with_reading(self.reading).sets(self.model, tests, tune=False)
             for suffix, evaluation in tested.items():
                 name = split_name("test", suffix)
-                self._write(name, evaluation)
+                self._write(name, evaluation, data.tests[suffix])
                 if evaluation.metrics:
                     self._publish({f"{name}/{key}": value for key, value in evaluation.metrics.items()}, weights_step)
         if self.world.rank == 0:
             outputs.keep_tuned(self.run, found)
             outputs.keep_calibration(self.run, self.reading, found)
 
-    def _write(self, name: str, found: Evaluation) -> None:
+    def _write(self, name: str, found: Evaluation, examples: Examples) -> None:
         if self.world.rank == 0:
-            outputs.write_predictions(self.run, name, found, self.reading)
+            outputs.write_predictions(self.run, name, found, self.reading, examples)
 
     def _save(self) -> None:
         self.bad_loss.settle()

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from exp.metrics import class_sums, likelihood, squad, text
+from exp.metrics import class_sums, likelihood, ranks, squad, text
 from exp.metrics.names import COMBINED, MASKED, NEXT, produced
 from exp.metrics.scores import in_form
 from exp.metrics.sums import Additive, Array, mean, ratio, safe
@@ -160,6 +160,10 @@ def _tokens(above: int, below: int, turn: Callable[[Array], Array]) -> Callable[
     return make
 
 
+def _mean_of_each(each: Callable[[Array], Array]) -> Callable[..., Additive]:
+    return lambda predictions, references, scores: mean(each(predictions))
+
+
 def _equal(predictions: Any, references: Any, scores: Any) -> Additive:
     return mean(np.asarray(predictions) == np.asarray(references))
 
@@ -198,4 +202,6 @@ MAKERS: dict[tuple[str, str], Callable[..., Additive]] = {
     **{("token_accuracy", kind): _tokens(likelihood.RIGHT, likelihood.TOKENS, np.asarray) for kind in NEXT + MASKED},
     ("perplexity_word", NEXT[0]): _tokens(likelihood.NLL, likelihood.WORDS, np.exp),
     ("bits_per_byte", NEXT[0]): _tokens(likelihood.NLL, likelihood.BYTES, lambda nats: nats / np.log(2)),
+    ("pearson", "similarity"): _pearson,
+    **{key: _mean_of_each(each) for key, each in ranks.EACH.items()},
 }

@@ -22,24 +22,23 @@ def _ranks(predictions: Array) -> Array:
     return predictions if predictions.ndim == 1 else predictions[:, 0]
 
 
-def _reciprocal(predictions: Array, references: Array, scores: Any) -> float:
-    return float((1 / _ranks(predictions)).mean())
+def _found_by(k: int) -> Callable[[Array], Array]:
+    return lambda predictions: np.where(_ranks(predictions) <= k, 1.0, 0.0)
 
 
-def _recall_at(k: int) -> Callable[[Array, Array, Any], float]:
-    def score(predictions: Array, references: Array, scores: Any) -> float:
-        return float((_ranks(predictions) <= k).mean())
-
-    return score
-
-
-def _triplet_accuracy(predictions: Array, references: Array, scores: Any) -> float:
+def _before_its_negative(predictions: Array) -> Array:
     """Equally similar is half right, as guessing is."""
-    return float(((predictions[:, 1] > 0) + 0.5 * (predictions[:, 1] == 0)).mean())
+    return (predictions[:, 1] > 0) + 0.5 * (predictions[:, 1] == 0)
 
 
-FUNCTIONS = {
-    **{("mrr", kind): _reciprocal for kind in KINDS},
-    **{(f"recall_at_{k}", kind): _recall_at(k) for kind in KINDS for k in (1, 5, 10)},
-    ("triplet_accuracy", TRIPLETS[0]): _triplet_accuracy,
+def _mean(each: Callable[[Array], Array]) -> Callable[[Array, Array, Any], float]:
+    return lambda predictions, references, scores: float(each(predictions).mean())
+
+
+# By name and kind, one number a row; a metric is their mean.
+EACH: dict[tuple[str, str], Callable[[Array], Array]] = {
+    **{("mrr", kind): lambda predictions: 1 / _ranks(predictions) for kind in KINDS},
+    **{(f"recall_at_{k}", kind): _found_by(k) for kind in KINDS for k in (1, 5, 10)},
+    ("triplet_accuracy", TRIPLETS[0]): _before_its_negative,
 }
+FUNCTIONS = {key: _mean(each) for key, each in EACH.items()}

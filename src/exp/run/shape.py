@@ -33,7 +33,7 @@ RECORD: dict[str, Any] = {
     "project": (GIT,),
     "packages": {"*": (str, NOTHING)},
     "hardware": {"*": (*NUMBER, str, list, NOTHING)},
-    "paths": {"*": (str, list, NOTHING)},  # a list: several files under one key
+    "paths": {"*": (str, list, NOTHING)},  # a list where a key names several files
     "config": {"*": None},
     "trusted": [{"name": TEXT, "content": TEXT, "version": (str, NOTHING)}],
     "data": (

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from exp.data.features import FeatureSet
+    from exp.metrics.sums import Additive
 
 RESERVED = ("id", "label", "prediction", "similarity", "negative_similarity", "rank", "candidates", "nll", "vectors")
 ROWS = 1024  # anchors compared with all candidates at a time: bounds the memory
@@ -54,6 +55,11 @@ class SimilarityReading(Untuned):
         return metrics.compute(
             self.metrics, "similarity", *(table[name].to_numpy() for name in ("prediction", "label"))
         )
+
+    def additive(self, table: pa.Table, metric: str) -> Additive | None:
+        from exp.metrics.additive import additive
+
+        return additive(metric, "similarity", *(table[name].to_numpy() for name in ("prediction", "label")))
 
     def item_scores(self, table: pa.Table) -> np.ndarray:
         """The negative squared error of the cosine."""
@@ -153,15 +159,27 @@ class RankReading(Untuned):
 
     def score(self, table: pa.Table) -> dict[str, float]:
         """`loss` too: a mean over batches would depend on which rows are evaluated beside each other."""
-        import numpy as np
-
         from exp import metrics
 
-        ranks, candidates = table["rank"].to_numpy(), table["candidates"].to_numpy()
-        if self.kind == "triplets":
-            ranks = np.stack([ranks, table["similarity"].to_numpy() - table["negative_similarity"].to_numpy()], axis=1)
-        found = metrics.compute(self.metrics, self.kind, ranks, candidates)
+        found = metrics.compute(self.metrics, self.kind, self._ranks(table), table["candidates"].to_numpy())
         return {"loss": float(table["nll"].to_numpy().mean()), **found}
+
+    def additive(self, table: pa.Table, metric: str) -> Additive | None:
+        from exp.metrics.additive import additive
+        from exp.metrics.sums import mean
+
+        if metric == metric_names.LOSS:
+            return mean(table["nll"].to_numpy())
+        return additive(metric, self.kind, self._ranks(table), table["candidates"].to_numpy())
+
+    def _ranks(self, table: pa.Table) -> np.ndarray:
+        """Of triplets with what the positive is more similar by, as the metrics read them."""
+        import numpy as np
+
+        ranks = table["rank"].to_numpy()
+        if self.kind == "ranks":
+            return ranks
+        return np.stack([ranks, table["similarity"].to_numpy() - table["negative_similarity"].to_numpy()], axis=1)
 
     def item_scores(self, table: pa.Table) -> np.ndarray:
         """1 / rank."""

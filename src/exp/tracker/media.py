@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exp.metrics.key import Key
@@ -55,6 +57,18 @@ def wrong_examples(run: Run) -> dict[str, list[dict[str, Any]]]:
     files = sorted(run.errors.glob("*.parquet"))
     found = {path.stem: pq.read_table(path).slice(0, MOST_EXAMPLES).to_pylist() for path in files}
     return {split: rows for split, rows in found.items() if rows}
+
+
+def wrong_media(run: Run, split: str, rows: Sequence[Mapping[str, Any]]) -> list[tuple[Path, str]]:
+    """The images or recordings of `rows` (wrong examples of `split`) that the run has copies of, with their words."""
+    files = sorted((run.errors / split).glob("*")) if (run.errors / split).is_dir() else []
+    found = []
+    for file in files:
+        row = rows[int(file.stem)] if int(file.stem) < len(rows) else None
+        if row is not None:
+            sure = "" if row.get("confidence") is None else f" ({row['confidence']:.2f})"
+            found.append((file, f"{row['label']}, predicted {row['prediction']}{sure}"))
+    return found
 
 
 def outcomes(run: Run) -> list[tuple[str, Picture]]:

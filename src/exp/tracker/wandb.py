@@ -12,17 +12,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 
 from exp.errors import ExpError
 from exp.run.folder import read_record
 from exp.run.said import near
 from exp.run.secrets import redacted
 from exp.tracker.guard import Guard
-from exp.tracker.media import best_values, costs, pictures
+from exp.tracker.media import MOST_EXAMPLES, best_values, costs
 from exp.tracker.name import facts_of, run_name
 from exp.tracker.resumed import Sent
 from exp.tracker.wandb_artifacts import prediction_table, store_outputs, use_inputs
+from exp.tracker.wandb_media import media
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,6 +60,7 @@ class Wandb:
     log_model: bool
     log_inputs: bool
     log_predictions: Annotated[int, Ge(0)]  # rows
+    log_examples: Annotated[int, Ge(0), Le(MOST_EXAMPLES)]
     init_timeout: Annotated[float, Gt(0)]  # seconds
     finish_timeout: Annotated[float, Gt(0)]  # seconds
 
@@ -254,10 +256,8 @@ class Wandb:
         return [f"tracker.wandb.log_{key}" for key, wanted in asked.items() if wanted]
 
     def _draw(self) -> None:
-        import wandb
-
         assert self.remote is not None
-        drawn = {key: wandb.Image(picture) for key, picture in pictures(self.run).items()}
+        drawn = media(self.run, self.log_examples)
         if drawn:
             self.remote.log({**drawn, "step": self.last_step})
 

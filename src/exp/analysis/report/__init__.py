@@ -20,8 +20,10 @@ SCRIPTS = (
     "table.js",
     "charts.js",
     "parallel.js",
+    "scatter.js",
     "details.js",
     "evidence.js",
+    "permalink.js",
     "main.js",
 )
 

@@ -5,7 +5,7 @@ const figures = new Map(); // metric -> {node, plot, dirty, visible}
 const watcher = new IntersectionObserver((entries) => {
   for (const entry of entries) {
     const figure = figures.get(entry.target.dataset.metric);
-    if (figure) figure.visible = entry.isIntersecting;
+    if (figure) figure.visible = entry.isIntersecting || few();
   }
   drawSoon();
 }, { rootMargin: '200px' });
@@ -27,7 +27,7 @@ function makeCharts() {
 
 function redraw() {
   for (const figure of figures.values()) figure.dirty = true;
-  drawSoon();
+  drawScatterSoon();
 }
 
 let asked = false;
@@ -47,7 +47,21 @@ function drawSoon() {
       }
     }
     drawParallelIfSeen();
+    drawScatterIfSeen();
   });
+}
+
+// On paper nothing comes into view later.
+function drawAll() {
+  if (!window.Plotly) return;
+  for (const [metric, figure] of figures) {
+    if (figure.dirty) Plotly.react(figure.plot, tracesOf(metric), layoutOf(metric), CONFIG);
+    figure.dirty = false;
+  }
+  parallelVisible = true;
+  scatterVisible = true;
+  drawParallelIfSeen();
+  drawScatterIfSeen();
 }
 
 const CONFIG = {

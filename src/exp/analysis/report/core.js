@@ -11,6 +11,8 @@ const state = {
   filter: '',
   slots: new Map(), // condition -> its place among colours and dashes
   picked: [], // at most two runs
+  hidden: new Set(), // titles of columns
+  opened: { conditions: '', metrics: '' }, // what is drawn before anybody has chosen
   brushed: null, // runs that the ranges of the parallel coordinates keep; null: all
   metrics: new Set(),
   x: 'step',
@@ -20,6 +22,9 @@ const state = {
   logx: false,
   passing: { conditions: new Set(), runs: new Set() },
 };
+
+// So few that everything is drawn at once, also what is out of sight: a page on paper, or a picture of it, is whole.
+const few = () => state.task.runs.length <= 200;
 
 const at = (id) => document.getElementById(id);
 

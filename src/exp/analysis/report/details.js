@@ -44,28 +44,38 @@ function runOptions() {
 }
 
 function drawDiff() {
-  const [a, b] = state.picked.map((place) => state.task.runs[place]);
-  if (!a || !b) {
-    at('diff-table').replaceChildren(el('p', { class: 'muted' }, 'Choose two runs here, or tick two in the table of runs.'));
+  const runs = state.picked.map((place) => state.task.runs[place]);
+  if (!runs.length) {
+    at('diff-table').replaceChildren(el('p', { class: 'muted' }, 'Choose one or two runs here, or tick them in the table of runs.'));
     return;
   }
   const rows = [];
-  const add = (key, left, right, title) => {
-    const differ = JSON.stringify(left) !== JSON.stringify(right);
-    if (differ || !at('only-differing').checked) rows.push([key, shown(left), shown(right), differ, title]);
+  const add = (key, ...values) => {
+    const differ = values.some((value) => JSON.stringify(value) !== JSON.stringify(values[0]));
+    if (differ || runs.length < 2 || !at('only-differing').checked) rows.push([key, values.map(shown), differ]);
   };
-  const configs = [a, b].map((run) => ({ ...state.task.common, ...run.config }));
-  const keys = [...new Set([...Object.keys(configs[0]), ...Object.keys(configs[1])])].sort();
-  for (const key of keys) add(key, configs[0][key], configs[1][key]);
-  const changed = rows.filter((row) => row[3]).length;
-  for (const key of new Set([...Object.keys(a.facts), ...Object.keys(b.facts)])) add(key, a.facts[key], b.facts[key]);
-  add('verdict', DATA.states[a.verdict.state].title, DATA.states[b.verdict.state].title);
-  const head = el('thead', {}, el('tr', {}, ...['option or fact', `A: ${a.name}`, `B: ${b.name}`].map((text) => el('th', { scope: 'col' }, text))));
-  const body = el('tbody', {}, ...rows.map(([key, left, right, differ]) =>
-    el('tr', { class: differ ? 'changed' : null }, el('th', { scope: 'row', class: 'mono' }, key), el('td', {}, left), el('td', {}, right))));
+  const configs = runs.map((run) => ({ ...state.task.common, ...run.config }));
+  const keys = [...new Set(configs.flatMap(Object.keys))].sort();
+  for (const key of keys) add(key, ...configs.map((config) => config[key]));
+  const changed = rows.filter(([, , differ]) => differ).length;
+  for (const key of new Set(runs.flatMap((run) => Object.keys(run.facts)))) add(key, ...runs.map((run) => run.facts[key]));
+  add('verdict', ...runs.map((run) => DATA.states[run.verdict.state].title));
+  const titles = runs.length < 2 ? [runs[0].name] : runs.map((run, which) => `${'AB'[which]}: ${run.name}`);
+  const head = el('thead', {}, el('tr', {}, ...['option or fact', ...titles].map((text) => el('th', { scope: 'col' }, text))));
+  const body = el('tbody', {}, ...rows.map(([key, values, differ]) =>
+    el('tr', { class: differ ? 'changed' : null }, el('th', { scope: 'row', class: 'mono' }, key), ...values.map((value) => el('td', {}, value)))));
   at('diff-table').replaceChildren(
-    el('p', {}, `${changed} of ${keys.length} options differ.`),
+    el('p', {}, runs.length < 2 ? `${keys.length} options.` : `${changed} of ${keys.length} options differ.`),
+    ...runs.map(linksOf),
     el('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-labelledby': 'diff-title' }, el('table', { class: 'diff' }, head, body)));
+}
+
+// To what the run left, where this page is read on the machine that has it.
+function linksOf(run) {
+  if (!run.source.startsWith('/')) return null;
+  const link = (path, text) => el('a', { href: `file://${path.split('/').map(encodeURIComponent).join('/')}` }, text);
+  return el('p', { class: 'links' }, el('b', {}, run.name), link(run.source, 'folder'), link(`${run.source}/train.log`, 'log'),
+    link(`${run.source}/predictions`, 'predictions and errors'));
 }
 
 const MOST_MATRICES = 8;

@@ -16,7 +16,7 @@ function showTask(task) {
   if (!kinds.includes(state.x)) state.x = 'step';
   options(at('x'), kinds.map((kind) => [kind, kind]), state.x);
   at('metric-chooser').replaceChildren(...task.series.map(metricBox));
-  options(at('parallel-metric'), task.metrics.map((key) => [key, key]), task.metrics.includes(task.metric) ? task.metric : task.metrics[0]);
+  for (const id of ['parallel-metric', 'scatter-metric']) options(at(id), task.metrics.map((key) => [key, key]), task.metrics.includes(task.metric) ? task.metric : task.metrics[0]);
   const notes = task.notes.map((note) => el('li', {}, note));
   at('notes').replaceChildren(notes.length > 4
     ? el('details', {}, el('summary', {}, `${notes.length} notes`), el('ul', { class: 'notes' }, ...notes))
@@ -27,6 +27,8 @@ function showTask(task) {
     per > 1 ? `A drawn point is the mean of up to ${per} logged ones.` : '',
     `Smoothing is an exponential moving average; curves of fewer than ${FEW} points stay as they are.`,
   ].filter(Boolean).join(' ');
+  options(at('scatter-key'), task.keys.map(({ key, title }) => [key, title]), task.keys[0]?.key);
+  state.opened = { conditions: [...state.slots.keys()].map((place) => task.conditions[place].id).join(), metrics: [...state.metrics].join() };
   makeTables();
   runOptions();
   makeCharts();
@@ -79,10 +81,30 @@ function makeTables() {
   showView(state.view);
 }
 
+function columnBox(title) {
+  const box = el('input', { type: 'checkbox', onchange: () => {
+    if (box.checked) state.hidden.delete(title);
+    else state.hidden.add(title);
+    tables[state.view].hide(state.hidden);
+  } });
+  box.checked = !state.hidden.has(title);
+  return el('label', {}, box, title);
+}
+
+function download(name, text) {
+  const link = el('a', { href: URL.createObjectURL(new Blob([text], { type: 'text/csv' })), download: name });
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
 function showView(view) {
   state.view = view;
   for (const name of ['conditions', 'runs']) at(`view-${name}`).setAttribute('aria-pressed', String(name === view));
   at('table').replaceChildren(tables[view].node);
+  const { columns, runColumns } = state.task;
+  at('column-chooser').replaceChildren(...(view === 'runs' ? runColumns : columns).slice(1).map((column) => columnBox(column.title)));
+  tables[view].hide(state.hidden);
+  tables[view].shade(at('shade').checked);
 }
 
 // Returns whether the condition is drawn in colour now.
@@ -168,6 +190,11 @@ function listen() {
   at('only-differing').addEventListener('change', drawDiff);
   at('split').addEventListener('change', drawConfusion);
   at('parallel-metric').addEventListener('change', drawParallelSoon);
+  for (const id of ['scatter-key', 'scatter-metric']) at(id).addEventListener('change', drawScatterSoon);
+  at('shade').addEventListener('change', () => tables[state.view].shade(at('shade').checked));
+  at('csv').addEventListener('click', () => download(`${state.task.name}-${state.view}.csv`, tables[state.view].csv()));
+  window.addEventListener('beforeprint', drawAll);
+  for (const kind of ['change', 'input', 'click']) document.addEventListener(kind, () => setTimeout(remember, 200));
   at('unbrush').addEventListener('click', unbrush);
   document.addEventListener('theme', () => { tables.conditions.redecorate(); drawLegend(); drawConfusion(); redraw(); drawParallelSoon(); });
 }
@@ -188,8 +215,12 @@ function begin() {
   }
   at('task-controls').hidden = DATA.tasks.length < 2;
   options(at('task'), DATA.tasks.map((task, place) => [String(place), task.name]), '0');
+  const said = new URLSearchParams(location.hash.slice(1));
+  const place = recallState(said);
+  at('task').value = String(place);
   listen();
-  showTask(DATA.tasks[0]);
+  showTask(DATA.tasks[place]);
+  recallTask(said);
   requestAnimationFrame(() => setTimeout(loadCharts));
 }
 

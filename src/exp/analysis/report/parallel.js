@@ -5,7 +5,7 @@ let ranges = new Map(); // axis -> kept range, as plotly gives it
 let parallelVisible = false;
 let parallelDirty = true;
 new IntersectionObserver(([entry]) => {
-  parallelVisible = entry.isIntersecting;
+  parallelVisible = entry.isIntersecting || few();
   drawSoon();
 }).observe(at('parallel'));
 
@@ -68,10 +68,10 @@ function axisOf(title, raw) {
     const [low, high] = [Math.min(...numbers), Math.max(...numbers)];
     if (low > 0 && high / low >= WIDE) {
       const ticks = [...new Set(numbers)].length <= 8 ? [...new Set(numbers)] : powers(low, high);
-      return { label, values: numbers.map(Math.log10), tickvals: ticks.map(Math.log10), ticktext: ticks.map(digits) };
+      return { label, values: numbers.map(Math.log10), tickvals: ticks.map(Math.log10), ticktext: ticks.map(tick) };
     }
     const distinct = [...new Set(numbers)];
-    return distinct.length <= 8 ? { label, values: numbers, tickvals: distinct, ticktext: distinct.map(digits) }
+    return distinct.length <= 8 ? { label, values: numbers, tickvals: distinct, ticktext: distinct.map(tick) }
       : { label, values: numbers };
   }
   const names = [...new Set(raw.map(shown))].sort((a, b) => a.localeCompare(b, undefined, { numeric: true }));
@@ -80,6 +80,8 @@ function axisOf(title, raw) {
     tickvals: names.map((_, place) => place), ticktext: names.map((name) => plotText(short(name, 22))),
   };
 }
+
+const tick = (value) => shown(Number(value.toPrecision(4)));
 
 function powers(low, high) {
   const found = [];

@@ -1,5 +1,6 @@
-// One table of rows of text; columns sort, rows are hidden by a filter.
-function makeTable({ columns, rows, caption, pick, decorate }) {
+// One table of rows of text; columns sort and can be left out, rows are hidden by a filter.
+function makeTable({ caption, pick, decorate, ...whole }) {
+  const { columns, rows } = arranged(whole);
   const body = el('tbody');
   const numeric = columns.map((column, place) => isNumeric(column, rows, place));
   const nodes = rows.map((row, place) => rowNode(row, place, columns, numeric, pick, decorate));
@@ -28,7 +29,43 @@ function makeTable({ columns, rows, caption, pick, decorate }) {
     node,
     filter: (kept) => nodes.forEach((row, place) => { row.hidden = !kept.has(place); }),
     redecorate: () => nodes.forEach((row, place) => decorate(row, place)),
+    hide: (titles) => [heads, ...nodes.map((row) => [...row.cells].slice(1))].forEach((cells) =>
+      cells.forEach((cell, place) => { cell.hidden = titles.has(columns[place].title); })),
+    shade: (on) => columns.forEach((column, place) => { if (column.kind === 'value') shadeColumn(nodes, rows, place, on); }),
+    csv: () => [node.tHead.rows[0], ...[...node.tBodies[0].rows].filter((row) => !row.hidden)]
+      .map((row) => [...row.cells].slice(1).filter((cell) => !cell.hidden).map((cell) => csvCell(cell.textContent)).join(','))
+      .join('\n'),
   };
+}
+
+// On a narrow screen the numbers come first, behind the name of their row.
+function arranged({ columns, rows }) {
+  if (!matchMedia('(max-width: 640px)').matches) return { columns, rows };
+  const rank = (place) => (place === 0 ? 0 : columns[place].kind === 'value' ? 1 : 2);
+  const order = columns.map((_, place) => place).sort((a, b) => rank(a) - rank(b) || a - b);
+  return {
+    columns: order.map((place) => columns[place]),
+    rows: rows.map((row) => ({
+      ...row, cells: order.map((place) => row.cells[place]),
+      strong: row.strong && order.flatMap((place, now) => (row.strong.includes(place) ? [now] : [])),
+    })),
+  };
+}
+
+function shadeColumn(nodes, rows, place, on) {
+  const values = rows.map((row) => numberOf(row.cells[place]));
+  const known = values.filter(Number.isFinite);
+  const [low, high] = [Math.min(...known), Math.max(...known)];
+  nodes.forEach((row, number) => {
+    const share = high > low ? (values[number] - low) / (high - low) : 0;
+    row.cells[place + 1].style.background = on && Number.isFinite(share) ? `rgba(${css('--heat')}, ${(0.04 + 0.4 * share).toFixed(3)})` : '';
+  });
+}
+
+// A spreadsheet would run a cell that begins with one of these signs, unless it is a number.
+function csvCell(text) {
+  const safe = /^[=+\-@\t]/.test(text) && !Number.isFinite(numberOf(text)) ? `'${text}` : text;
+  return /[",\n]/.test(safe) ? `"${safe.replace(/"/g, '""')}"` : safe;
 }
 
 function isNumeric(column, rows, place) {

@@ -1,0 +1,51 @@
+"""Runs as a user names them: a folder, or the beginning of an id or a condition."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from exp.analysis.collect import collect
+from exp.analysis.collection import Collection
+from exp.analysis.run_data import RunData, read_run
+from exp.errors import ExpError
+from exp.options import project
+
+
+def found_in(sources: list[str]) -> Collection:
+    homes = sources or [str(home) for home in project.homes() if home.is_dir()]
+    if not homes:
+        raise ExpError(f"there is no {' or '.join(map(str, project.homes()))} here; name a folder")
+    return collect(homes)
+
+
+def one_run(name: str, home: list[str]) -> RunData:
+    """A run folder, or the run whose id or condition begins with `name`."""
+    if (Path(name) / "run.json").exists():
+        return read_run(Path(name).resolve())
+    if Path(name).is_dir():
+        raise ExpError(f"{name} is no run folder: it holds no run.json")
+    found = [run for run in found_in(home).runs if run.folder and matches(run, name)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise ExpError(f"no run folder and no id or condition {name!r}; exp runs list shows what there is")
+    raise ExpError(f"{name!r} fits {len(found)} runs: " + ", ".join(run.source for run in found[:8]))
+
+
+def several_runs(name: str, home: list[str]) -> list[RunData]:
+    """All runs below a folder, or the one that is named."""
+    path = Path(name)
+    if path.is_dir() and not (path / "run.json").exists():
+        return [run for run in collect([name]).runs if run.folder]
+    return [one_run(name, home)]
+
+
+def matches(run: RunData, text: str) -> bool:
+    return run.id.startswith(text) or run.condition.startswith(text) or text in run.source
+
+
+def best_text(run: RunData) -> str:
+    if run.objective and run.objective in run.best:
+        point = run.best[run.objective]
+        return f"{run.objective} {point.value:.4f} @{point.step}"
+    return "-"
