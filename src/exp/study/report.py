@@ -6,12 +6,10 @@ import csv
 import os
 import re
 import shlex
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import optuna
 from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
@@ -22,16 +20,11 @@ from exp.run.identity import flatten
 from exp.run.said import counted
 from exp.run.secrets import redacted
 from exp.study.equal_trials import EQUAL_TO
+from exp.study.pictures import draw, importances
 from exp.study.plan import StudyPlan
 from exp.study.progress import best_of, state_name, trial_seconds, value_text
 from exp.work.hydra_jobs import HydraJobs
 from exp.work.trial_queue import SWEEP, TrialQueue, slot_holders
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-FEWEST = 10  # distinct complete trials that importances are told of; fewer give noise
-MOST_NAMED = 12  # trials in a picture's legend
 
 
 def report(queue: TrialQueue, plan: StudyPlan, jobs: HydraJobs, command: str, pictures: bool) -> None:
@@ -133,28 +126,6 @@ def write_table(path: Path, trials: Sequence[FrozenTrial]) -> None:
             writer.writerow([*row, *(trial.user_attrs.get(name, "") for name in attrs), _trial_folder(trial)])
 
 
-def importances(study: optuna.Study) -> dict[str, float]:
-    """Share of the objective's variance that each parameter explains; empty where it cannot be told.
-
-    PED-ANOVA (Watanabe et al. 2023) needs no scikit-learn, which fANOVA does.
-    """
-    if len(study.directions) > 1 or not _tell_importance(study):
-        return {}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-            shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    except (ValueError, RuntimeError):  # too few trials, or parameters that only some of them have
-        return {}
-    return {name: round(float(share), 4) for name, share in shares.items()}
-
-
-def _tell_importance(study: optuna.Study) -> bool:
-    complete = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
-    return len({str(sorted(trial.params.items())) for trial in complete}) >= FEWEST
-
-
 def retrain_command(plan: StudyPlan, jobs: HydraJobs, trial: FrozenTrial, command: str) -> str:
     """The command that trains this trial again: without the preset, but with all that the preset had set."""
     overrides = plan.space.overrides({name: trial.params[name] for name in trial.params if _known(plan, name)})
@@ -198,64 +169,3 @@ def _text(value: Any) -> str:
         # An interpolation stays one; other signs of Hydra's grammar are quoted.
         return value if re.fullmatch(r"[\w./+-]*|\$\{.*\}", value, re.ASCII) and value else quoted(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def draw(study: optuna.Study, plan: StudyPlan) -> list[str]:
-    """pictures/*.png by Optuna's own drawings, and *.html that can be explored where plotly is installed."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-    from optuna.visualization import matplotlib as drawings
-
-    folder = plan.folder / "pictures"
-    folder.mkdir(exist_ok=True)
-    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-    many = len(study.directions) > 1
-    label = {} if many else {"target_name": plan.objective.names[0] if plan.objective.names else "value"}
-    wanted: dict[str, dict[str, Any]] = {
-        "slice": label,
-        "parallel_coordinate": label,
-        "optimization_history": label,
-        **({"param_importances": {**label, "evaluator": evaluator}} if _tell_importance(study) else {}),
-        "intermediate_values": {},
-    }
-    if many:
-        names = list(plan.objective.names) or None
-        wanted = {"pareto_front": {"target_names": names}} if len(study.directions) < 4 else {}
-    drawn = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Optuna calls its drawings experimental
-        for name, options in wanted.items():
-            try:
-                getattr(drawings, f"plot_{name}")(study, **options)
-                wide = 3.6 * len(plan.space.params) if name == "slice" else 10
-                pyplot.gcf().set_size_inches(max(10, wide), 5.5)
-                if name == "intermediate_values":
-                    _name_axes(pyplot.gca(), label.get("target_name"))
-                pyplot.savefig(folder / f"{name}.png", dpi=110, bbox_inches="tight")
-                drawn.append(name)
-            except (ValueError, RuntimeError):  # too few trials for this drawing
-                continue
-            finally:
-                pyplot.close("all")
-            _draw_html(study, folder, name, options)
-    return drawn
-
-
-def _name_axes(axes: Axes, value: str | None) -> None:
-    """Optuna calls them step and intermediate value; and a legend of forty trials would be the larger picture."""
-    axes.set_xlabel("evaluation")
-    axes.set_ylabel(value or "value")
-    legend = axes.get_legend()
-    if legend is not None and len(legend.get_texts()) > MOST_NAMED:
-        legend.remove()
-
-
-def _draw_html(study: optuna.Study, folder: Path, name: str, options: dict[str, Any]) -> None:
-    try:
-        import plotly  # noqa: F401
-    except ImportError:
-        return
-    figure = getattr(optuna.visualization, f"plot_{name}")(study, **options)
-    figure.write_html(folder / f"{name}.html", include_plotlyjs="directory")
