@@ -48,6 +48,7 @@ PARALLEL = ["data.path=.", *(f"data.train_{side}_file=text.txt" for side in SIDE
 GIVEN = {
     "data=files": ["data.train_file=train.csv"],
     "data=hub": ["data.path=owner/name"],
+    "data=mixture": ["data.sources={web:{train_file:many.jsonl}}", "data.validation_file=many.jsonl"],
     **{
         f"data={name}": ["data.path=.", *(f"data.{split}_file={file}" for split in ("train", "validation", "test"))]
         for name, file in (("wnut17", "words.conll"), ("eslspok", "words.conllu"), ("goemotions", "many.tsv"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -40,12 +41,22 @@ RECIPES = {
     "adapter": ["adapter=lora", "adapter.lora_dropout=0"],
     # Micro-batches with unequal numbers of labelled tokens, cut unequally over the processes.
     "tags": ["batching=length_grouped", "gradient_accumulation_steps=2", "max_grad_norm=0.5"],
+    # Two files, one for each process; portions of five rows, so that the steps pass over several.
+    "stream": [
+        *("data.streaming=true", "data.train_file=[train.jsonl,dev.jsonl]", "data.max_train_samples=null"),
+        *("max_steps=4", "data.shuffle_buffer=10", "gradient_accumulation_steps=2"),
+    ],
     "stopping": ["num_train_epochs=6", "early_stopping_patience=2", "optimizer.lr=1e-12"],
     "images": ["num_train_epochs=1"],  # what is drawn for a row does not depend on who reads it
     "generation": ["num_train_epochs=1"],
 }
 # Recipe -> the task whose small data set it trains on.
-DATA = {"tags": "token_classification", "images": "image_classification", "generation": "translation"}
+DATA = {
+    "tags": "token_classification",
+    "images": "image_classification",
+    "generation": "translation",
+    "stream": "causal_lm",
+}
 # Name -> recipe and how it is cut over the processes.
 SHARDED = {
     "fsdp": ("accumulation", ["load_best_model_at_end=true"]),
@@ -124,6 +135,8 @@ def main(folder: Path) -> None:
             recipe, words = SHARDED["fsdp"]
             saving = [*words_of(recipe, loop, 2), "distributed=fsdp", *words, "save_strategy=steps", "save_steps=1"]
             run(folder / f"{loop}-resumed", saving, PruneAt(rank))
+            if rank == 0:  # for one process to go on from
+                shutil.copytree(folder / f"{loop}-resumed", folder / f"{loop}-cut", symlinks=True)
             result, recorder, _ = run(folder / f"{loop}-resumed", saving)
             leave(f"{loop}-resumed", story(result, recorder))
         # Where each process's masks come from, after a run.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from exp.loop.checkpoint import Checkpoint
 from exp.run.events import read_events
 from exp.testing.loops import run_loop
 from tests import forked
@@ -102,6 +104,25 @@ def test_sharded_processes_go_on_exactly(together, loop):
     (whole, _), (again, _) = numbers(together, f"{loop}-fsdp"), numbers(together, f"{loop}-resumed")
     assert again["events"] == [event for event in whole["events"] if event[0] > 2] and len(again["events"]) == 8
     assert again["objective"] == whole["objective"]
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_one_process_goes_on_with_the_shards_of_two(together, alone, loop, tmp_path):
+    """It reads the parts of both, each of whose files stands in the manifest."""
+    folder = tmp_path / "run"
+    shutil.copytree(together / f"{loop}-cut" / "checkpoints", folder / "checkpoints", symlinks=True)
+    step = folder / "checkpoints" / "step-000002"
+    manifest = json.loads((step / "manifest.json").read_text())
+    parts = sorted(path.name for path in (step / "shards").iterdir())
+    assert len(parts) == 2 and {f"shards/{name}" for name in parts} < set(manifest)
+    recipe = SHARDED["fsdp"][0]
+    recorder, _, _, _ = run_loop(folder, *words_of(recipe, loop, 1))
+    same(recorder.events, [event for event in alone(recipe, loop)["events"] if event[0] > 2])
+    shutil.copytree(together / f"{loop}-cut" / "checkpoints" / "step-000002", tmp_path / "step-000002")
+    found = Checkpoint(tmp_path / "step-000002", 2)
+    assert found.damage() is None
+    os.truncate(found.path / "shards" / parts[1], 10)
+    assert found.damage() == f"shards/{parts[1]} has 10 bytes, not {manifest[f'shards/{parts[1]}']['bytes']}"
 
 
 @pytest.mark.parametrize("loop", LOOPS)

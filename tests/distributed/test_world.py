@@ -59,3 +59,14 @@ def test_a_process_that_has_no_example_repeats_one_that_does_not_count():
     worlds = [process(rank, 3) for rank in range(3)]
     assert [world.own_examples([7, 9]) for world in worlds] == [[7], [9], [7]]
     assert [world.has_own_examples([7, 9]) for world in worlds] == [True, True, False]
+
+
+def test_more_processes_than_cores_is_said_by_the_first(caplog, monkeypatch):
+    from exp.distributed import world
+
+    monkeypatch.setattr(world, "cores", lambda: 2)
+    for started, first in ((2, True), (3, False), (3, True)):
+        world._warn_of_few_cores(started, first)
+    assert [record.getMessage() for record in caplog.records] == [
+        "3 processes share 2 cores here and wait for each other; start 2 at most"
+    ]

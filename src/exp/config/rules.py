@@ -20,6 +20,7 @@ from exp.metrics.key import Key
 from exp.optim.schedule import PolynomialScheduler, ReduceOnPlateauScheduler
 from exp.optim.torch_classes import ByNameScheduler
 from exp.options import trust
+from exp.options.settings import TrainingSettings
 from exp.run.files import user_path
 from exp.run.folder import step_of
 from exp.task import metrics_of
@@ -44,6 +45,7 @@ def check_rules(config: Mapping[str, Any], choices: Mapping[str, Any], options: 
     Raises:
         ExpError: The first rule that is broken.
     """
+    _streaming(config, choices, options)
     _columns(options)
     _length(config, options)
     _schedule(config, options)
@@ -106,6 +108,20 @@ def _columns(options: Mapping[str, Any]) -> None:
                 f"the train rows have no column {column!r}{nearest(column, there)}; say which is which with "
                 f"{' and '.join(keys)}"
             )
+
+
+def _streaming(config: Mapping[str, Any], choices: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    """What needs to know all train rows."""
+    if not getattr(options.get("data"), "streaming", False):
+        return
+    if not getattr(options.get("task"), "streams", False):
+        chosen = f"task={choices['task']}" if choices.get("task") else "this task"
+        raise ExpError(
+            f"data.streaming=true: {chosen} has to see all rows before it starts; causal_lm and masked_lm have not"
+        )
+    if config["folds"] is not None:
+        raise ExpError(f"folds={config['folds']} deals all rows, and data.streaming=true reads them as they come")
+    TrainingSettings(**{one.name: config[one.name] for one in fields(TrainingSettings)}).check_streamed()
 
 
 def _best_metric(config: Mapping[str, Any], choices: Mapping[str, Any]) -> None:

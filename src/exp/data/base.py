@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from annotated_types import Ge
 
@@ -13,6 +13,9 @@ from exp.data.rows import Rows
 from exp.errors import ExpError
 
 SET_NAME = re.compile(r"\w[\w-]*")  # "mm" of MNLI's mismatched set
+
+if TYPE_CHECKING:
+    from exp.data.stream import Stream
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class RawData:
     roles: Mapping[str, Any] = field(default_factory=dict)
     id_column: str | None = None  # None: the row number from 0
     hold_out: HoldOut | None = None
+    stream: Stream | None = None  # where more train rows come from; `train` are the first ones
+    whole: bool = True  # of a stream: False where `train` are not all of its rows
     fold: Fold | None = None  # takes the place of hold_out and of evals
     max_train_samples: int | None = None
     max_eval_samples: int | None = None  # of evaluation and test splits alike

@@ -44,7 +44,7 @@ def read_text(path: Path, encoding: str | None, limit: int | None = None) -> str
     data = _bytes(path, limit)
     if data.startswith(_LFS_POINTER):
         raise ExpError(f"{path} is a Git LFS pointer, not the file itself; fetch it with: git lfs pull")
-    codec = _codec(path, data, encoding)
+    codec = codec_of(path, data, encoding)
     whole = limit is None or len(data) < limit
     try:
         text = codecs.getincrementaldecoder(codec)().decode(data, final=whole)
@@ -83,7 +83,7 @@ def _bytes(path: Path, limit: int | None) -> bytes:
         with path.open("rb") as file:
             magic = file.read(6)
             file.seek(0)
-            with _unpacked(file, magic) as plain:
+            with unpacked(file, magic) as plain:
                 return plain.read(size)
     except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
         raise ExpError(f"{path}: the compressed file is damaged ({error})") from error
@@ -91,7 +91,7 @@ def _bytes(path: Path, limit: int | None) -> bytes:
         raise ExpError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def _unpacked(file: IO[bytes], magic: bytes) -> Any:
+def unpacked(file: IO[bytes], magic: bytes) -> Any:
     if magic.startswith(b"\x1f\x8b"):
         return gzip.GzipFile(fileobj=file)
     if magic.startswith(b"BZh"):
@@ -101,7 +101,7 @@ def _unpacked(file: IO[bytes], magic: bytes) -> Any:
     return file
 
 
-def _codec(path: Path, data: bytes, encoding: str | None) -> str:
+def codec_of(path: Path, data: bytes, encoding: str | None) -> str:
     name = None if encoding is None else codecs.lookup(encoding).name
     for mark, family in _MARKS:
         if data.startswith(mark):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from exp.data.stream import ExampleStream
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class TaskData:
     max_length: int  # tokens, special tokens included
     fingerprint: str  # sha256 over the contents of all splits, the same on every machine
     facts: Mapping[str, Any] = field(default_factory=dict)  # what else readers of the run need, for run.json
+    stream: ExampleStream | None = None  # where more train rows come from; `train` are the first ones
 
     def splits(self) -> dict[str, Examples]:
         """By name: train, eval, eval_mm, test."""

@@ -9,7 +9,7 @@ import os
 import struct
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,6 +67,31 @@ class FeatureSet:
         self.fields = fields
         longest = fields.get("input_ids") or next(iter(fields.values()))
         self.lengths: list[int] = np.diff(longest.starts).tolist()  # tokens of each row
+
+    in_order = False  # True: rows are asked for as they are numbered, and nobody knows how many there are
+
+    @property
+    def beginning(self) -> FeatureSet:
+        """All rows; of a stream the first ones, which may be asked for in any order."""
+        return self
+
+    def each(self, wrap: Callable[[FeatureSet], FeatureSet]) -> FeatureSet:
+        """What `wrap` makes of this set; of a stream, of each portion."""
+        return wrap(self)
+
+    def check_batch(self, size: int) -> None:
+        """Raises ExpError where a stream has fewer rows than a batch."""
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint has to hold, of a train split; JSON has words for it."""
+        return {}
+
+    def together(self, states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """One state of those of all processes."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Comes before `begin_epoch`."""
 
     def begin_epoch(self, epoch: int, seed: int) -> None:
         """Called on the train split before each epoch. What is drawn anew in training (masks, augmentations) depends on
@@ -127,14 +152,22 @@ def encode_splits(
     from_cache = made is not None
     if made is None:
         made = {name: make(split) for name, split in splits.items()}
-        if not _write(file, made):
+        if _write(file, made):
+            made = _read(file, splits) or made  # pages of the file, which other processes share
+        else:
             file = None
-    sets = {
-        name: FeatureSet(made[name].fields, targets(split), made[name].kept, made[name].example)
-        for name, split in splits.items()
-    }
+
+    def features(rows: EncodedRows, split: Examples) -> FeatureSet:
+        return FeatureSet(rows.fields, targets(split), rows.kept, rows.example)
+
+    sets = {name: features(made[name], split) for name, split in splits.items()}
+    train = sets["train"]
+    if data.stream is not None:
+        from exp.data.streamed import StreamedFeatures  # whose class is made of this one's
+
+        train = StreamedFeatures(train, data.stream, lambda split: features(make(split), split))
     return Encoded(
-        train=sets["train"],
+        train=train,
         evals={suffix: sets[f"eval_{suffix}" if suffix else "eval"] for suffix in data.evals},
         tests={suffix: sets[f"test_{suffix}" if suffix else "test"] for suffix in data.tests},
         cache_file=file,

@@ -56,6 +56,8 @@ class FilesOrHub(Files):
                 id_column=self.id_column,
                 max_train_samples=self.max_train_samples,
                 max_eval_samples=self.max_eval_samples,
+                streaming=self.streaming,
+                shuffle_buffer=self.shuffle_buffer,
             )
         given = {field.name: getattr(self, field.name) for field in fields(Files)}
         if self.train_file is None:

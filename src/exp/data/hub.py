@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Gt, Lt
 
 from exp.data.base import HoldOut, RawData, Sampled
+from exp.data.files import check_streaming
+from exp.data.hub_stream import HubRows
 from exp.data.rows import Rows
+from exp.data.stream import Stream, beginning
 from exp.errors import ExpError, nearest
 
 if TYPE_CHECKING:
-    from datasets import Dataset, DatasetDict
+    from datasets import Dataset, DatasetDict, IterableDatasetDict
 
 
 @dataclass(frozen=True)
@@ -31,25 +34,31 @@ class HubDataset(Sampled):
     split_seed: Annotated[int, Ge(0)]
     id_column: str | None
     roles: dict[str, Any] | None = None  # not in configs of the first version
+    # Not in configs that are older than the keys.
+    streaming: bool = field(default=False, kw_only=True)
+    shuffle_buffer: Annotated[int, Ge(1)] = field(default=10_000, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.path is None:
             raise ExpError("data=hub needs data.path: a data set's id, e.g. data.path=stanfordnlp/imdb, or a folder")
         if self.path.startswith((".", "/", "~")) and not Path(self.path).expanduser().is_dir():
             raise ExpError(f"data.path={self.path}: there is no such folder")
+        if self.streaming:
+            check_streaming(self, self.validation_split)
 
     def columns(self) -> None:
         """Known only when the Hub has been asked."""
 
     def read(self) -> RawData:
-        assert self.path is not None
-        path = str(Path(self.path).expanduser()) if Path(self.path).expanduser().is_dir() else self.path
-        loaded = load(path, self.name, self.revision)
-        train = _rows(loaded, path, self.train_split)
+        path, loaded = self._path(), self._load(self.streaming)
+        stream = self.stream() if self.streaming else None
+        train, whole = beginning(stream) if stream else (_rows(loaded, path, self.train_split), True)
         return RawData(
-            name=path if self.name is None else f"{path}/{self.name}",
+            name=self._full_name(),
             train=train,
-            evals={} if self.validation_split is None else {"": _rows(loaded, path, self.validation_split)},
+            stream=stream,
+            whole=whole,
+            evals=self._evals(loaded),
             tests={} if self.test_split is None else {"": _rows(loaded, path, self.test_split)},
             roles={**_own_names(loaded[self.train_split]), **(self.roles or {})},
             id_column=self.id_column,
@@ -58,15 +67,49 @@ class HubDataset(Sampled):
             max_eval_samples=self.max_eval_samples,
         )
 
+    @property
+    def given_roles(self) -> dict[str, Any]:
+        return self.roles or {}
 
-def load(path: str, name: str | None, revision: str | None) -> DatasetDict:
+    def evaluation_sets(self, streaming: bool) -> dict[str, Rows]:
+        return {} if self.validation_split is None else self._evals(self._load(streaming))
+
+    def _evals(self, loaded: Any) -> dict[str, Rows]:
+        return {} if self.validation_split is None else {"": _rows(loaded, self._path(), self.validation_split)}
+
+    def require_streamable(self) -> None:
+        """`datasets` streams whatever it reads."""
+
+    def stream(self) -> Stream:
+        """The train rows, as they are needed."""
+        name, rows = self._full_name(), split_of(self._load(streaming=True), self._path(), self.train_split)
+        return Stream(
+            rows.num_shards,
+            lambda lane, lanes: HubRows(rows.shard(num_shards=lanes, index=lane), name),
+            self.shuffle_buffer,
+            {"name": name, "revision": self.revision, "shards": rows.num_shards, "buffer": self.shuffle_buffer},
+        )
+
+    def _load(self, streaming: bool) -> DatasetDict | IterableDatasetDict:
+        return load(self._path(), self.name, self.revision, streaming)
+
+    def _path(self) -> str:
+        assert self.path is not None
+        folder = Path(self.path).expanduser()
+        return str(folder) if folder.is_dir() else self.path
+
+    def _full_name(self) -> str:
+        return self._path() if self.name is None else f"{self._path()}/{self.name}"
+
+
+def load(path: str, name: str | None, revision: str | None, streaming: bool = False) -> Any:
     """`datasets.load_dataset`, its many ways to fail said in the user's words as ExpError."""
-    from datasets import DatasetDict, load_dataset
+    from datasets import DatasetDict, IterableDatasetDict, load_dataset
     from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 
     what = path if name is None else f"{path} ({name})"
     try:
-        loaded = load_dataset(path, name, revision=revision)
+        loaded = load_dataset(path, name, revision=revision, streaming=streaming)
     except DatasetNotFoundError as error:
         raise ExpError(
             f"data.path={path}: the Hub has no such data set, or it is private or gated ({error}); "
@@ -87,16 +130,24 @@ def load(path: str, name: str | None, revision: str | None) -> DatasetDict:
     except (ValueError, OSError, RuntimeError) as error:
         # An unknown configuration, a revision that is not there, a folder without data files.
         raise ExpError(f"{what}: {_first_line(error)}") from error
-    if not isinstance(loaded, DatasetDict):
+    if not isinstance(loaded, DatasetDict | IterableDatasetDict):
         raise ExpError(f"{what}: the data set has no named splits")
     return loaded
 
 
-def _rows(loaded: DatasetDict, path: str, split: str) -> Rows:
-    """A split as columns of Python values, class indices turned to their names, -1 to None."""
+def split_of(loaded: Any, path: str, split: str) -> Any:
     if split not in loaded:
         raise ExpError(f"{path} has no split {split!r}{nearest(split, loaded)}")
-    rows = loaded[split]
+    return loaded[split]
+
+
+def _rows(loaded: DatasetDict | IterableDatasetDict, path: str, split: str) -> Rows:
+    """A split as columns of Python values, class indices turned to their names, -1 to None."""
+    rows = split_of(loaded, path, split)
+    if not hasattr(rows, "num_rows"):  # a stream, of which an evaluation set is read whole
+        from datasets import Dataset
+
+        rows = Dataset.from_list(list(rows), features=rows.features)
     for column in _media_columns(rows):  # {bytes, path}: decoded when a batch asks for them
         rows = rows.cast_column(column, replace(rows.features[column], decode=False))
     columns: dict[str, list[Any]] = rows.to_dict()
@@ -116,7 +167,7 @@ def _class_columns(split: Dataset) -> dict[str, list[str]]:
     from datasets import ClassLabel
 
     found = {}
-    for column, feature in split.features.items():
+    for column, feature in (split.features or {}).items():
         inner = getattr(feature, "feature", feature)
         if isinstance(inner, ClassLabel):
             found[column] = list(inner.names)
@@ -128,7 +179,8 @@ def _media_columns(split: Dataset) -> dict[str, str]:
     from datasets import Audio, Image
 
     keys = {Image: "image_column", Audio: "audio_column"}
-    return {column: keys[type(feature)] for column, feature in split.features.items() if type(feature) in keys}
+    features = split.features or {}  # a stream does not always know them
+    return {column: keys[type(feature)] for column, feature in features.items() if type(feature) in keys}
 
 
 def _own_names(split: Dataset) -> dict[str, Any]:

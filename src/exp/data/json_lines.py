@@ -207,7 +207,7 @@ def _refuse_half_pairs(rows: Rows) -> None:
     """JSON can write half of a UTF-16 pair, which is no character: nothing downstream can store it."""
     for name, cells in list(rows.columns.items()):
         for row, cell in enumerate(cells):
-            half = _half_pair(cell)
+            half = half_pair(cell)
             if half is not None:
                 rows.refused[name] = (
                     f"{rows.where(row)}: column {name!r} holds \\u{ord(half):04x}, half of a surrogate pair "
@@ -217,7 +217,7 @@ def _refuse_half_pairs(rows: Rows) -> None:
                 break
 
 
-def _half_pair(value: Any) -> str | None:
+def half_pair(value: Any) -> str | None:
     if isinstance(value, str):
         if value.isascii():
             return None
@@ -225,5 +225,5 @@ def _half_pair(value: Any) -> str | None:
     if isinstance(value, dict):
         value = [*value, *value.values()]
     if isinstance(value, list):
-        return next((half for item in value if (half := _half_pair(item)) is not None), None)
+        return next((half for item in value if (half := half_pair(item)) is not None), None)
     return None

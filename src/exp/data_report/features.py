@@ -117,7 +117,8 @@ def _taken(data: TaskData, rows: Mapping[str, Sequence[int]]) -> TaskData:
         {suffix: split.take(rows[name]) for (name, split), suffix in zip(_named(kind, sets).items(), sets, strict=True)}
         for kind, sets in (("eval", data.evals), ("test", data.tests))
     )
-    return with_fingerprint(replace(data, train=data.train.take(rows["train"]), evals=evals, tests=tests))
+    few = replace(data, train=data.train.take(rows["train"]), evals=evals, tests=tests, stream=None)
+    return with_fingerprint(few)
 
 
 def _tokens_of(encoded: Encoded) -> dict[str, Sequence[int]]:

@@ -25,7 +25,7 @@ def check(node: Mapping[str, Any], started: int, goes_on: bool) -> None:
     Raises ExpError.
     """
     processes = node["processes"]
-    if node["_target_"].endswith("Fsdp") and started == 1:
+    if node["_target_"].endswith("Fsdp") and started == 1 and not goes_on:
         raise ExpError(
             "distributed=fsdp shares a model among several processes, and one was started: start them with "
             "torchrun --nproc-per-node 2 -m exp.train ..., or leave distributed=fsdp out"
@@ -74,7 +74,7 @@ class Fsdp:
     min_params: Count
     cpu_offload: bool
     activation_checkpointing: bool
-    state_dict_type: Literal["full"]
+    state_dict_type: Literal["sharded", "full"]
 
     def __post_init__(self) -> None:
         if self.wrap_classes is not None and self.wrap != "transformer":

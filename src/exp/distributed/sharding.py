@@ -96,8 +96,8 @@ def gather_whole(value: Any, keep: bool = True) -> Any:
 
 
 def cut_like(value: torch.Tensor, own: Any) -> torch.Tensor:
-    """This process's shard of a whole tensor, cut as `own` is; `value` itself if `own` is not sharded."""
-    if not is_sharded(own):
+    """This process's shard of a whole tensor, cut as `own` is; `value` itself if `own` is not sharded, or it is cut."""
+    if not is_sharded(own) or is_sharded(value):
         return value
     from torch.distributed.tensor import distribute_tensor
 

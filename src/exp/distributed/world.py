@@ -6,6 +6,7 @@ So `size` processes do what one process does with micro-batches that are `size` 
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from datetime import timedelta
@@ -16,6 +17,7 @@ import torch.distributed as dist
 
 from exp.distributed import sharding
 from exp.errors import ExpError
+from exp.run.environment import cores
 from exp.run.interrupts import Interrupts
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from exp.distributed.joined_ranks import JoinedRanks
     from exp.distributed.options import Ddp, Fsdp
 
+log = logging.getLogger("exp")
 # Signals that stop a run; if several came, the first of these is named.
 STOPS = tuple(number.name for number in Interrupts.watched)
 
@@ -32,6 +35,7 @@ STOPS = tuple(number.name for number in Interrupts.watched)
 class World(Protocol):
     rank: int
     size: int
+    writes_shards: bool  # checkpoints hold each process's part of the model
 
     def arguments(self, model: PreTrainedModel) -> dict[str, Any]:
         """For accelerate.Accelerator."""
@@ -87,7 +91,7 @@ class World(Protocol):
 
 
 class SingleProcessWorld:
-    rank, size = 0, 1
+    rank, size, writes_shards = 0, 1, False
 
     def arguments(self, model: PreTrainedModel) -> dict[str, Any]:
         return {}
@@ -132,6 +136,7 @@ class ProcessGroupWorld:
     def __init__(self, together: JoinedRanks, option: Ddp | Fsdp) -> None:
         self.rank, self.size = together.place.rank, together.place.size
         self.together, self.option = together, option
+        self.writes_shards = getattr(option, "state_dict_type", None) == "sharded"
         self.device = _device(together)
         # How many processes got which signal: of the step at work, and of the one before.
         self.asked = self.asked_before = torch.zeros(len(STOPS))
@@ -205,6 +210,7 @@ def _device(together: JoinedRanks) -> torch.device:
                 f"CUDA_VISIBLE_DEVICES={asked} asks for GPUs, and torch {torch.__version__} finds none here: look at "
                 f"nvidia-smi and at the torch build, or unset the variable to train on the CPU"
             )
+        _warn_of_few_cores(int(os.environ.get("LOCAL_WORLD_SIZE", 1)), place.first)
         return torch.device("cpu")
     count = torch.cuda.device_count()
     if place.local_rank >= count:
@@ -216,6 +222,13 @@ def _device(together: JoinedRanks) -> torch.device:
     device = torch.device("cuda", place.local_rank)
     torch.cuda.set_device(device)
     return device
+
+
+def _warn_of_few_cores(started: int, first: bool) -> None:
+    """`started`: processes on this host, as torchrun says it."""
+    have = cores()
+    if first and started > have:
+        log.warning("%d processes share %d cores here and wait for each other; start %d at most", started, have, have)
 
 
 def accelerator_of(world: World, model: PreTrainedModel, mixed_precision: str) -> Accelerator:

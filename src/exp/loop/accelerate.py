@@ -62,7 +62,7 @@ class AccelerateLoop:
                 first = (
                     (done - epoch * plan.steps_per_epoch) * accumulation if epoch * plan.steps_per_epoch < done else 0
                 )
-                indices = iter(list(order)[first:])
+                indices = islice(order, first, None)
                 while group := list(islice(indices, accumulation)):
                     batches = [parts.collator([train[i] for i in world.own_examples(chosen)]) for chosen in group]
                     units = step_units(parts, group, batches)

@@ -25,6 +25,7 @@ class EpochBatches(Sampler[list[int]]):
     and so the order of a stock Trainer. `length_grouped` sorts by length inside pools of 50 batches of that
     permutation, then deals the batches of all pools in random order, the longest batch first: what would run out
     of memory does so at once. `packed` has the batches of `random`, or of at most `max_tokens` tokens.
+    `in_order`: rows as they are numbered, because a stream has shuffled them.
     """
 
     pool = 50  # batches, as in transformers' get_length_grouped_indices
@@ -38,12 +39,14 @@ class EpochBatches(Sampler[list[int]]):
         *,
         max_tokens: int | None = None,
         count: int | None = None,  # batches of an epoch, where `max_tokens` cuts them
+        in_order: bool = False,
     ) -> None:
         self.lengths = lengths
         self.batch_size = batch_size
         self.seed = seed
         self.mode = mode
         self.max_tokens = max_tokens
+        self.in_order = in_order
         self.count = -(-len(lengths) // batch_size) if count is None else count
         self.epoch = 0
 
@@ -54,6 +57,9 @@ class EpochBatches(Sampler[list[int]]):
         return self.count
 
     def __iter__(self) -> Iterator[list[int]]:
+        if self.in_order:
+            size = self.batch_size
+            return (list(range(number * size, (number + 1) * size)) for number in range(self.count))
         generator = torch.Generator().manual_seed(self.seed + self.epoch)
         order = torch.randperm(len(self.lengths), generator=generator).tolist()
         if self.max_tokens is not None:
@@ -93,14 +99,15 @@ class Shares(Sampler[list[int]]):
 
 def epoch_batches(parts: Parts) -> EpochBatches:
     """The micro-batches of all processes together."""
-    settings, plan = parts.settings, parts.plan
+    settings, plan, train = parts.settings, parts.plan, parts.encoded.train
     return EpochBatches(
-        parts.encoded.train.lengths,
+        train.lengths,
         plan.batch_size,
         settings.data_seed,
         settings.batching,
         max_tokens=plan.max_tokens,
         count=plan.batches_per_epoch,
+        in_order=train.in_order,
     )
 
 

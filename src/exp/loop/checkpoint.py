@@ -4,7 +4,8 @@
         weights.safetensors    parameters and buffers; only the trained ones where the rest is frozen
         training.pt            optimizer, scheduler, scaler, random states of all processes; read with weights_only=True
         state.json             step, counters (best value and its step, early stopping, ...), size of metrics.jsonl
-        manifest.json          size and sha256 of the three
+        shards/                of a model that is cut over processes: each one's part of weights and optimizer
+        manifest.json          size and sha256 of the others
     checkpoints/latest, best   links for people; a run trusts the steps in state.json alone
 
 Written to a hidden folder, synced, then renamed: a checkpoint that has its name is whole. One that was damaged
@@ -20,6 +21,8 @@ import os
 import pickle
 import random
 import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +32,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from exp.distributed.sharding import cut_like, is_sharded
+from exp.distributed import shards
+from exp.distributed.sharding import cut_like, cut_optimizer_state, is_sharded
 from exp.errors import ExpError
 from exp.run.files import disk_trouble
 from exp.run.folder import name_of, step_of
@@ -53,7 +57,8 @@ class Checkpoint:
             return "it is not there"
         try:
             manifest = json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
-            for name in FILES:
+            parts = sorted(name for name in manifest if Path(name).parent == Path(shards.FOLDER))
+            for name in (*FILES, *parts):
                 said, file = manifest[name], self.path / name
                 if file.stat().st_size != said["bytes"]:
                     return f"{name} has {file.stat().st_size} bytes, not {said['bytes']}"
@@ -68,34 +73,62 @@ class Checkpoint:
         return None
 
 
-def save(folder: Path, state: dict[str, Any], weights: dict[str, torch.Tensor], training: dict[str, Any]) -> Checkpoint:
-    """Writes checkpoints/step-<state["step"]>; `training` holds state dicts (tensors and plain values)."""
-    final = folder / name_of(state["step"])
-    scratch = folder / f".writing-{final.name}"
+def begin(folder: Path, step: int) -> Path:
+    """An empty folder to write the checkpoint of `step` in, until `save` gives it its name."""
+    scratch = folder / f".writing-{name_of(step)}"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
+    return scratch
+
+
+def said_of(file: Path) -> dict[str, Any]:
+    """What a manifest says of a file, which is on disk then."""
+    _sync(file)
+    return {"bytes": file.stat().st_size, "sha256": _sha256(file)}
+
+
+@contextmanager
+def writing(folder: Path, step: int) -> Iterator[None]:
+    """Around what writes; an error leaves nothing behind, and one of the disk is told as ExpError."""
     try:
+        yield
+    except Exception as error:
+        shutil.rmtree(folder / f".writing-{name_of(step)}", ignore_errors=True)
+        trouble = disk_trouble(error)
+        if trouble is None:
+            raise
+        raise ExpError(
+            f"cannot save the checkpoint of step {step} in {folder}: {trouble}. "
+            "Earlier checkpoints are intact; free some space or lower save_total_limit, then resume"
+        ) from error
+
+
+def save(
+    folder: Path,
+    state: dict[str, Any],
+    weights: dict[str, torch.Tensor],
+    training: dict[str, Any],
+    parts: Mapping[str, Any] | None = None,
+) -> Checkpoint:
+    """Writes checkpoints/step-<state["step"]>.
+
+    Args:
+        weights: whole ones.
+        training: state dicts (tensors and plain values).
+        parts: what the manifest says of files in shards/, which are there; None: there are none.
+    """
+    final = folder / name_of(state["step"])
+    with writing(folder, state["step"]):
+        scratch = begin(folder, state["step"]) if parts is None else folder / f".writing-{final.name}"
         save_file(weights, scratch / WEIGHTS)
         torch.save(training, scratch / TRAINING)
         (scratch / STATE).write_text(json.dumps(state))
-        manifest = {}
-        for name in FILES:
-            _sync(scratch / name)
-            manifest[name] = {"bytes": (scratch / name).stat().st_size, "sha256": _sha256(scratch / name)}
+        manifest = {name: said_of(scratch / name) for name in FILES} | dict(parts or {})
         (scratch / MANIFEST).write_text(json.dumps(manifest))
         _sync(scratch / MANIFEST)
         shutil.rmtree(final, ignore_errors=True)  # a damaged one
         scratch.rename(final)
         _sync(folder)
-    except Exception as error:
-        shutil.rmtree(scratch, ignore_errors=True)
-        trouble = disk_trouble(error)
-        if trouble is None:
-            raise
-        raise ExpError(
-            f"cannot save the checkpoint of step {state['step']} in {folder}: {trouble}. "
-            "Earlier checkpoints are intact; free some space or lower save_total_limit, then resume"
-        ) from error
     return Checkpoint(final, state["step"])
 
 
@@ -156,6 +189,8 @@ def load_weights(checkpoint: Checkpoint, model: torch.nn.Module) -> None:
     except SafetensorError as error:
         raise ExpError(f"{checkpoint.path / WEIGHTS} cannot be read: {error}") from error
     own = model.state_dict()  # of a model that is cut over processes the shapes are whole
+    if (checkpoint.path / shards.FOLDER).is_dir():
+        weights |= shards.read(checkpoint.path / shards.FOLDER, "weights", own.get)
     strange = [key for key, value in weights.items() if key not in own or own[key].shape != value.shape]
     absent = set(weights_of(model)) - set(weights)
     if strange or absent:
@@ -164,11 +199,14 @@ def load_weights(checkpoint: Checkpoint, model: torch.nn.Module) -> None:
     model.load_state_dict({key: cut_like(value, own[key]) for key, value in weights.items()}, strict=False)
 
 
-def load_training(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Tensors and plain values; raises ExpError for a file that would need code to be read."""
+def load_training(checkpoint: Checkpoint, optimizer: Any = None) -> dict[str, Any]:
+    """Tensors and plain values; raises ExpError for a file that would need code to be read.
+
+    `optimizer`: whose state is wanted; its parameters say how that is cut.
+    """
     file = checkpoint.path / TRAINING
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
+        training = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ExpError(
             f"{file} cannot be read: it holds more than tensors and plain values, which exp never writes and which may "
@@ -176,6 +214,23 @@ def load_training(checkpoint: Checkpoint) -> dict[str, Any]:
         ) from error
     except (RuntimeError, EOFError) as error:
         raise ExpError(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
+    if optimizer is not None:
+        if (checkpoint.path / shards.FOLDER).is_dir():
+            _add_shards(training["optimizer"]["state"], checkpoint.path / shards.FOLDER, optimizer)
+        training["optimizer"] = cut_optimizer_state(training["optimizer"], optimizer)
+    return training
+
+
+def _add_shards(state: dict[int, dict[str, Any]], folder: Path, optimizer: Any) -> None:
+    """To the optimizer's state, which is numbered as its parameters are."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+    def like(name: str) -> torch.Tensor:
+        return parameters[int(name.partition("/")[0])]
+
+    for name, tensor in shards.read(folder, "optimizer/state", like).items():
+        number, _, key = name.partition("/")
+        state.setdefault(int(number), {})[key] = tensor
 
 
 def random_states() -> dict[str, Any]:

@@ -132,8 +132,7 @@ class Steps(TrainerCallback):
         self.order.set_epoch(epoch)
         self.trainer.parts.encoded.train.begin_epoch(epoch, self.session.settings.data_seed)
         accumulation = self.session.settings.gradient_accumulation_steps
-        self.batches = list(self.order)[within * accumulation :]
-        self.trainer.batches = iter(self.batches)
+        self.batches, self.trainer.batches = (islice(self.order, within * accumulation, None) for _ in range(2))
         self.session.callbacks.epoch_begin()
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -155,8 +154,7 @@ class Steps(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         assert self.session is not None and self.trainer.loss is not None
-        size = self.session.settings.gradient_accumulation_steps
-        group, self.batches = self.batches[:size], self.batches[size:]
+        group = islice(self.batches, self.session.settings.gradient_accumulation_steps)
         self.trainer.loss = None
         seen = [i for chosen in group for i in chosen]
         control.should_training_stop = self.session.step_end(self.trainer.grad_norm, self.lr, seen)

@@ -51,16 +51,16 @@ def describe(parts: Parts, run: Run) -> None:
     epochs = plan.total_steps / plan.steps_per_epoch
     processes = f"{parts.world.size} processes, each " if parts.world.size > 1 else ""
     log.info(
-        "%s on %s: %s of %s parameters trained, %s of %s (%s %s of %d), %s on %s",
+        "%s on %s: %s of %s parameters trained, %s of %s (%s), %s on %s",
         model.config.model_type,
         parts.data.name,
         _short(trained),
         _short(total),
         counted(plan.total_steps, "step"),
         counted(batch, "example"),
-        f"{epochs:g}",
-        "epoch" if epochs == 1 else "epochs",
-        len(parts.encoded.train),
+        "a stream"
+        if parts.data.stream
+        else f"{epochs:g} {'epoch' if epochs == 1 else 'epochs'} of {len(parts.encoded.train)}",
         precision,
         f"{processes}{device}",
     )
@@ -84,6 +84,8 @@ def _leaks(parts: Parts, run: Run) -> dict[str, Any]:
     found = leakage.exact(parts.data)
     told = {name: list(leaks.rows) for name, leaks in found.items() if leaks.rows}
     if line := leakage.line(found):
+        if parts.data.stream:
+            line += f" (the first {counted(len(parts.data.train), 'row')} of the stream)"
         log.log(logging.WARNING if told else logging.INFO, "%s", line)
     if told and run.kept:
         write_json(run.folder / "leaks.json", told)
@@ -105,12 +107,12 @@ def data_facts(parts: Parts) -> dict[str, Any]:
         "max_length": data.max_length,
         "pipeline": head.pipeline,
         "label_counts": label_counts(data),
-        "train_examples": len(data.train),
-        "train_tokens": int(sum(encoded.train.lengths)),
+        # Of a stream nobody knows them.
+        **({} if data.stream else {"train_examples": len(data.train), "train_tokens": int(sum(encoded.train.lengths))}),
         "eval_examples": {suffix: len(split) for suffix, split in data.evals.items()},
         "chance": {"loss": chance.loss, "metrics": {name: list(floor) for name, floor in chance.metrics.items()}},
         "chance_train_loss": guessed_loss(
-            parts.loss, head, encoded.train, parts.collator, parts.task.units, chance.loss
+            parts.loss, head, encoded.train.beginning, parts.collator, parts.task.units, chance.loss
         ),
         "objective": parts.plan.objective,
         "greater_is_better": parts.plan.greater_is_better,

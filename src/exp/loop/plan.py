@@ -34,13 +34,18 @@ def plan(
     suffixes: Sequence[str],
     processes: int = 1,
     directions: Mapping[str, bool] | None = None,
+    streamed: bool = False,
 ) -> StepPlan:
-    """`lengths` are the tokens of each training row; `metrics` are the names that an evaluation computes; `suffixes`
+    """`lengths` are the tokens of each training row, of which a stream (`streamed`) does not know how many there are:
+    its only epoch is the whole run. `metrics` are the names that an evaluation computes; `suffixes`
     tell the evaluation sets apart; `directions` is what outside metrics say of themselves
     (`exp.metrics.names.directions`)."""
     batch_size = settings.per_device_train_batch_size * processes
     budget = None
-    if settings.max_tokens is not None:
+    if streamed:
+        settings.check_streamed()
+        batches = settings.max_steps * settings.gradient_accumulation_steps
+    elif settings.max_tokens is not None:
         budget = settings.max_tokens * processes
         batches = batch_count(lengths, budget, f"max_tokens={settings.max_tokens}")
         batch_size = math.ceil(len(lengths) / batches)
@@ -79,7 +84,7 @@ def objective_key(settings: TrainingSettings, metrics: Sequence[str], suffixes: 
     """`accuracy`, `eval_accuracy` and `eval/accuracy` all name eval/accuracy; raises ExpError for an unknown one."""
     if settings.eval_strategy == "no":
         return str(Key("train", LOSS))
-    wanted = settings.metric_for_best_model or metrics[0]
+    wanted = settings.metric_for_best_model or eval_key(suffixes[0], metrics[0])
     known = {eval_key(suffix, name) for suffix in suffixes for name in [*metrics, LOSS]}
     found = Key.find(wanted, known)
     if found is None:

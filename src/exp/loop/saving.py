@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 
-from exp.distributed import sharding
+from exp.distributed import sharding, shards
 from exp.errors import ExpError
 from exp.loop import checkpoint as checkpoints
 from exp.loop.checkpoint import Checkpoint
@@ -18,6 +18,7 @@ from exp.model.adapter_state import extra_state, restore_extra_state
 from exp.run.folder import name_of, read_record
 
 if TYPE_CHECKING:
+    from exp.data.features import FeatureSet
     from exp.distributed.world import World
     from exp.optim.averaging import Average, OptimizersAverage
     from exp.options.settings import TrainingSettings
@@ -52,6 +53,7 @@ class Saving:
     Args:
         model, optimizer, scheduler: the prepared ones; `scaler` is fp16's, else None.
         average: of the weights, None where there is none.
+        rows: the train split; of a stream a checkpoint holds the position.
         counters: what else goes on where it was, by the name it has in state.json.
     """
 
@@ -66,11 +68,12 @@ class Saving:
         scheduler: Any,
         scaler: Any,
         average: Average | OptimizersAverage | None,
+        rows: FeatureSet,
         counters: Mapping[str, Stateful],
     ) -> None:
         self.run, self.world, self.settings = run, world, settings
         self.model, self.optimizer, self.scheduler, self.scaler = model, optimizer, scheduler, scaler
-        self.average, self.counters = average, counters
+        self.average, self.rows, self.counters = average, rows, counters
         self.saved_step: int | None = None
 
     def begin(self) -> int:
@@ -104,6 +107,7 @@ class Saving:
             self.scaler.load_state_dict(training["scaler"])
         for name, counter in self.counters.items():
             counter.restore(state["counters"][name])
+        self.rows.restore(state.get("rows", {}))  # not in checkpoints of an older exp
         self._restore_randomness(training, found.step, state["processes"])
         if self.world.rank == 0:  # a kill may have come between the checkpoint and its links
             checkpoints.link(self.run.checkpoints, found.step, state["counters"]["stopping"]["best_step"])
@@ -114,14 +118,20 @@ class Saving:
             return False
         world, first = self.world, self.world.rank == 0
         randoms = world.gather(checkpoints.random_states())
-        weights = sharding.gather_whole(checkpoints.weights_of(checkpoints.bare(self.model)), keep=first)
-        optimizer = sharding.gather_whole(self.optimizer.state_dict(), keep=first)
+        rows = self.rows.together(world.gather(self.rows.state()))
+        weights, optimizer = checkpoints.weights_of(checkpoints.bare(self.model)), self.optimizer.state_dict()
+        parts = self._save_shards(step, weights, optimizer) if world.writes_shards else None
+        if parts is None:
+            weights, optimizer = (sharding.gather_whole(one, keep=first) for one in (weights, optimizer))
+        else:
+            weights, optimizer = shards.rest(weights), shards.rest(optimizer)
         if first:
             checkpoints.save(
                 self.run.checkpoints,
-                self._state(step),
+                self._state(step, rows),
                 weights,
-                {
+                parts=parts,
+                training={
                     "optimizer": optimizer,
                     "scheduler": self.scheduler.state_dict(),
                     "scaler": None if self.scaler is None else self.scaler.state_dict(),
@@ -135,6 +145,17 @@ class Saving:
         self.saved_step = step
         world.from_first(None)  # it is there for all
         return True
+
+    def _save_shards(self, step: int, weights: Mapping[str, Any], optimizer: Mapping[str, Any]) -> dict[str, Any]:
+        """Each process's part of what is cut. Returns what the manifest says of all."""
+        world, folder = self.world, self.run.checkpoints
+        with checkpoints.writing(folder, step):
+            scratch = checkpoints.begin(folder, step) if world.rank == 0 else None
+            scratch = world.from_first(scratch)
+            cut = {**shards.flat(weights, "weights"), **shards.flat(optimizer, "optimizer")}
+            files = shards.write(scratch / shards.FOLDER, cut, world.rank)
+            said = {f"{shards.FOLDER}/{file.name}": checkpoints.said_of(file) for file in files}
+        return {name: told for one in world.gather(said) for name, told in one.items()}
 
     def rewind(self) -> int | None:
         """Weights and optimizer go back to the newest checkpoint, the data go on. Returns its step, if there is one."""
@@ -166,19 +187,20 @@ class Saving:
         log.info("loaded the best weights, of step %d", best_step)
         return best_step
 
-    def _state(self, step: int) -> dict[str, Any]:
+    def _state(self, step: int, rows: Mapping[str, Any]) -> dict[str, Any]:
         metrics = self.run.metrics_path
         return {
             "step": step,
             "processes": self.world.size,
+            "rows": rows,
             "counters": {name: counter.state() for name, counter in self.counters.items()},
             "metrics_bytes": metrics.stat().st_size if metrics.exists() else 0,
         }
 
     def _restore_weights(self, found: Checkpoint) -> dict[str, Any]:
         checkpoints.load_weights(found, checkpoints.bare(self.model))
-        training = checkpoints.load_training(found)
-        self.optimizer.load_state_dict(sharding.cut_optimizer_state(training["optimizer"], self.optimizer))
+        training = checkpoints.load_training(found, self.optimizer)
+        self.optimizer.load_state_dict(training["optimizer"])
         restore_extra_state(checkpoints.bare(self.model), training["adapter"])  # type: ignore[arg-type]
         if self.average is not None:
             self.average.restore(training["average"])

@@ -106,6 +106,7 @@ class Session:
             scheduler=scheduler,
             scaler=scaler,
             average=self.average,
+            rows=parts.encoded.train,
             counters={
                 "train_loss": self.train_loss,
                 "extremes": self.records,

@@ -72,6 +72,21 @@ class TrainingSettings:
                     f"set eval_strategy=epoch or eval_strategy=steps"
                 )
 
+    def check_streamed(self) -> None:
+        """Raises ExpError for settings that need to know all train rows, of which a stream knows none."""
+        if self.max_steps <= 0:
+            raise ExpError("data.streaming=true knows no number of rows: say how long to train, e.g. max_steps=1000")
+        if self.batching == "length_grouped":
+            raise ExpError(
+                "batching=length_grouped sorts all rows by length, and data.streaming=true reads them as they come: "
+                "take batching=random or batching=packed"
+            )
+        if self.max_tokens is not None:
+            raise ExpError(
+                f"max_tokens={self.max_tokens} cuts batches by the lengths of all rows, and data.streaming=true reads "
+                f"them as they come: set max_tokens=null"
+            )
+
 
 @dataclass(frozen=True)
 class RootSettings(TrainingSettings):

@@ -47,6 +47,8 @@ SCHEDULING = (
 # that default is left out, so that adding an option changes no older hash.
 ADDED: dict[str, Any] = {
     "averaging._target_": "exp.optim.averaging.NoAveraging",
+    "data.shuffle_buffer": 10_000,
+    "data.streaming": False,
     "distributed._target_": "exp.distributed.options.Ddp",
     "distributed.processes": 1,
     "folds": None,

@@ -152,7 +152,8 @@ def _results(measured: Mapping[str, Any], result: Mapping[str, Any]) -> str:
 
 def _data(data: Mapping[str, Any]) -> str:
     unit = data.get("counted_in", "tokens")  # of images and sound the task says it
-    sizes = [f"{data['train_examples']:,} training examples ({data['train_tokens']:,} {unit})"]
+    trained = "a stream" if "stream" in data else f"{data['train_examples']:,} training examples"
+    sizes = [trained if "stream" in data else f"{trained} ({data['train_tokens']:,} {unit})"]
     sizes += [
         f"{size:,} in evaluation{f' ({suffix})' if suffix else ''}" for suffix, size in data["eval_examples"].items()
     ]

@@ -24,7 +24,7 @@ from exp.config.grammar import literal, quoted
 from exp.errors import ExpError
 from exp.options.calls import SEARCH, check_function
 from exp.options.project import homes
-from exp.run.environment import gpus
+from exp.run.environment import cores, gpus
 from exp.run.said import counted
 from exp.run.secrets import redacted
 from exp.study import frozen_config, identity
@@ -44,7 +44,6 @@ from exp.work.detached import leave_to_background
 from exp.work.folder import make_folder
 from exp.work.hydra_jobs import HydraJobs
 from exp.work.launcher_workers import by_launcher, runs_here
-from exp.work.local_workers import cpu_count
 from exp.work.settings import processes_word
 from exp.work.storage import ClaimLock, open_storage, opening_errors, quiet_optuna
 from exp.work.storage_file import check_storage
@@ -67,7 +66,7 @@ def run(
     folder = _folder(config, name)
     total = _total(settings, space)
     if runs_here(config):
-        settings.work.check_fits(cpu_count(), gpus())
+        settings.work.check_fits(cores(), gpus())
     started = StudyPreparation(settings, config, context, space, objective, name, folder, total, arguments, plain)
     with quiet_optuna():
         plan, jobs = started.prepare(task)

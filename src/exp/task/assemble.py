@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from exp.data.examples import Examples, TaskData
+from exp.data.stream import ExampleStream
 from exp.errors import ExpError
 from exp.run.said import counted
 
@@ -27,6 +30,7 @@ class Splits:
     train: Examples
     evals: Mapping[str, Examples]
     tests: Mapping[str, Examples]
+    more: Callable[[Rows], Examples] | None = None  # further train rows, of a task that can be streamed
 
 
 def read_splits(
@@ -48,6 +52,7 @@ def read_splits(
         train=split(raw.train, True),
         evals={suffix: split(rows, True) for suffix, rows in raw.evals.items()},
         tests={suffix: split(rows, False) for suffix, rows in raw.tests.items()},
+        more=partial(examples, labelled=True),
     )
 
 
@@ -95,6 +100,10 @@ def assemble(
         else:
             kept, held_out = carve_groups(groups, share, seed)
         train, evals = train.take(kept), {"": train.take(held_out)}
+    stream = None
+    if raw.stream is not None and splits.more is not None:
+        stream = ExampleStream(raw.stream, splits.more, raw.whole)
+        facts["stream"] = dict(raw.stream.facts)
     train = train.take(sample(train.ids, raw.max_train_samples))
     evals = {suffix: split.take(sample(split.ids, raw.max_eval_samples)) for suffix, split in evals.items()}
     tests = {suffix: split.take(sample(split.ids, raw.max_eval_samples)) for suffix, split in tests.items()}
@@ -108,6 +117,7 @@ def assemble(
         max_length=max_length,
         fingerprint="",
         facts=facts,
+        stream=stream,
     )
     for name, split in data.splits().items():
         if not len(split):
@@ -124,7 +134,12 @@ def warn_of_blanks(data: TaskData) -> None:
 
 
 def with_fingerprint(data: TaskData) -> TaskData:
-    return replace(data, fingerprint=fingerprint(data.splits(), data.labels))
+    """Of a stream the first rows count, and what says where the others come from."""
+    found = fingerprint(data.splits(), data.labels)
+    if data.stream is not None:
+        told = json.dumps([found, data.stream.stream.facts], sort_keys=True)
+        found = hashlib.sha256(told.encode()).hexdigest()
+    return replace(data, fingerprint=found)
 
 
 def sample(ids: Sequence[int] | Sequence[str], count: int | None) -> list[int]:

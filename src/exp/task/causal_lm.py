@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le
 
@@ -39,6 +39,8 @@ KIND = "next_tokens"
 @dataclass(frozen=True)
 class CausalLm:
     """See conf/task/causal_lm.yaml for the keys."""
+
+    streams: ClassVar[bool] = True
 
     text_column: str | None
     messages_column: str | None

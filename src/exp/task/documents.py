@@ -37,14 +37,16 @@ def read_documents(
     raw = _hold_out_end(raw) if between != "end_token" else raw
 
     def examples(rows: Rows, labelled: bool) -> Examples:
-        found = text_examples(rows, column)
-        if not any(found.inputs[column]):
+        return text_examples(rows, column)
+
+    def with_text(rows: Rows, labelled: bool) -> tuple[Rows, bool]:
+        if not any(text_examples(rows, column).inputs[column]):
             raise ExpError(f"{rows.path}: every row of column {column!r} is empty; there is nothing to learn")
-        return found
+        return rows, labelled
 
     return assemble(
         raw,
-        read_splits(raw, examples),
+        read_splits(raw, examples, with_text),
         metrics=metrics,
         max_length=max_length,
         facts={"inputs": [column], "label_column": None, "label_names": None, **facts},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from annotated_types import Ge, Gt, Le, Lt
 
@@ -34,6 +34,8 @@ BEST = 5  # guesses shown for a gap
 @dataclass(frozen=True)
 class MaskedLm:
     """See conf/task/masked_lm.yaml for the keys."""
+
+    streams: ClassVar[bool] = True
 
     text_column: str | None
     between_rows: documents.Between | None
@@ -154,7 +156,7 @@ class MaskedLm:
         if split.targets is None:  # its gaps are there already
             return plain
         masker = masker_of(processor, self.mlm_probability, self.whole_word_masking)
-        return MaskedFeatures(plain, masker, self.mask_seed)
+        return plain.each(lambda rows: MaskedFeatures(rows, masker, self.mask_seed))
 
 
 def _guesses(ids: torch.Tensor, logits: torch.Tensor, tokenizer: Any) -> tuple[str, str]:

@@ -86,24 +86,31 @@ def plain_loop(*overrides: str) -> tuple[Recorder, Parts]:
     parts = parts_of(config)
     settings, model, train = parts.settings, parts.model, parts.encoded.train
     optimizer = parts.optimizer(model)
-    batches = math.ceil(len(train) / settings.per_device_train_batch_size)
-    per_epoch = math.ceil(batches / settings.gradient_accumulation_steps)
-    scheduler = parts.scheduler(optimizer, int(settings.num_train_epochs) * per_epoch, True)
+    size = settings.per_device_train_batch_size
+    steps, epochs = settings.max_steps, 1  # of a stream, which has no length
+    if not train.in_order:
+        batches, epochs = math.ceil(len(train) / size), int(settings.num_train_epochs)
+        steps = epochs * math.ceil(batches / settings.gradient_accumulation_steps)
+    scheduler = parts.scheduler(optimizer, steps, True)
     recorder, step = Recorder(), 0
     torch.manual_seed(settings.dropout_seed)
-    for epoch in range(int(settings.num_train_epochs)):
+    for epoch in range(epochs):
         generator = torch.Generator().manual_seed(settings.data_seed + epoch)
         train.begin_epoch(epoch, settings.data_seed)
-        order = torch.randperm(len(train), generator=generator).tolist()
-        size = settings.per_device_train_batch_size
+        if train.in_order:
+            order = list(range(steps * size * settings.gradient_accumulation_steps))
+        else:
+            order = torch.randperm(len(train), generator=generator).tolist()
         chunks = [order[i : i + size] for i in range(0, len(order), size)]
         for start in range(0, len(chunks), settings.gradient_accumulation_steps):
-            group = chunks[start : start + settings.gradient_accumulation_steps]
+            group = [
+                parts.collator([train[i] for i in chunk])
+                for chunk in chunks[start : start + settings.gradient_accumulation_steps]
+            ]
             model.train()
-            units = sum(parts.task.units(parts.collator([train[i] for i in chunk])) for chunk in group)
+            units = sum(map(parts.task.units, group))
             total = 0.0
-            for chunk in group:
-                batch = parts.collator([train[i] for i in chunk])
+            for batch in group:
                 loss = parts.loss(model, batch) * (parts.task.units(batch) / units)
                 loss.backward()
                 total += loss.item()

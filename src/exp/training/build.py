@@ -186,7 +186,9 @@ def build(config: Mapping[str, Any]) -> Parts:
         processor, encoded = build_features(config)
     said = directions(data.metrics)
     # Rows of features, which may be more than examples: a long text has several.
-    steps = plan(settings, encoded.train.lengths, reading.names, list(data.evals), processes, said)
+    train = encoded.train
+    steps = plan(settings, train.lengths, reading.names, list(data.evals), processes, said, streamed=train.in_order)
+    train.check_batch(steps.batch_size)
     scheduler = make(config["scheduler"], "scheduler")
     scheduler(torch.optim.SGD([torch.zeros(1)], lr=1.0), steps.total_steps, steps.greater_is_better)  # warmup fits
 

@@ -29,7 +29,7 @@ from exp.config.launchers import check_launcher
 from exp.errors import ExpError
 from exp.loop.trial import NoTrial
 from exp.options import trust
-from exp.run.environment import gpus
+from exp.run.environment import cores, gpus
 from exp.training.launch import Job, Task, no_hydra_files
 from exp.work.coordinator import Coordinator
 from exp.work.detached import leave_to_background
@@ -37,7 +37,6 @@ from exp.work.fixed_list import JOB, latest_by_tag
 from exp.work.folder import make_folder
 from exp.work.hydra_jobs import HydraJobs
 from exp.work.launcher_workers import by_launcher, runs_here
-from exp.work.local_workers import cpu_count
 from exp.work.settings import WorkPlan, WorkSettings
 from exp.work.storage import ClaimLock, open_storage, opening_errors, quiet_optuna
 from exp.work.storage_file import check_storage
@@ -289,7 +288,7 @@ def run_missing(
     """See TableRuns.go."""
     settings = WorkSettings.of(jobs.master.hydra.sweeper)
     if runs_here(jobs.master):
-        settings.check_fits(cpu_count(), gpus())
+        settings.check_fits(cores(), gpus())
     shown = Picture(made.table.name)
     try:
         return TableRuns(made, chosen, folder, retry_failed, jobs, settings, shown).go()

@@ -14,7 +14,7 @@ from typing import Protocol
 from optuna.trial import FrozenTrial, TrialState
 
 from exp.errors import ExpError
-from exp.run.environment import gpus
+from exp.run.environment import cores, gpus
 from exp.work.detached import (
     COORDINATOR,
     ask_to_stop,
@@ -24,7 +24,7 @@ from exp.work.detached import (
     living_workers,
 )
 from exp.work.heartbeat import Heartbeat
-from exp.work.local_workers import LocalWorkers, cpu_count, pack_worker
+from exp.work.local_workers import LocalWorkers, pack_worker
 from exp.work.settings import WorkSettings
 from exp.work.trial_queue import TrialQueue
 from exp.work.worker import Worker
@@ -114,7 +114,7 @@ class Coordinator:
         size, each = self.settings.n_jobs, self.settings.processes_per_trial
         given = os.environ.get("OMP_NUM_THREADS", "")
         threads = self.settings.threads or (int(given) if given.isdecimal() else 0)
-        threads = threads or max(1, cpu_count() // (size * each))
+        threads = threads or max(1, cores() // (size * each))
         logs = self.worker.plan.folder / "workers"
         return LocalWorkers(pack_worker(self.worker), logs, size, threads, gpus(), self.progress.say, each)
 

@@ -150,7 +150,3 @@ def pack_worker(worker: Callable[[], Any]) -> bytes:
             f"the task cannot be sent to a worker process ({error}); n_jobs=0 runs it in this one"
         ) from error
     return pickle.dumps([item or str(Path.cwd()) for item in sys.path]) + payload
-
-
-def cpu_count() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
