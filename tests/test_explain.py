@@ -48,3 +48,10 @@ def test_two_runs_are_compared(tmp_path: Path) -> None:
     assert "  optimizer.lr  0.001 -> 0.002" in list(diff.told([str(one), str(two)], False))
     with pytest.raises(ExpError, match="holds no run"):
         list(diff.told([str(one), str(tmp_path)], False))
+
+
+def test_a_key_of_another_option_is_told_its_option() -> None:
+    with pytest.raises(ExpError, match=r"optimizer.momentum: no such key here; it comes with optimizer=muon or optimizer=sgd"):
+        list(explain.explain("optimizer.momentum", []))
+    with pytest.raises(ExpError, match=r"it comes with tracker=wandb, e.g. exp explain tracker.wandb.project tracker="):
+        list(explain.explain("tracker.wandb.project", ["tracker=none"]))

@@ -7,6 +7,7 @@ exp explain scheduler                            a group: its options
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ from exp.options.option import described, json_schema, ranges, shown
 from exp.options.settings import RootSettings
 from exp.run.exits import plain_exits
 
+MOST_NAMED = 4  # options in a hint
+
 
 def explain(key: str, words: Sequence[str]) -> Iterator[str]:
     """The lines of the command. Raises ExpError for a key that the config does not have."""
@@ -33,7 +36,9 @@ def explain(key: str, words: Sequence[str]) -> Iterator[str]:
             yield from _group(key, made, str(cfg.hydra.runtime.choices.get(key)))
             return
         if node is None and not _there(cfg, key):
-            raise ExpError(f"{key}: no such key{near_key(key, known_keys(words, made))}")
+            raise ExpError(
+                f"{key}: no such key{_of_another_option(key, made) or near_key(key, known_keys(words, made))}"
+            )
         places = [(name, found) for name, path, package in files(made, words) if (found := written(path, key, package))]
         yield f"{key} = {shown(OmegaConf.to_container(node) if OmegaConf.is_config(node) else node)}"
         for comment in dict.fromkeys(found.comment for _, found in places if found.comment):
@@ -46,6 +51,17 @@ def explain(key: str, words: Sequence[str]) -> Iterator[str]:
         for word in words:
             if word.lstrip("+").startswith(f"{key}="):
                 yield f"  {word.partition('=')[2]} on the command line"
+
+
+def _of_another_option(key: str, made: Composer) -> str:
+    """Names the options that would bring the key; "" where none does."""
+    group, *between, leaf = key.split(".")
+    line = re.compile(rf"^{re.escape(leaf)}\s*:", re.MULTILINE)
+    files = [path for folder in made.path for path in sorted((folder / group).glob("*.yaml"))]
+    options = [path.stem for path in files if line.search(path.read_text(encoding="utf-8"))]
+    named = [option for option in options if option in between] or options
+    words = [f"{group}={option}" for option in named[:MOST_NAMED]]
+    return f" here; it comes with {' or '.join(words)}, e.g. exp explain {key} {words[0]}" if words else ""
 
 
 def _group(group: str, made: Composer, chosen: str) -> Iterator[str]:
