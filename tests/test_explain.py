@@ -51,7 +51,9 @@ def test_two_runs_are_compared(tmp_path: Path) -> None:
 
 
 def test_a_key_of_another_option_is_told_its_option() -> None:
-    with pytest.raises(ExpError, match=r"optimizer.momentum: no such key here; it comes with optimizer=muon or optimizer=sgd"):
+    with pytest.raises(
+        ExpError, match=r"optimizer.momentum: no such key here; it comes with optimizer=muon or optimizer=sgd"
+    ):
         list(explain.explain("optimizer.momentum", []))
     with pytest.raises(ExpError, match=r"it comes with tracker=wandb, e.g. exp explain tracker.wandb.project tracker="):
         list(explain.explain("tracker.wandb.project", ["tracker=none"]))
