@@ -164,21 +164,24 @@ def test_a_data_set_of_the_hub_goes_on_anywhere(hub_folder, monkeypatch):
     assert [rest(stream.open(lane))[0].split()[0][:11] for lane in (0, 1)] == ["train-00000", "train-00001"]
 
 
-def test_processes_read_files_of_their_own_and_see_the_rows_of_one(corpus):
+def test_processes_read_files_of_their_own_and_see_the_rows_of_one(corpus, monkeypatch):
     """Row i is that of lane i % 4; a process that asks for every second row opens two of the four files."""
     words = [*corpus, "task=causal_lm", "task.block_size=8"]
-    whole = rows_of(words, 60)
+    whole = rows_of(words, 200)
     train = features_of(*words)
     states = []
     for rank in (0, 1):
         train.begin_epoch(0, 42)
-        assert [train[row]["input_ids"] for row in range(rank, 60, 2)] == whole[rank::2]
+        assert [train[row]["input_ids"] for row in range(rank, 200, 2)] == whole[rank::2]
         states.append(train.state())
     assert [set(state) for state in states] == [{"0", "2"}, {"1", "3"}]
     train.restore(json.loads(json.dumps(train.together(states))))
     train.begin_epoch(0, 42)
-    assert [train[row]["input_ids"] for row in range(58, 60)] == whole[58:]
-    assert rows_of(words, 60) == whole != rows_of([*words, "data.shuffle_buffer=8"], 60)
+    make, made = train.make, []
+    monkeypatch.setattr(train, "make", lambda examples: made.append(1) or make(examples))
+    assert [train[row]["input_ids"] for row in range(198, 200)] == whole[198:]
+    assert len(made) == 2  # the portions that the two rows are in, and none before
+    assert rows_of(words, 200) == whole != rows_of([*words, "data.shuffle_buffer=8"], 200)
 
 
 def test_a_mixture_draws_by_weight(tmp_path):

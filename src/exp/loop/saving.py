@@ -14,6 +14,7 @@ from exp.distributed import sharding, shards
 from exp.errors import ExpError
 from exp.loop import checkpoint as checkpoints
 from exp.loop.checkpoint import Checkpoint
+from exp.loop.random_states import random_states, restore_random_states
 from exp.model.adapter_state import extra_state, restore_extra_state
 from exp.run.folder import name_of, read_record
 
@@ -117,7 +118,7 @@ class Saving:
         if step == self.saved_step:
             return False
         world, first = self.world, self.world.rank == 0
-        randoms = world.gather(checkpoints.random_states())
+        randoms = world.gather(random_states())
         rows = self.rows.together(world.gather(self.rows.state()))
         weights, optimizer = checkpoints.weights_of(checkpoints.bare(self.model)), self.optimizer.state_dict()
         parts = self._save_shards(step, weights, optimizer) if world.writes_shards else None
@@ -209,7 +210,7 @@ class Saving:
     def _restore_randomness(self, training: dict[str, Any], step: int, before: int) -> None:
         world = self.world
         if before == world.size:
-            checkpoints.restore_random_states(training["random"][world.rank])
+            restore_random_states(training["random"][world.rank])
             return
         # Neither the old masks nor those that any process has drawn before.
         torch.manual_seed(self.settings.dropout_seed + 1_000_003 * step + world.rank)
