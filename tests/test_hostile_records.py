@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
@@ -112,7 +113,7 @@ def commands(run: Path, out: Path) -> dict[str, tuple[Callable[[], Any], list[st
         "reproduce": (reproduce.main, [f"{run}"]),
         "share": (share.main, [f"{run}", "repo_id=me/mine"]),
         "evaluate": (evaluate.main, [f"{run}"]),
-        "predict": (predict.main, [f"{run}"]),
+        "predict": (predict.main, [f"{run}", "text=hello"]),
         "train": (train.main, [f"resume={run}"]),
     }
 
@@ -146,6 +147,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where a copy of the good run goes; commands end where they would begin to work."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))  # predict reads texts from it
     for place in ("run", "Popen"):
         monkeypatch.setattr(subprocess, place, _begin)
     for place in ("exp.saved.finished.load_model", "exp.saved.finished.load_data", "exp.train.train"):

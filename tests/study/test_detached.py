@@ -77,7 +77,7 @@ def test_a_study_in_a_guarded_database_is_listed_with_the_mend(tmp_path: Path) -
     found = state_of(folder)
     assert found.problem is not None and "give its address with storage=" in found.problem
     (folder / "study.json").write_text('{"study_name": "far"}')
-    with pytest.raises(ExpError, match="does not know the study far"):
+    with pytest.raises(ExpError, match=r"study far was kept in .* say where it is with storage="):
         open_study(folder)
 
 

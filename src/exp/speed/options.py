@@ -67,6 +67,10 @@ class Speed:
 
     def kernels(self, model: PreTrainedModel, device: str, precision: str, *, packed: bool) -> None:
         """What an evaluation of the saved model needs as well, to give the training's numbers to the last bit."""
+        if device == "cpu":
+            from exp.speed.memory import align
+
+            align(model)
         if self.first_token_only:
             from exp.speed.first_token import first_token_only
 
