@@ -36,6 +36,8 @@ def test_a_group_is_its_options() -> None:
 def test_an_unknown_key_is_told_the_nearest() -> None:
     with pytest.raises(ExpError, match=r"optimizer\.lrr: no such key; did you mean 'optimizer\.lr'"):
         list(explain.explain("optimizer.lrr", []))
+    with pytest.raises(ExpError, match=r"^nosuch: no such key"):
+        list(explain.explain("nosuch", []))
 
 
 def test_two_runs_are_compared(tmp_path: Path) -> None:

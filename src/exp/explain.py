@@ -55,7 +55,10 @@ def explain(key: str, words: Sequence[str]) -> Iterator[str]:
 
 def _of_another_option(key: str, made: Composer) -> str:
     """Names the options that would bring the key; "" where none does."""
-    group, *between, leaf = key.split(".")
+    group, *between = key.split(".")
+    if not between:
+        return ""
+    leaf = between.pop()
     line = re.compile(rf"^{re.escape(leaf)}\s*:", re.MULTILINE)
     files = [path for folder in made.path for path in sorted((folder / group).glob("*.yaml"))]
     options = [path.stem for path in files if line.search(path.read_text(encoding="utf-8"))]

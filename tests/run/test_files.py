@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exp.run.files import write_atomic
+from exp.run.files import replacing, write_atomic
 
 
 def test_a_device_is_written_to_and_stays_one(tmp_path: Path) -> None:
@@ -28,3 +28,16 @@ def test_an_error_names_the_file_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
         write_atomic(tmp_path / "x", "text")
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_link_is_replaced_and_what_it_leads_to_is_kept(tmp_path: Path) -> None:
+    diary, picture = tmp_path / "diary", tmp_path / "curves.png"
+    diary.write_text("dear diary")
+    picture.symlink_to(diary)
+    with replacing(picture) as scratch:
+        scratch.write_text("drawn")
+    assert (diary.read_text(), picture.read_text(), picture.is_symlink()) == ("dear diary", "drawn", False)
+    with pytest.raises(OSError), replacing(picture) as scratch:
+        scratch.write_text("half")
+        raise OSError
+    assert picture.read_text() == "drawn" and len(list(tmp_path.iterdir())) == 2

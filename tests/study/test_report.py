@@ -49,7 +49,10 @@ def test_pictures_name_the_best_trial_and_the_front(tmp_path, monkeypatch):
     save = Figure.savefig
 
     def keep(figure, path, **options):
-        told[path.stem] = [text.get_text() for text in figure.axes[0].texts], figure.axes[0].get_title()
+        told[path.stem.rpartition(".")[2]] = (
+            [text.get_text() for text in figure.axes[0].texts],
+            figure.axes[0].get_title(),
+        )
         save(figure, path, **options)
 
     monkeypatch.setattr(Figure, "savefig", keep)

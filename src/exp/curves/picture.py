@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from exp.curves.curve import Curve, Facts, eval_metrics
 from exp.curves.measures import floors
 from exp.curves.verdict import Verdict
+from exp.run.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,7 +67,8 @@ def draw(curve: Curve, verdict: Verdict, path: Path, title: str, facts: Facts) -
     for axes in (loss, rate, norm):
         for step in sorted({step for step, key in curve.bad})[:20]:
             axes.axvline(step, color="red", linewidth=0.8)
-    figure.savefig(path)
+    with replacing(path) as scratch:
+        figure.savefig(scratch)
 
 
 def _line(axes: Axes, curve: Curve, key: str, color: str, dots: bool = False) -> None:

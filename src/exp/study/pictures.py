@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import optuna
 from optuna.trial import TrialState
 
+from exp.run.files import replacing
 from exp.study.plan import StudyPlan
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def draw(study: optuna.Study, plan: StudyPlan) -> list[str]:
                 if name in TOUCHES:
                     TOUCHES[name](figure.axes[0], study, next(iter(plan.objective.names), "value"))
                 _restyle(figure, name)
-                figure.savefig(folder / f"{name}.png", dpi=110, bbox_inches="tight", facecolor="white")
+                with replacing(folder / f"{name}.png") as scratch:
+                    figure.savefig(scratch, dpi=110, bbox_inches="tight", facecolor="white")
                 drawn.append(name)
             except (ValueError, RuntimeError):  # too few trials for this drawing
                 continue
