@@ -24,7 +24,7 @@ function drawScatterIfSeen() {
   const numbers = values.filter((value) => typeof value === 'number');
   const numeric = numbers.length > 0 && numbers.length === values.length;
   const log = numeric && Math.min(...numbers) > 0 && Math.max(...numbers) / Math.min(...numbers) >= WIDE;
-  const at_ = (place) => (numeric ? values[place] : plotText(short(shown(values[place]), 28)));
+  const xOf = (place) => (numeric ? values[place] : plotText(short(shown(values[place]), 28)));
   const traces = [];
   const rest = [...state.passing.runs].filter((place) => has(place) && !state.slots.has(task.runs[place].condition));
   if (rest.length) traces.push(points(rest, { color: css('--context'), size: 6 }, () => 'not ticked'));
@@ -38,7 +38,7 @@ function drawScatterIfSeen() {
 
   function points(places, marker, name) {
     return {
-      mode: 'markers', marker, x: places.map(at_), y: places.map((place) => task.runs[place].best[metric]),
+      mode: 'markers', marker, x: places.map(xOf), y: places.map((place) => task.runs[place].best[metric]),
       text: places.map((place) => plotText(name(place))), hovertemplate: '%{text}<br>%{x}: %{y:.4~g}<extra></extra>',
     };
   }
@@ -48,7 +48,7 @@ function drawScatterIfSeen() {
     const mean = found.reduce((sum, one) => sum + one, 0) / found.length;
     const std = Math.sqrt(found.reduce((sum, one) => sum + (one - mean) ** 2, 0) / (found.length - 1));
     return {
-      mode: 'markers', marker: { color, size: 13, symbol: 'line-ew-open', line: { width: 2.5 } }, x: [at_(places[0])], y: [mean],
+      mode: 'markers', marker: { color, size: 13, symbol: 'line-ew-open', line: { width: 2.5 } }, x: [xOf(places[0])], y: [mean],
       error_y: { type: 'data', array: [std], color, thickness: 1.6, width: 5 },
       hovertemplate: `mean of ${found.length}: %{y:.4~g} ± ${digits(std)}<extra></extra>`,
     };
