@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("exp")
 
-WARMUPS = 3  # torch's own number: what a kernel sets up at its first call may not stand in a graph
+WARMUPS = 3  # torch's own number, for the first graph: what a kernel sets up at its first call may not stand in a graph
 ALIGNED = 128  # elements; a gradient begins at a multiple, as if it had been allocated alone
 
 
@@ -35,6 +35,7 @@ class GraphedLoss:
     """
 
     plain: TrainingLoss
+    accumulates: bool  # a step has several micro-batches
     graphs: dict[Any, _Graph] = field(default_factory=dict)
     gradients: _Gradients | None = None
     given_up: bool = False
@@ -50,13 +51,14 @@ class GraphedLoss:
         if graph is None:
             trained = [one for one in parameters if one.requires_grad]
             if self.gradients is None or not self.gradients.fits(trained):
-                self.gradients = _Gradients(trained)
+                self.gradients = _Gradients(trained, kept=self.accumulates)
                 self.graphs.clear()
             try:
-                graph = self.graphs[key] = _Graph(self.plain, model, batch, trained, self.gradients)
+                warmups = 1 if self.graphs else WARMUPS
+                graph = self.graphs[key] = _Graph(self.plain, model, batch, trained, self.gradients, warmups)
             except (RuntimeError, _HostDraws) as error:
                 self.given_up = True
-                log.info("speed: cuda_graphs left out, %s", str(error).splitlines()[0])
+                log.info("speed: cuda_graphs left out, %s", _cause(error))
                 return self.plain(model, batch)
         return _Replay.apply(graph, list(batch.values()), *graph.trained)  # type: ignore[no-untyped-call, no-any-return]
 
@@ -65,10 +67,18 @@ class _HostDraws(Exception):
     pass
 
 
+def _cause(error: BaseException) -> str:
+    """The first line of the first error: the end of a recording that failed has one of its own."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return str(error).splitlines()[0]
+
+
 class _Gradients:
     """One stretch of memory for the gradients of all graphs: only one step is at work at a time."""
 
-    def __init__(self, trained: list[torch.nn.Parameter]) -> None:
+    def __init__(self, trained: list[torch.nn.Parameter], *, kept: bool) -> None:
+        self.kept = kept  # while the next micro-batch is computed
         self.sizes = [-(-one.numel() // ALIGNED) * ALIGNED for one in trained]
         self.shapes = [one.shape for one in trained]
         if len({one.dtype for one in trained}) > 1:
@@ -93,6 +103,7 @@ class _Graph:
         batch: Mapping[str, torch.Tensor],
         trained: list[torch.nn.Parameter],
         gradients: _Gradients,
+        warmups: int,
     ) -> None:
         self.trained, self.gradients = trained, gradients
         self.inputs = [one.clone() for one in batch.values()]
@@ -105,7 +116,7 @@ class _Graph:
             apart = torch.cuda.Stream()
             apart.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(apart):
-                for _ in range(WARMUPS):
+                for _ in range(warmups):
                     torch.autograd.grad(functional_call(loss, weights, (fixed,)), leaves, allow_unused=True)
             torch.cuda.current_stream().wait_stream(apart)
             self.ahead, self.back = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
@@ -174,6 +185,7 @@ class _Replay(torch.autograd.Function):
         graph: _Graph = ctx.graph
         graph.slope.copy_(slope)
         graph.back.replay()
-        # A copy, because a step with several micro-batches adds to it while the next one is computed.
-        parts = graph.gradients.parts(graph.gradients.whole.clone())
-        return (None, None, *(part if used else None for part, used in zip(parts, graph.used, strict=True)))
+        gradients = graph.gradients
+        # Without a copy they are this memory itself, which nothing writes to before the update.
+        parts = gradients.parts(gradients.whole.clone()) if gradients.kept else gradients.views
+        return (None, None, *(part.detach() if used else None for part, used in zip(parts, graph.used, strict=True)))

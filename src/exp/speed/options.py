@@ -68,7 +68,9 @@ class Speed:
             if not keep_freed_memory():
                 log.info("speed: keep_memory left out, it needs glibc")
 
-    def recorded(self, loss: TrainingLoss, device: str, *, packed: bool, processes: int) -> TrainingLoss:
+    def recorded(
+        self, loss: TrainingLoss, device: str, *, packed: bool, processes: int, accumulates: bool
+    ) -> TrainingLoss:
         """`loss` as graphs of CUDA, where that can be."""
         if not self.cuda_graphs or self._compiles(device):
             return loss
@@ -81,7 +83,7 @@ class Speed:
         else:
             from exp.speed.graphs import GraphedLoss
 
-            return GraphedLoss(loss)
+            return GraphedLoss(loss, accumulates)
         return loss
 
     def kernels(self, model: PreTrainedModel, device: str, precision: str, *, packed: bool) -> None:
