@@ -45,7 +45,7 @@ def test_answers_of_the_embedded_chats_follow_from_their_questions():
     assert {len(chat) for chat in chats} == {2, 3, 4, 5, 6, 7}
 
 
-_KINDS = {"colour": ("colour",), "size": ("size", "How big"), "place": ("here",)}
+_KINDS = {"colour": ("colour",), "size": ("size", "How big"), "place": ("here", "place")}
 
 
 def _things(question: str) -> list[str]:
