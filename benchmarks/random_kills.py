@@ -30,11 +30,12 @@ COMPLETE = 1  # Optuna's number of the state
 
 
 def study_command(home: Path, trials: int, processes: int) -> list[str]:
-    return stub_command(
+    _, *rest = stub_command(
         "x=interval(0.0,1.0)", "hydra.sweeper.direction=maximize", "hydra.sweeper.study_name=s", "seconds=0.1",
         f"hydra.sweeper.n_trials={trials}", f"hydra.sweeper.n_jobs={JOBS}", "hydra.sweeper.retries=1000",
         "hydra.sweeper.beat_every=0.3", "hydra.sweeper.stale_after=2", f"hydra.sweeper.processes_per_trial={processes}",
     )  # fmt: skip
+    return [sys.executable, *rest]  # not a fork of the tests' server, whose children nobody would find
 
 
 def table_command(home: Path, trials: int) -> list[str]:
