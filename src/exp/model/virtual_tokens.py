@@ -105,7 +105,9 @@ class _VirtualTokens:
 def _wrapped(model: PreTrainedModel, config: Any) -> Any:
     found: Any = wrap(model, config)
     # In the order of the forward pass, which is the one that floating-point operations are counted in.
-    found._modules["base_model"] = found._modules.pop("base_model")
+    base = found.base_model
+    del found.base_model
+    found.base_model = base
     hide_virtual_tokens(found)
     return found
 
@@ -146,11 +148,9 @@ class PromptTuning(_VirtualTokens):
                     "adapter.prompt_tuning_init=TEXT reads its text by the tokenizer of model.path, and this model has "
                     "none; take SAMPLE_VOCAB"
                 )
-            commit = getattr(model.config, "_commit_hash", None)
             text = {
                 "prompt_tuning_init_text": self.prompt_tuning_init_text,
                 "tokenizer_name_or_path": path,
-                "tokenizer_kwargs": {"revision": commit} if commit else None,
             }
         return peft.PromptTuningConfig(
             task_type=kind,

@@ -25,8 +25,8 @@ def with_adapter(model: Path, place: str) -> str:
     code = CODE.format(kind=kind, place=place, base=BASE)
     told = (
         f"The model's own weights are as they were. What was trained is {adapter['num_virtual_tokens']} virtual "
-        f"tokens ({adapter['peft_type'].lower().replace('_', ' ')}) before every row, and the head where there is one; peft "
-        f"puts the two together."
+        f"tokens ({adapter['peft_type'].lower().replace('_', ' ')}) before every row, and the head where there is one; "
+        f"peft puts the two together."
     )
     if adapter["peft_type"] != "PREFIX_TUNING" and adapter["task_type"] in ("CAUSAL_LM", "TOKEN_CLS"):
         told += " Its logits begin with those of the virtual tokens: leave them out."
