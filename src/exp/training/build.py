@@ -213,6 +213,13 @@ def build(config: Mapping[str, Any]) -> Parts:
     speed = make(config["speed"], "speed")
     speed.apply(model, _device(), precision, settings.dropout_seed, packed=settings.batching == "packed")
     loss = build_loss(config, LossFacts(head, encoded.train, processor))
+    loss = speed.recorded(
+        loss,
+        _device(),
+        packed=settings.batching == "packed",
+        processes=processes,
+        accumulates=settings.gradient_accumulation_steps > 1,
+    )
     return Parts(
         task=task,
         reading=reading,
