@@ -68,3 +68,28 @@ def test_a_failed_jobs_value_is_read_without_a_word(capsys: pytest.CaptureFixtur
     with pytest.raises(ValueError, match="why"):
         _ = job.return_value
     assert "Error executing job" in capsys.readouterr().err
+
+
+def test_a_file_is_parsed_once_a_state_of_it(tmp_path, monkeypatch):
+    from hydra._internal.core_plugins import file_config_source
+
+    from exp.config.compose import compose
+
+    option = tmp_path / "model" / "parsed.yaml"
+    option.parent.mkdir()
+    option.write_text("_target_: exp.model.own.Own\nsize: 1\n")
+    words = ["model=parsed"]
+    assert compose(words, config_dir=tmp_path).model.size == 1
+    parsed = []
+    real = file_config_source.FileConfigSource.load_config
+
+    def load_config(self, config_path):
+        parsed.append(config_path)
+        return real(self, config_path)
+
+    monkeypatch.setattr(file_config_source.FileConfigSource, "load_config", load_config)
+    found = compose([*words, "model.size=2"], config_dir=tmp_path)
+    assert found.model.size == 2 and parsed == []
+    assert compose(words, config_dir=tmp_path).model.size == 1  # what one composition changed stays its own
+    option.write_text("_target_: exp.model.own.Own\nsize: 30\n")
+    assert compose(words, config_dir=tmp_path).model.size == 30 and parsed == ["model/parsed"]
