@@ -84,9 +84,10 @@ def _task(task: TaskComparison, limits: Thresholds) -> dict[str, Any]:
             own = _run_cells(run, names[number], labels[at], verdicts[number], task)
             place = {"name": names[number], "condition": at, "cells": own}
             told.append(place | _run(run, curve, grids, verdicts[number]))
-    for place in conditions[:MOST_WITH_EXAMPLES]:
-        if (first := next((one for one in place["runs"] if told[one]["status"] == "completed"), None)) is not None:
-            told[first]["wrong"] = wrong_answers(runs[first])
+    for drawn_first in conditions[:MOST_WITH_EXAMPLES]:
+        completed = [number for number in drawn_first["runs"] if told[number]["status"] == "completed"]
+        for number in completed[:1]:
+            told[number]["wrong"] = wrong_answers(runs[number])
     common = _common(runs)
     for one, run in zip(told, runs, strict=True):
         one["config"] = {key: value for key, value in run.config.items() if key not in common}
