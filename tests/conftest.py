@@ -28,6 +28,8 @@ for name in ("WANDB_API_KEY", "HYDRA_FULL_ERROR", "WORLD_SIZE", "RANK"):
     os.environ.pop(name, None)
 
 ROOT = Path(__file__).resolve().parents[1]
+# No test cuts the power, and a run waits for the disk a dozen times. The fork server does the same.
+os.fsync = lambda file: None
 
 
 def pytest_runtest_setup() -> None:

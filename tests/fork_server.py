@@ -60,15 +60,16 @@ def received(client: socket.socket) -> Job:
 
 def serve(listener: socket.socket) -> Job:
     """Returns in a process that has a job to do."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who wait
     while True:
         ready, _, _ = select.select([0, listener], [], [])
+        with contextlib.suppress(ChildProcessError):  # waited for, so that their time counts as the server's children's
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
         if 0 in ready:
             os._exit(0)
         client, _ = listener.accept()
         if not os.fork():
             listener.close()
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             return wait_for(client)
         client.close()
 
@@ -163,6 +164,7 @@ if __name__ == "__main__":
         with contextlib.suppress(ImportError):  # a library that is no longer there only costs time
             importlib.import_module(name)
     gc.freeze()
+    os.fsync = lambda file: None  # as in conftest.py
     job = serve(listening)
     become(job, sys.argv[2])
     execute(job.words)

@@ -70,5 +70,6 @@ def python() -> str:
         pass_fds=[listener.fileno()],
     )
     listener.close()
+    atexit.register(server.wait)  # after it is killed
     atexit.register(server.kill)
     return str(program)

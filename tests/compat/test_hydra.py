@@ -79,3 +79,28 @@ def test_values_are_put_into_a_composed_config_as_hydra_does() -> None:
         assert private.put_values(config, ["optimizer.lr=0.5", "seed=7"])
         assert (config.optimizer.lr, config.seed) == (0.5, 7)
         assert not private.put_values(config, ["optimizer.lrr=0.5"]) and not private.put_values(config, ["seed=1,2"])
+
+
+def test_a_file_is_parsed_once_a_state_of_it(tmp_path, monkeypatch):
+    from hydra._internal.core_plugins import file_config_source
+
+    from exp.config.compose import compose
+
+    option = tmp_path / "model" / "parsed.yaml"
+    option.parent.mkdir()
+    option.write_text("_target_: exp.model.own.Own\nsize: 1\n")
+    words = ["model=parsed"]
+    assert compose(words, config_dir=tmp_path).model.size == 1
+    parsed = []
+    real = file_config_source.FileConfigSource.load_config
+
+    def load_config(self, config_path):
+        parsed.append(config_path)
+        return real(self, config_path)
+
+    monkeypatch.setattr(file_config_source.FileConfigSource, "load_config", load_config)
+    found = compose([*words, "model.size=2"], config_dir=tmp_path)
+    assert found.model.size == 2 and parsed == []
+    assert compose(words, config_dir=tmp_path).model.size == 1  # what one composition changed stays its own
+    option.write_text("_target_: exp.model.own.Own\nsize: 30\n")
+    assert compose(words, config_dir=tmp_path).model.size == 30 and parsed == ["model/parsed"]

@@ -12,7 +12,7 @@ import sys
 import pytest
 from omegaconf import OmegaConf
 
-from exp.config.launchers import check_launcher
+from exp.config.launchers import check_launcher, package_missing
 from exp.errors import ExpError
 from exp.run.interrupts import Interrupts, pass_on
 
@@ -25,13 +25,16 @@ def test_a_bare_multirun_is_the_exact_product(launcher, entry, tmp_path):
     plugin = f"hydra_plugins.hydra_{launcher.split('_')[0]}_launcher"
     if launcher != "basic" and importlib.util.find_spec(plugin) is None:
         pytest.skip(f"the extra {launcher.split('_')[0]} is not installed")
-    words = [f"hydra/launcher={launcher}"] + (["hydra.launcher.n_jobs=2"] if launcher == "joblib" else [])
-    done = entry("train", *SWEEP, *words)
+    given = [*SWEEP, f"hydra/launcher={launcher}"]
+    # submitit names a job by its process, so each of its jobs is a new interpreter: one seed is enough to tell them.
+    seeds, forks = ((1,), {}) if launcher == "submitit_local" else ((1, 2), {"EXP_FORKS": "1"})
+    given[given.index("seed=1,2")] = f"seed={','.join(map(str, seeds))}"
+    done = entry("train", *given, *(["hydra.launcher.n_jobs=2"] if launcher == "joblib" else []), **forks)
     assert done.returncode == 0, done.stderr
     records = [json.loads(path.read_text()) for path in sorted((tmp_path / "sweep").glob("[0-9]*/run.json"))]
-    assert [record["status"] for record in records] == ["completed"] * 4
+    assert {record["status"] for record in records} == {"completed"}
     points = sorted((record["seed"], record["config"]["optimizer"]["lr"]) for record in records)
-    assert points == [(1, 1e-3), (1, 2e-3), (2, 1e-3), (2, 2e-3)]
+    assert points == [(seed, lr) for seed in seeds for lr in (1e-3, 2e-3)]
     assert len({record["condition"] for record in records}) == 2  # seeds share theirs
 
 
@@ -47,25 +50,22 @@ def test_launchers_of_clusters_compose(launcher, entry):
 @pytest.mark.slow
 def test_a_launcher_whose_package_is_missing_is_named(tmp_path):
     # What Hydra sees where the package is not installed: its plugins cannot be imported.
-    (tmp_path / "sitecustomize.py").write_text(
-        "import sys\n"
-        "for name in ('ray', 'submitit', 'joblib'):\n"
-        "    sys.modules[f'hydra_plugins.hydra_{name}_launcher'] = None\n"
-    )
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['hydra_plugins.hydra_joblib_launcher'] = None")
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-    for launcher, package in (
-        ("ray_cluster", "hydra-ray-launcher"),
-        ("slurm_gpu", "hydra-submitit-launcher"),
-        ("joblib", "hydra-joblib-launcher"),
-    ):
-        command = [sys.executable, "-W", "ignore", "-m", "exp.train", *SWEEP, f"hydra/launcher={launcher}"]
-        env = {**os.environ, "PYTHONPATH": path}
-        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
-        assert done.returncode == 2, done.stderr
-        (line,) = done.stderr.strip().splitlines()
-        extra = package.split("-")[1]
-        assert f"needs the package {package}" in line and f"pip install 'exp[{extra}]'" in line
+    command = [sys.executable, "-W", "ignore", "-m", "exp.train", *SWEEP, "hydra/launcher=joblib"]
+    env = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.strip().splitlines()
+    assert "needs the package hydra-joblib-launcher" in line and "pip install 'exp[joblib]'" in line
     assert not (tmp_path / "sweep").exists()
+
+
+@pytest.mark.parametrize(("launcher", "extra"), [("ray_cluster", "ray"), ("slurm_gpu", "submitit")])
+def test_the_package_of_each_launcher(launcher, extra, monkeypatch):
+    monkeypatch.setitem(sys.modules, f"hydra_plugins.hydra_{extra}_launcher", None)
+    told = str(package_missing(launcher))
+    assert f"needs the package hydra-{extra}-launcher" in told and f"pip install 'exp[{extra}]'" in told
 
 
 def config(launcher, sweeper="basic", **settings):

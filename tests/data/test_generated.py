@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from exp.data.examples import Examples
@@ -45,6 +46,20 @@ def test_answers_stand_in_their_sentence_and_none_is_a_fifth():
             assert context[start : start + len(text)] == text and f"not to {text}" not in context
     none = sum(not answer["text"] for _, answer in found) / len(found)
     assert 0.15 < none < 0.25
+
+
+EMBEDDED = ["reviews", "trips", "tastes", "quiz", "markov_text", "paraphrases", "toy_language", "toy_notes", "tones"]
+
+
+@pytest.mark.parametrize("name", [*EMBEDDED, "textures"])
+def test_an_embedded_set_is_drawn_in_its_own_sizes(name):
+    """A generator with too few different rows would draw for ever."""
+    with initialize_config_dir(str(conf_dir())):
+        node = compose("train", overrides=[f"data={name}"]).data
+    source = instantiate(node)
+    raw = source.read()
+    assert tuple(len(rows) for rows in (raw.train, raw.evals[""], raw.tests[""])) == source.sizes
+    assert sum(source.sizes) <= source.most
 
 
 def test_no_sentence_of_a_trip_comes_twice():

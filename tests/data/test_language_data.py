@@ -37,7 +37,7 @@ def test_answers_of_the_embedded_chats_follow_from_their_questions():
     known: dict[tuple[str, ...], set[str]] = {}
     for chat in chats:
         turns = [message["content"] for message in chat if message["role"] != "system"]
-        thing = next(word.strip("?.") for word in turns[0].split() if word.strip("?.") in _things(turns[0]))
+        thing = next(word.strip("?.:") for word in turns[0].split() if word.strip("?.:") in _things(turns[0]))
         for question, answer in zip(turns[::2], turns[1::2], strict=True):
             kind = next(k for k, words in _KINDS.items() if any(word in question for word in words))
             known.setdefault((thing, kind), set()).add(answer)
@@ -45,7 +45,7 @@ def test_answers_of_the_embedded_chats_follow_from_their_questions():
     assert {len(chat) for chat in chats} == {2, 3, 4, 5, 6, 7}
 
 
-_KINDS = {"colour": ("colour",), "size": ("size", "How big"), "place": ("here",)}
+_KINDS = {"colour": ("colour",), "size": ("size", "How big"), "place": ("here", "place")}
 
 
 def _things(question: str) -> list[str]:

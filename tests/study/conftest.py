@@ -16,6 +16,7 @@ from typing import Any
 import optuna
 import pytest
 
+from exp.compat.hydra_repository import ParsedOnce
 from exp.errors import ExpError
 from tests import forked
 from tests.postgres import postgres  # noqa: F401 (a fixture)
@@ -75,6 +76,7 @@ def inside(folder: Path, words: list[str], check: bool = True) -> subprocess.Com
         patch.setattr(sys, "argv", [str(STUB / "app.py"), *words])
         for name in ("HYDRA_FULL_ERROR", "PYTHONPATH"):
             patch.setenv(name, environment()[name])
+        patch.setattr("hydra._internal.config_loader_impl.ConfigRepository", ParsedOnce)  # as exp's own composing
         patch.syspath_prepend(str(STUB))
         patch.chdir(folder)
         GlobalHydra.instance().clear()

@@ -25,6 +25,7 @@ from hydra.core.object_type import ObjectType
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from exp.compat.hydra_repository import parse_once
 from exp.config.explain import explained, while_composing
 from exp.config.grammar import literal
 from exp.errors import ExpError, nearest
@@ -89,7 +90,7 @@ def composer(*, config_dir: Path | None = None, name: str = PRIMARY, saved: Path
         path.insert(0, saved / ".hydra")
         name = "config"
     with initialize_config_search_path([f"file://{folder}" for folder in path], job_name="train"):
-        yield Composer(GlobalHydra.instance().config_loader(), name, saved is not None, tuple(path))
+        yield Composer(parse_once(GlobalHydra.instance().config_loader()), name, saved is not None, tuple(path))
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,30 @@ _VALUES = {
     "place": ("kitchen", "garden", "attic", "hall"),
 }
 _FIRST = {
-    "colour": ("What colour is the {thing}?", "Tell me the colour of the {thing}."),
-    "size": ("How big is the {thing}?", "Tell me the size of the {thing}."),
-    "place": ("Where is the {thing}?", "Tell me where the {thing} is."),
+    "colour": (
+        "What colour is the {thing}?",
+        "Tell me the colour of the {thing}.",
+        "Which colour has the {thing}?",
+        "The {thing}: what is its colour?",
+    ),
+    "size": (
+        "How big is the {thing}?",
+        "Tell me the size of the {thing}.",
+        "Which size has the {thing}?",
+        "The {thing}: what is its size?",
+    ),
+    "place": (
+        "Where is the {thing}?",
+        "Tell me where the {thing} is.",
+        "Where can I find the {thing}?",
+        "The {thing}: where is it?",
+    ),
 }
-_NEXT = {"colour": "And its colour?", "size": "And its size?", "place": "And where is it?"}
+_NEXT = {
+    "colour": ("And its colour?", "What about its colour?"),
+    "size": ("And its size?", "What about its size?"),
+    "place": ("And where is it?", "What about its place?"),
+}
 _ANSWER = {"colour": "The {thing} is {value}.", "size": "The {thing} is {value}.", "place": "It is in the {value}."}
 _SYSTEM = "You know the things of this house."
 _TURNS = (0.35, 0.75)  # chance of one turn, of two or fewer; else three
@@ -40,7 +59,7 @@ class Quiz(Generated):
     """The same chats on every machine; none occurs twice, within or across splits."""
 
     name = "quiz"
-    most = 2000  # chats in all: there are some 4,500 different ones
+    most = 2000  # chats in all: there are 6,240 different ones, and 480 of one turn
 
     @property
     def roles(self) -> dict[str, Any]:
@@ -69,7 +88,7 @@ def _chat(dice: Dice, table: dict[tuple[str, str], str]) -> list[dict[str, str]]
     turns = 1 if dice.chance(_TURNS[0]) else 2 if dice.chance(_TURNS[1]) else 3
     chat = [{"role": "system", "content": _SYSTEM}] if dice.chance(0.5) else []
     for turn, kind in enumerate(kinds[:turns]):
-        question = dice.pick(_FIRST[kind]).format(thing=thing) if turn == 0 else _NEXT[kind]
+        question = dice.pick(_FIRST[kind]).format(thing=thing) if turn == 0 else dice.pick(_NEXT[kind])
         chat.append({"role": "user", "content": question})
         answer = _ANSWER[kind].format(thing=thing, value=table[thing, kind])
         chat.append({"role": "assistant", "content": answer})

@@ -26,7 +26,7 @@ class AccelerateLoop:
 
         from exp.compat.accelerate import forget_last_run
         from exp.distributed.world import accelerator_of
-        from exp.loop.batching import epoch_batches, micro_loss, step_units
+        from exp.loop.batching import epoch_batches, micro_loss, on_device, step_units
         from exp.loop.clipping import clip
         from exp.loop.session import Session
 
@@ -70,7 +70,7 @@ class AccelerateLoop:
                     loss = torch.zeros((), device=accelerator.device)
                     session.callbacks.step_begin()
                     for number, (batch, count) in enumerate(zip(batches, units, strict=True), start=1):
-                        batch = {key: value.to(accelerator.device) for key, value in batch.items()}
+                        batch = on_device(batch, accelerator.device)
                         # Gradients meet those of other processes once a step, in its last backward pass.
                         with nullcontext() if number == len(group) else accelerator.no_sync(model):
                             # A mean over all units of the step: micro-batches may differ in their numbers.

@@ -15,7 +15,7 @@ from transformers.trainer_callback import TrainerState
 from exp.compat.accelerate import forget_last_run
 from exp.distributed import sharding
 from exp.loop import saving
-from exp.loop.batching import EpochBatches, epoch_batches, micro_loss, step_units, train_loader
+from exp.loop.batching import EpochBatches, epoch_batches, micro_loss, on_device, step_units, train_loader
 from exp.loop.clipping import clip
 from exp.loop.session import Session
 
@@ -80,6 +80,7 @@ class SharedTrainer(Trainer):
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
         """Sums the micro-batches' losses of one optimizer step; Trainer keeps only a sum since the last log."""
+        inputs = on_device(inputs, self.args.device)
         loss = super().training_step(model, inputs, num_items_in_batch)
         self.loss = loss if self.loss is None else self.loss + loss
         return loss

@@ -51,14 +51,16 @@ def git(folder: Path, holds: str | None = None) -> dict[str, Any] | None:
             return None
         return done.stdout.decode(errors="replace") if done.returncode == 0 else None
 
-    commit = ask("rev-parse", "HEAD")
-    if commit is None or (holds is not None and ask("ls-files", "--error-unmatch", holds) is None):
+    place = ask("rev-parse", "HEAD", "--show-toplevel")
+    if place is None or (holds is not None and ask("ls-files", "--error-unmatch", holds) is None):
         return None
-    diff = ask("diff", "HEAD") or ""
+    commit, root = place.rstrip("\n").split("\n", 1)
+    dirty = bool((ask("status", "--porcelain") or "").strip())
+    diff = (ask("diff", "HEAD") or "") if dirty else ""
     return {
-        "root": (ask("rev-parse", "--show-toplevel") or "").strip(),
-        "commit": commit.strip(),
-        "dirty": bool((ask("status", "--porcelain") or "").strip()),
+        "root": root,
+        "commit": commit,
+        "dirty": dirty,
         "diff": diff[:LONGEST_DIFF],
         "diff_cut": len(diff) > LONGEST_DIFF,
     }

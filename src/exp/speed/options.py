@@ -12,6 +12,8 @@ from annotated_types import Ge
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from exp.loss.base import TrainingLoss
+
 log = logging.getLogger("exp")
 
 
@@ -27,6 +29,7 @@ class Speed:
     first_token_only: bool = False
     keep_embedding_gradients: bool = False
     onednn_linear: bool | Literal["auto"] = False  # auto: where MKL leaves half of the processor idle
+    cuda_graphs: bool = False
 
     def pads_to(self, device: str, precision: str) -> int | None:
         """`precision` is Accelerate's word for what is computed in: on a CPU oneDNN keeps a kernel for each length, and
@@ -69,6 +72,24 @@ class Speed:
 
             if not keep_freed_memory():
                 log.info("speed: keep_memory left out, it needs glibc")
+
+    def recorded(
+        self, loss: TrainingLoss, device: str, *, packed: bool, processes: int, accumulates: bool
+    ) -> TrainingLoss:
+        """`loss` as graphs of CUDA, where that can be."""
+        if not self.cuda_graphs or self._compiles(device):
+            return loss
+        if device != "cuda":
+            log.info("speed: cuda_graphs left out, they need a CUDA GPU")
+        elif packed:
+            log.info("speed: cuda_graphs left out, every batch of packed rows has a shape of its own")
+        elif processes > 1:
+            log.info("speed: cuda_graphs left out, gradients meet those of other processes during the backward pass")
+        else:
+            from exp.speed.graphs import GraphedLoss
+
+            return GraphedLoss(loss, accumulates)
+        return loss
 
     def kernels(self, model: PreTrainedModel, device: str, precision: str, *, packed: bool) -> None:
         """What an evaluation of the saved model needs as well, to give the training's numbers to the last bit."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from exp.data.collate import Collator
 from exp.data.rows import Rows, shortened
 from exp.errors import ExpError, nearest
+from exp.task.forward import surely_all
 from exp.task.terms import Term
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def without_padded_choices(batch: Mapping[str, Any], output: Any) -> Any:
     from torch.nn.functional import cross_entropy
 
     real = real_choices(batch["attention_mask"])
-    if real.all():
+    if surely_all(real):
         return output
     output.logits = output.logits.masked_fill(~real, -1e4)  # fp16 holds it, and e^-1e4 is 0 beside any logit
     if output.loss is not None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def correct_outputs(model: Any, corrected: Callable[[Mapping[str, Any], Any], Any]) -> None:
@@ -19,3 +22,8 @@ def correct_outputs(model: Any, corrected: Callable[[Mapping[str, Any], Any], An
         return corrected(batch, forward(*arguments, **batch))
 
     model.forward = corrected_forward
+
+
+def surely_all(mask: Tensor) -> bool:
+    """Whether all of `mask` is true and the processor can see it: reading it from a GPU would wait for the GPU."""
+    return mask.device.type == "cpu" and bool(mask.all())

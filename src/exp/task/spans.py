@@ -12,6 +12,7 @@ from exp.data.collate import Collator
 from exp.data.features import EncodedRows, Ragged
 from exp.errors import ExpError
 from exp.task import tokens
+from exp.task.forward import surely_all
 from exp.task.terms import Term
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def without_padding(batch: Mapping[str, Any], output: Any) -> Any:
     from torch.nn.functional import cross_entropy
 
     mask = batch["attention_mask"].bool()
-    if mask.all():
+    if surely_all(mask):
         return output
     # fp16 holds it, and e^-1e4 is 0 beside any logit
     start, end = (one.masked_fill(~mask, -1e4) for one in (output.start_logits, output.end_logits))
