@@ -1,8 +1,9 @@
-"""python -m benchmarks.random_kills [--kills 50] [--seed 1] [--table]
+"""python -m benchmarks.random_kills [--kills 50] [--seed 1] [--trials 120] [--table | --processes 2]
 
-SIGKILL at random moments, `--kills` times: of a worker, of the coordinator, or of all of them. What is gone is started
-again by the same command. At the end every slot has to be complete, no job told twice, no process left, and the best
-as the storage says. The objective takes milliseconds; the journal is the storage.
+SIGKILL at random moments, `--kills` times: of a worker, of the coordinator, of all of them, or of one process of a
+trial that several make. What is gone is started again by the same command. At the end every slot has to be complete, no
+job told twice, no process left, and the best as the storage says. The objective takes milliseconds; the journal is the
+storage.
 """
 
 from __future__ import annotations
@@ -24,22 +25,23 @@ from tests.study.conftest import environment, load, stub_command
 
 from exp.work.trial_queue import slot_holders
 
-TRIALS, JOBS = 120, 2
+JOBS = 2
 COMPLETE = 1  # Optuna's number of the state
 
 
-def study_command(home: Path) -> list[str]:
-    return stub_command(
+def study_command(home: Path, trials: int, processes: int) -> list[str]:
+    _, *rest = stub_command(
         "x=interval(0.0,1.0)", "hydra.sweeper.direction=maximize", "hydra.sweeper.study_name=s", "seconds=0.1",
-        f"hydra.sweeper.n_trials={TRIALS}", f"hydra.sweeper.n_jobs={JOBS}", "hydra.sweeper.retries=1000",
-        "hydra.sweeper.beat_every=0.3", "hydra.sweeper.stale_after=2",
+        f"hydra.sweeper.n_trials={trials}", f"hydra.sweeper.n_jobs={JOBS}", "hydra.sweeper.retries=1000",
+        "hydra.sweeper.beat_every=0.3", "hydra.sweeper.stale_after=2", f"hydra.sweeper.processes_per_trial={processes}",
     )  # fmt: skip
+    return [sys.executable, *rest]  # not a fork of the tests' server, whose children nobody would find
 
 
-def table_command(home: Path) -> list[str]:
+def table_command(home: Path, trials: int) -> list[str]:
     from tests.analysis.tables.made import write_table
 
-    path = write_table(home / "t.yaml", seeds=list(range(TRIALS // 4)))
+    path = write_table(home / "t.yaml", seeds=list(range(trials // 4)))
     script = (
         "from pathlib import Path; from tests.training.test_table_runs import go; "
         "from tests.analysis.tables.made import make_plan; "
@@ -53,14 +55,18 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--trials", type=int, default=120)
     parser.add_argument("--table", action="store_true")
+    parser.add_argument("--processes", type=int, default=1, help="of each trial")
     given = parser.parse_args()
     dice = random.Random(given.seed)
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
         env = environment() | {"STUB_LOG": str(home / "stub.log"), "STUB_SECONDS": "0.3"}
         env["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), env["PYTHONPATH"]])
-        command = (table_command if given.table else study_command)(home)
+        command = table_command(home, given.trials)
+        if not given.table:
+            command = study_command(home, given.trials, given.processes)
         sent = Counter[str]()
         starts = 0
         coordinator: subprocess.Popen[bytes] | None = None
@@ -76,22 +82,26 @@ def main() -> None:
                 time.sleep(0.2)
                 continue
             time.sleep(dice.uniform(0.5, 6.0))
-            sent += Counter(hit(coordinator, dice))
-        check(home, given.table)
+            sent += Counter(hit(coordinator, dice, given.processes))
+        check(home, given.trials, given.table)
         told = ", ".join(f"{count} of {what}" for what, count in sent.items())
-        print(f"{sum(sent.values())} kills ({told}), {starts} starts: {TRIALS} jobs, each complete once")
+        print(f"{sum(sent.values())} kills ({told}), {starts} starts: {given.trials} jobs, each complete once")
 
 
-def hit(coordinator: subprocess.Popen[bytes], dice: random.Random) -> list[str]:
+def hit(coordinator: subprocess.Popen[bytes], dice: random.Random, processes: int) -> list[str]:
     """Kills, and says what."""
     try:
         workers = psutil.Process(coordinator.pid).children()
     except psutil.NoSuchProcess:
         return []
-    what = dice.choice(["a worker", "a worker", "the coordinator", "all"])
+    kinds = ["a worker", "a worker", "the coordinator", "all"]
+    what = dice.choice(kinds if processes == 1 else [*kinds, "a process of a trial", "a process of a trial"])
     victims = [psutil.Process(coordinator.pid)] if what == "the coordinator" else []
     if what == "a worker" and workers:
         victims = [dice.choice(workers)]
+    elif what == "a process of a trial":
+        below = [one for worker in workers for one in _children(worker) if "spawn_main" in " ".join(_line(one))]
+        victims = [dice.choice(below)] if below else []
     elif what == "all":
         victims = [psutil.Process(coordinator.pid), *workers]
     for victim in victims:
@@ -102,17 +112,31 @@ def hit(coordinator: subprocess.Popen[bytes], dice: random.Random) -> list[str]:
     return [what] if victims else []
 
 
-def check(home: Path, table: bool) -> None:
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _line(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
+
+
+def check(home: Path, trials: int, table: bool) -> None:
     study = load(home / "multirun" / "s")
     held = slot_holders(study.trials)
-    assert len(held) == TRIALS, len(held)
+    assert len(held) == trials, len(held)
     assert {trial.state.name for trial in held} == {"COMPLETE"}
     told = Counter(
         log["trial_id"]
         for log in map(json.loads, (home / "multirun" / "s" / "journal.log").read_text().splitlines())
         if log["op_code"] == 6 and log["state"] == COMPLETE
     )
-    assert len(told) == TRIALS and set(told.values()) == {1}, told.most_common(3)
+    assert len(told) == trials and set(told.values()) == {1}, told.most_common(3)
     if table:
         tags = Counter(trial.user_attrs["job"]["tag"] for trial in held)
         assert set(tags.values()) == {1}

@@ -4,6 +4,7 @@ python -m benchmarks.step_time --glue <GLUE's MRPC>          # MiniLM and BERT-b
 python -m benchmarks.step_time --models bert_tiny            # needs no data
 python -m benchmarks.step_time --glue <GLUE's MRPC> --shares # speed=fast with one technique taken away
 python -m benchmarks.step_time --cuda [--glue <GLUE's MRPC>] # every row of the GPU's table, in 5 minutes
+python -m benchmarks.step_time --data DATA --only tutorial loop=accelerate speed=fast   # other tasks
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from benchmarks.harness import report, show
 from benchmarks.turns import take_turns
 
 RECIPE = ["max_grad_norm=0", "optimizer=adamw", "scheduler=linear", "scheduler.warmup_ratio=0", "optimizer.lr=5e-5"]
+TASKS = ["wnut17", "squad_part", "commonsenseqa", "tiny_shakespeare"]
 LOOPS = ["tutorial", "Trainer", "Trainer padded to 128", "loop=accelerate", "loop=trainer", "speed=fast"]
 
 
@@ -46,12 +48,23 @@ def words_of(model: str, glue: Path | None, batch: int, folder: Path) -> list[st
     return [*words, "data=mrpc", f"data.path={glue}", "model=pretrained", f"model.path={path}"]
 
 
+def words_of_task(name: str, data: Path) -> tuple[list[str], int]:
+    """Of a case of benchmarks.task_cases, with its batch size."""
+    from benchmarks.task_cases import CASES
+
+    case = CASES[name]
+    words = [word.format(data=data.resolve(), minilm=minilm()) for word in case.words]
+    return [*words, *RECIPE, f"per_device_train_batch_size={case.batch}"], case.batch
+
+
 def main() -> None:
     from benchmarks.contenders import LESS
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--glue", type=Path)
     parser.add_argument("--models", nargs="+", help="minilm, bert_base, bert_tiny")
+    parser.add_argument("--data", type=Path, help="the folder of the data sets: other tasks than MRPC's")
+    parser.add_argument("--tasks", nargs="+", default=TASKS, help="with --data")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--chunk", type=int, help="steps a turn, 5 or on a GPU 50; the first turn does not count")
     parser.add_argument("--rounds", type=int, default=8)
@@ -71,14 +84,19 @@ def main() -> None:
     lines: list[str] = []
     data = {}
     with tempfile.TemporaryDirectory() as folder:
-        for model in asked.models or ["minilm", "bert_base", "bert_tiny"]:
-            words = words_of(model, asked.glue, asked.batch, Path(folder))
+        if asked.data:
+            cases = [(name, *words_of_task(name, asked.data)) for name in asked.tasks]
+        else:
+            models = asked.models or ["minilm", "bert_base", "bert_tiny"]
+            cases = [(name, words_of(name, asked.glue, asked.batch, Path(folder)), asked.batch) for name in models]
+        for name, words, batch in cases:
             seconds, _ = take_turns(names, words, asked.chunk, asked.rounds)
-            examples = asked.batch * asked.chunk
-            speeds = {name: [examples / value for value in values] for name, values in seconds.items()}
-            title = f"{model}, batch {asked.batch}, {asked.rounds} turns of {asked.chunk} steps"
-            lines += show(title, speeds, "samples/s", names[0])
-            data[model] = speeds
+            examples = batch * asked.chunk
+            speeds = {who: [examples / value for value in values] for who, values in seconds.items()}
+            lines += show(
+                f"{name}, batch {batch}, {asked.rounds} turns of {asked.chunk} steps", speeds, "samples/s", names[0]
+            )
+            data[name] = speeds
     report("step_time", lines, {"samples_per_second": data})
 
 

@@ -49,6 +49,11 @@ def lora_run() -> Path:
 
 
 @functools.cache
+def virtual_run() -> Path:
+    return _kept("virtual", *REVIEWS, "adapter=p_tuning", "do_predict=true")
+
+
+@functools.cache
 def fast_run() -> Path:
     return _kept("fast", *REVIEWS, "speed=fast")
 

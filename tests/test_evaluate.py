@@ -11,7 +11,7 @@ from exp import evaluate as entry
 from exp.errors import ExpError
 from exp.run.events import Event
 from exp.saved.metrics import of_saved_weights
-from tests.finished_runs import contents, copy_of, fast_run, lora_run, reviews_run, saved_step
+from tests.finished_runs import contents, copy_of, fast_run, lora_run, reviews_run, saved_step, virtual_run
 
 
 def test_the_saved_model_gives_the_recorded_numbers_exactly(capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,6 +57,41 @@ def test_another_file_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_a_merged_adapter_differs_by_rounding_at_most(capsys: pytest.CaptureFixture[str]) -> None:
     assert entry.evaluate(str(lora_run()), {}) == 0
     assert "equal" in capsys.readouterr().out.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_a_run_whose_adapter_is_not_merged_is_used_as_any_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+    from peft import PeftModel
+    from transformers import BertForSequenceClassification
+
+    import exp
+    from exp.loss.distillation import DistillationLoss
+    from exp.model.source import check_folder
+    from exp.saved import finished, soup
+
+    run, text = virtual_run(), "the soup was bad"
+    assert entry.evaluate(str(run), {}) == 0
+    assert "exactly (weights of step 12)" in capsys.readouterr().out.splitlines()[-1]
+    loaded = exp.load(run)
+    [made] = loaded.pipeline([text])
+    base = BertForSequenceClassification.from_pretrained(run / "model", subfolder="base")  # as the card has it
+    model = PeftModel.from_pretrained(base, str(run / "model")).eval()
+    with torch.no_grad():
+        shares = model(**loaded.processor(text, return_tensors="pt")).logits.softmax(-1)[0]
+    assert made["score"] == pytest.approx(float(shares.max()), rel=1e-5)
+    card = (run / "model" / "README.md").read_text()
+    assert "library_name: peft" in card and "PeftModel.from_pretrained(base" in card
+    with pytest.raises(ExpError, match="a soup is a mean of weights"):
+        soup.make(
+            [finished.find(str(one)) for one in (run, copy_of(run, tmp_path / "b"))], tmp_path / "soup", "uniform"
+        )
+    with pytest.raises(ExpError, match=r"the plain model that it was trained on is in .*model/base"):
+        check_folder(run / "model")
+    with pytest.raises(ExpError, match="a teacher is a plain model"):
+        DistillationLoss(teacher_path=str(run), temperature=2.0, mix=0.5)
 
 
 def test_rows_compare_to_the_last_bit() -> None:

@@ -149,7 +149,7 @@ def _verdict(run: Finished, rows: list[Remeasured], lost: list[str], step: int) 
         print(f"equal: the saved model gives every recorded number exactly (weights of step {step})")
         return 0
     if adapter != "NoAdapter" and all(row.close for row in rows):
-        print(f"equal but for rounding: {adapter} was merged into the weights that were saved (step {step})")
+        print(f"equal but for rounding: what {adapter} learned was computed into the saved weights (step {step})")
         return 0
     print(f"different: {sum(not row.equal for row in rows)} of {len(rows)} numbers are not the recorded ones")
     for line in _changes(run):

@@ -134,14 +134,18 @@ def _event(old: Event, new: Event) -> str | None:
 
 
 def _weights(source: Path, folder: Path) -> str | None:
-    files = [one / "model" / "model.safetensors" for one in (source, folder)]
-    if not files[0].exists():  # deleted to save space; the numbers were compared
+    sums = [_sums(one / "model") for one in (source, folder)]
+    if not sums[0]:  # deleted to save space; the numbers were compared
         return None
-    sums = []
-    for file in files:
-        with file.open("rb") as stream:
-            sums.append(hashlib.file_digest(stream, "sha256").hexdigest())
     return None if sums[0] == sums[1] else "every number is equal, and the weights in model/ are not"
+
+
+def _sums(model: Path) -> dict[str, str]:
+    found = {}
+    for file in sorted(model.rglob("*.safetensors")):
+        with file.open("rb") as stream:
+            found[str(file.relative_to(model))] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return found
 
 
 def _empty(folder: Path) -> Path:

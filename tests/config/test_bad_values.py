@@ -58,6 +58,8 @@ WORDS = [
     "scheduler.warmup_steps=1000000",
     "adapter=lora adapter.r=0",
     "adapter=adalora max_steps=1",
+    "adapter=prompt_tuning batching=packed",
+    "callbacks=[early_stopping] eval_strategy=no",
     "speed.compile=yesno",
     "distributed.timeout=nan",
     "precision.name=fp15",

@@ -75,6 +75,7 @@ RECIPES = {
     "early_stopping": ["early_stopping_patience=3", "load_best_model_at_end=true", "num_train_epochs=6"],
     "lora": ["adapter=lora"],
     "pissa": ["adapter=pissa"],
+    "p_tuning": ["adapter=p_tuning", "adapter.encoder_reparameterization_type=LSTM", "adapter.encoder_dropout=0.1"],
     "adalora": ["adapter=adalora", "adapter.delta_t=1", "adapter.start_ratio=0.1", "adapter.final_ratio=0.2"],
     "fast": ["speed=fast", "precision=bf16"],
     "plateau": ["scheduler=reduce_on_plateau", "scheduler.patience=0", "optimizer.lr=1e-2"],

@@ -57,6 +57,9 @@ def check_rules(config: Mapping[str, Any], choices: Mapping[str, Any], options: 
     _init_checkpoint(config)
     _loss(config, options)
     _weights(config)
+    for option in options.values():
+        if hasattr(option, "check_config"):  # what the option needs of other groups
+            option.check_config(config)
 
 
 def _loss(config: Mapping[str, Any], options: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from annotated_types import Ge, Gt, Le
 
 from exp.errors import ExpError
 from exp.loss.base import require
+from exp.model.unmerged import is_unmerged
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +31,10 @@ class DistillationLoss:
 
     def __post_init__(self) -> None:
         place = Path(self.teacher_path).expanduser()
+        if is_unmerged(place / "model"):
+            raise ExpError(
+                f"loss.teacher_path={self.teacher_path} has an adapter that is not merged; a teacher is a plain model"
+            )
         if not any((folder / "config.json").is_file() for folder in (place / "model", place)):
             raise ExpError(
                 f"loss.teacher_path={self.teacher_path} is no run folder with a model: there is no model/config.json"

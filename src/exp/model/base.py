@@ -40,5 +40,12 @@ class Adapter(Protocol):
         ...
 
     def merge(self, model: PreTrainedModel) -> PreTrainedModel:
-        """The plain model that `save_pretrained` writes into the run folder."""
+        """The plain model that `save_pretrained` writes into the run folder.
+
+        Where nothing can be merged: exp.model.unmerged.Unmerged, which writes the plain model and the adapter.
+        """
         ...
+
+    # An adapter that does not fit every config, task or length has these too; each raises ExpError:
+    # `check_config(config)`, before a run has a folder; `check_head(head)`, when the rows are read;
+    # `check_room(head, processor)`, before weights load.

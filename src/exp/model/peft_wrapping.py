@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from exp.errors import ExpError, nearest
@@ -110,10 +111,16 @@ def trained_whole(model: PreTrainedModel) -> list[str]:
 
 
 def wrap(model: PreTrainedModel, config: Any) -> PreTrainedModel:
-    with warnings.catch_warnings():
-        # peft 0.21 still asks transformers by the old name of is_activation_checkpointing.
-        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+    with without_old_names():
         return load_peft("lora").get_peft_model(model, config)
+
+
+@contextmanager
+def without_old_names() -> Iterator[None]:
+    """peft 0.21 still asks transformers by the old name of is_activation_checkpointing, and is warned."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+        yield
 
 
 def wrap_lora(

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from exp.errors import ExpError, nearest
+from exp.model.unmerged import ADAPTER, BASE, is_unmerged
 from exp.run.files import user_path
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
@@ -48,10 +49,15 @@ def check_folder(folder: Path, processor: str | None = "tokenizer") -> None:
                 f"git -C {shlex.quote(str(folder))} lfs pull"
             )
     if "config.json" not in names:
-        if "adapter_config.json" in names:
+        if is_unmerged(folder):
+            raise ExpError(
+                f"model.path={folder} holds an adapter that cannot be merged; the plain model that it was trained on "
+                f"is in {folder / BASE}"
+            )
+        if ADAPTER in names:
             raise ExpError(
                 f"model.path={folder} holds a peft adapter, not a model. Merge it first (PeftModel.merge_and_unload,"
-                " then save_pretrained); exp itself always saves merged models"
+                " then save_pretrained)"
             )
         raise ExpError(f"model.path={folder} has no config.json; give the folder that save_pretrained wrote")
     if not names & set(_WEIGHTS):

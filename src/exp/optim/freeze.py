@@ -83,7 +83,7 @@ class LayersFreeze(_Constant):
         if self.count > layers:
             raise ExpError(f"freeze.count={self.count} is more than the {layers} layers of {type(model).__name__}")
         for name, parameter in _trainable(model).items():
-            if depth[name] <= self.count:
+            if depth.get(name, deepest) <= self.count:
                 parameter.requires_grad_(False)
 
 
@@ -107,7 +107,7 @@ class GradualFreeze:
         if lowest <= 0:
             return
         for name, parameter in _trainable(model).items():
-            if depth[name] < lowest:
+            if depth.get(name, deepest) < lowest:
                 parameter.grad = None
 
 

@@ -25,8 +25,11 @@ def plain_model(model: nn.Module) -> nn.Module:
 
 
 def named_trainable(model: nn.Module) -> Iterator[tuple[str, torch.nn.Parameter]]:
-    """Trainable parameters under the names that the plain model gives them."""
-    return ((name, p) for name, p in plain_model(model).named_parameters() if p.requires_grad)
+    """Trainable parameters under the names that the plain model gives them, then those beside it (virtual tokens)."""
+    inside = list(plain_model(model).named_parameters())
+    known = {id(p) for _, p in inside}
+    beside = [(name, p) for name, p in model.named_parameters() if id(p) not in known]
+    return ((name, p) for name, p in (*inside, *beside) if p.requires_grad)
 
 
 def decays(model: nn.Module) -> set[str]:
@@ -94,9 +97,9 @@ def parameter_groups(
     Raises:
         ExpError: Nothing is trainable, or a pattern is found in no trainable parameter's name.
     """
-    model = plain_model(model)
-    decaying = decays(model)
-    depth, deepest = ({}, 0) if layer_decay == 1.0 else depths(model)
+    plain = plain_model(model)
+    decaying = decays(plain) | decays(model)
+    depth, deepest = ({}, 0) if layer_decay == 1.0 else depths(plain)
     groups: dict[tuple[int, int, bool], dict[str, Any]] = {}
     found: set[int] = set()
     for name, parameter in named_trainable(model):

@@ -44,8 +44,9 @@ METHODS: Mapping[str, Mapping[str, str]] = {
 # Those that a part may lack, and that are called so where it has them.
 OPTIONAL: Mapping[str, Mapping[str, str]] = {
     "optimizer": {"build": "groups model"},
-    "callbacks": {"make": ""},
+    "callbacks": {"make": "", "check_config": "config"},
     "model": {"load": "place head"},
+    "adapter": {"check_config": "config", "check_head": "head", "check_room": "head processor"},
 }
 # Optuna's, as it calls them.
 SEARCH: Mapping[str, Mapping[str, str]] = {

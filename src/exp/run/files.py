@@ -24,30 +24,26 @@ def write_atomic(path: Path, text: str) -> None:
     if path.exists() and path.absolute().parts[1] in ("dev", "proc"):  # a rename would put a file in its place
         path.write_text(text, encoding="utf-8")
         return
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with scratch.open("w", encoding="utf-8") as file:
+        with replacing(path) as scratch, scratch.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        scratch.replace(path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            scratch.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            error.filename, error.filename2 = str(path), None
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
         raise
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A file beside `path` that takes its place at the end. A link there is replaced, and what it leads to is kept."""
-    scratch = path.with_name(f".{os.getpid()}.{path.name}")
+    scratch = path.with_name(f".{os.getpid()}.{path.name}")  # the ending says what a picture is
     try:
         yield scratch
         scratch.replace(path)
     finally:
-        scratch.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            scratch.unlink(missing_ok=True)
 
 
 def create_once(path: Path, text: str) -> bool:

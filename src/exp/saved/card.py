@@ -13,12 +13,14 @@ from exp.analysis.hub_names import hub_dataset, hub_metric, hub_model, hub_split
 from exp.config.compose import config_dir_flag
 from exp.metrics.key import Key
 from exp.metrics.names import COMBINED, LOSS
+from exp.model.unmerged import is_unmerged
 from exp.run.events import read_events
 from exp.run.folder import read_record
 from exp.run.identity import ADDED, NOT_PART, counts, flatten
 from exp.run.result import Result, read_result
 from exp.run.said import near
 from exp.run.secrets import redacted
+from exp.saved.card_usage import with_adapter
 from exp.saved.metrics import of_saved_weights
 
 NO_RECIPE = ("hydra", "tracker", "resume", "cache_dir", "hub", "cost", "data", "notes")
@@ -91,7 +93,7 @@ def card(folder: Path, record: Mapping[str, Any], result: Mapping[str, Any], pic
     name = repo_id or f"{kind}-{data['name'].replace('/', '-')}"
     labels = data.get("predicts") or ", ".join(data["label_names"] or ()) or "a score (regression)"
     sections = [
-        f"---\n{_metadata(record, measured, name)}\n---",
+        f"---\n{_metadata(folder, record, measured, name)}\n---",
         f"# {kind} fine-tuned on {data['name']}",
         f"Predicts {labels} from {' and '.join(data['inputs'])}. {record['model']['parameters']:,} parameters, "
         f"{record['model']['trained_parameters']:,} of them trained.\nMade by exp: run `{record['id']}`, condition "
@@ -102,12 +104,12 @@ def card(folder: Path, record: Mapping[str, Any], result: Mapping[str, Any], pic
         "## Recipe\n\n" + _table(("setting", "value"), _recipe(config)),
         "## Versions\n\n" + _versions(record),
         "## How to make it again\n\n" + _again(folder, record),
-        "## How to use it\n\n" + _usage(repo_id, data),
+        "## How to use it\n\n" + _usage(repo_id, data, folder / "model"),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def _metadata(record: Mapping[str, Any], measured: Mapping[str, Any], name: str) -> str:
+def _metadata(folder: Path, record: Mapping[str, Any], measured: Mapping[str, Any], name: str) -> str:
     from huggingface_hub import EvalResult, ModelCardData
 
     config, data = record["config"], record["data"]
@@ -128,7 +130,7 @@ def _metadata(record: Mapping[str, Any], measured: Mapping[str, Any], name: str)
         if (metric := Key.of(key).name) not in (LOSS, COMBINED)
     ]
     return ModelCardData(
-        library_name="transformers",
+        library_name="peft" if is_unmerged(folder / "model") else "transformers",
         pipeline_tag=data["pipeline"],
         tags=["exp", record["model"]["type"]],
         base_model=hub_model(config["model"]),
@@ -205,8 +207,10 @@ def overrides(folder: Path, record: Mapping[str, Any]) -> list[str]:
     return [word for word in words or [] if not word.lstrip("+~").startswith(("hydra.", "tracker", "hub.", "resume="))]
 
 
-def _usage(repo_id: str | None, data: Mapping[str, Any]) -> str:
+def _usage(repo_id: str | None, data: Mapping[str, Any], model: Path) -> str:
     place, pipeline = repo_id or "<this folder>", data["pipeline"]
+    if is_unmerged(model):
+        return with_adapter(model, place)
     if "usage" in data:  # of a task that transformers has no pipeline for
         return f"```python\n{data['usage'].replace('PLACE', place)}\n```"
     texts = ", ".join(f'"{key}": "..."' for key in ("text", "text_pair")[: len(data["inputs"])])

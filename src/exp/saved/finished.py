@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from exp.config.grammar import word
 from exp.config.targets import make
 from exp.errors import ExpError, nearest
+from exp.model.unmerged import is_unmerged, load_unmerged, plain_folder
 from exp.options import trust
 from exp.options.arguments import Option
 from exp.options.confdir import cache_dir
@@ -81,7 +82,8 @@ def find(path: str) -> Finished:
         beside = [item.name for item in folder.parent.iterdir()] if folder.parent.is_dir() else []
         raise ExpError(f"{path}: there is no such folder{nearest(folder.name, beside) if beside else ''}")
     record = read_record(folder)
-    lacking = [name for name in ("config.json", WEIGHTS) if not (folder / "model" / name).is_file()]
+    place = plain_folder(folder / "model")
+    lacking = [name for name in ("config.json", WEIGHTS) if not (place / name).is_file()]
     if lacking or record.get("data") is None:
         reason = f" ({record['reason']})" if record.get("reason") else ""
         what = "it saved no model" if len(lacking) == 2 else f"model/ lacks {' and '.join(lacking) or 'its record'}"
@@ -157,13 +159,15 @@ def load_model(run: Finished) -> Model:
     head = task.head(labels_of(run))
     hf_logging.disable_progress_bar()
     try:
-        module = _module(run, place, head)
         processor = load_processor(head, str(place), trust_remote_code=False, local_files_only=True)
+        module = _module(run, plain_folder(place), head)
+        head.prepare(module, processor)
+        if is_unmerged(place):
+            module = load_unmerged(module, place)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         if isinstance(error, ExpError):
             raise
         raise ExpError(f"{place} cannot be loaded: {str(error).strip().splitlines()[0]}") from error
-    head.prepare(module, processor)
     forget_last_run()
     with whitelisted():
         multiple = as_trained(run.config, module)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from exp.errors import ExpError
 from exp.metrics.best import gain
+from exp.model.unmerged import is_unmerged
 from exp.saved import finished
 from exp.saved.members import check_members
 
@@ -42,6 +43,12 @@ def make(runs: Sequence[Finished], out: Path, how: str) -> Soup:
         ExpError: the runs do not fit together, or `out` exists.
     """
     check_members(runs)
+    for run in runs:
+        if is_unmerged(run.folder / "model"):
+            raise ExpError(
+                f"{run.folder}: what its adapter learned stands beside the weights, and a soup is a mean of weights; "
+                f"exp evaluate RUN RUN asks several runs together"
+            )
     if out.exists():
         raise ExpError(f"out={out} exists already and is not overwritten; choose another name")
     scratch = out.with_name(f".{out.name}.part")

@@ -33,6 +33,8 @@ def go_on(model: Any, prompt: Sequence[int], max_new_tokens: int, seed: int) -> 
     if any(hasattr(parameter, "full_tensor") for parameter in model.parameters()):
         return []  # a sharded model computes in step with all processes, and each has other texts
     limit = getattr(model.config, "max_position_embeddings", None)  # None: positions have no end
+    if limit is not None:
+        limit -= getattr(model, "virtual_tokens", 0)  # of an adapter, which take places of their own
     new = max_new_tokens if limit is None else min(max_new_tokens, limit - 1)
     kept = list(prompt)[-(limit - new) :] if limit is not None else list(prompt)
     device = next(model.parameters()).device

@@ -182,8 +182,11 @@ def build(config: Mapping[str, Any]) -> Parts:
         task, data = build_task(config), build_data(config)
     processes = config["distributed"]["processes"] if "distributed" in config else 1
     reading = reading_of(task, data)
+    source, adapter, head = make(config["model"], "model"), make(config["adapter"], "adapter"), task.head(data)
+    _asked(adapter, "check_head", head)
     with together.first_on_host("features"):
         processor, encoded = build_features(config)
+    _asked(adapter, "check_room", head, processor)
     said = directions(data.metrics)
     # Rows of features, which may be more than examples: a long text has several.
     train = encoded.train
@@ -192,9 +195,7 @@ def build(config: Mapping[str, Any]) -> Parts:
     scheduler = make(config["scheduler"], "scheduler")
     scheduler(torch.optim.SGD([torch.zeros(1)], lr=1.0), steps.total_steps, steps.greater_is_better)  # warmup fits
 
-    source, adapter = make(config["model"], "model"), make(config["adapter"], "adapter")
     set_seed(settings.init_seed)  # before the head is drawn
-    head = task.head(data)
     model = source.model(head, processor, **adapter.load_kwargs())
     head.prepare(model, processor)
     model = adapter.apply(model, steps.total_steps, head.peft_task)
@@ -240,6 +241,12 @@ def build(config: Mapping[str, Any]) -> Parts:
         charges=make(config["cost"], "cost") if "cost" in config else UNCHARGED,
         callbacks=build_callbacks(config),
     )
+
+
+def _asked(part: Any, check: str, *given: Any) -> None:
+    """A check that a part may have (exp.options.calls)."""
+    if hasattr(part, check):
+        getattr(part, check)(*given)
 
 
 def _device() -> str:

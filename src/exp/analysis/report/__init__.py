@@ -22,6 +22,7 @@ SCRIPTS = (
     "parallel.js",
     "scatter.js",
     "details.js",
+    "examples.js",
     "evidence.js",
     "permalink.js",
     "main.js",

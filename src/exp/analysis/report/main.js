@@ -116,7 +116,7 @@ function toggleCondition(place) {
   }
   tables.conditions.redecorate();
   drawLegend();
-  drawConfusion();
+  drawAnswers();
   redraw();
   return state.slots.has(place);
 }
@@ -131,7 +131,7 @@ function afterPick() {
   tables.runs.redecorate();
   runOptions();
   drawDiff();
-  drawConfusion();
+  drawAnswers();
   redraw();
 }
 
@@ -154,7 +154,7 @@ function applyFilter(parallelToo) {
   at('status').textContent = `${state.passing.conditions.size} of ${conditions.length} conditions, ${inside.size} of ${runs.length} runs`;
   if (before.size === inside.size && [...inside].every((place) => before.has(place))) return;
   drawVerdicts();
-  drawConfusion();
+  drawAnswers();
   redraw();
   if (parallelToo) drawParallelSoon();
 }
@@ -189,6 +189,7 @@ function listen() {
   }
   at('only-differing').addEventListener('change', drawDiff);
   at('split').addEventListener('change', drawConfusion);
+  at('examples-split').addEventListener('change', drawExamples);
   at('parallel-metric').addEventListener('change', drawParallelSoon);
   for (const id of ['scatter-key', 'scatter-metric']) at(id).addEventListener('change', drawScatterSoon);
   at('shade').addEventListener('change', () => tables[state.view].shade(at('shade').checked));
@@ -196,7 +197,7 @@ function listen() {
   window.addEventListener('beforeprint', drawAll);
   for (const kind of ['change', 'input', 'click']) document.addEventListener(kind, () => setTimeout(remember, 200));
   at('unbrush').addEventListener('click', unbrush);
-  document.addEventListener('theme', () => { tables.conditions.redecorate(); drawLegend(); drawConfusion(); redraw(); drawParallelSoon(); });
+  document.addEventListener('theme', () => { tables.conditions.redecorate(); drawLegend(); drawAnswers(); redraw(); drawParallelSoon(); });
 }
 
 // The library is large: the tables stand before it is compiled.
