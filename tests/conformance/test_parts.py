@@ -11,7 +11,6 @@ from exp.testing.loops import run_loop
 from exp.testing.promises import same_events as same
 from tests.tiny_models import KINDS, make_tiny
 
-
 SHORT = ("num_train_epochs=1",)  # eleven batches; what a second epoch changes is told of every task
 
 
