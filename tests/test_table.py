@@ -87,7 +87,7 @@ def test_planning_and_rendering_import_no_torch(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_from_nothing_to_a_table_and_again(entry, tmp_path):
-    done = entry("table", "table=offline_demo", "cells=[AdamW/*]", "seeds=[1,2]", QUICK)
+    done = entry("table", "table=offline_demo", "cells=[AdamW/*]", "seeds=[1,2]", QUICK, EXP_FORKS="1")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "AdamW/Reviews seed=2: completed" in done.stdout
     folder = tmp_path / "multirun/tables/offline_demo"
@@ -102,7 +102,7 @@ def test_from_nothing_to_a_table_and_again(entry, tmp_path):
     words.append("scheduler.warmup_ratio=0.1")
     by_hand = entry("train", *words, *QUICK.partition("[")[2].rstrip("]").split(","))
     assert by_hand.returncode == 0, by_hand.stderr
-    again = entry("table", "table=offline_demo", "cells=[AdamW/*]", QUICK)
+    again = entry("table", "table=offline_demo", "cells=[AdamW/*]", QUICK, EXP_FORKS="1")
     assert "3 runs: 3 found" in again.stdout
     assert len(list(folder.glob("runs/*/run.json"))) == 2
     assert "not enough seeds" in again.stdout or "lower" in again.stdout

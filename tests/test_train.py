@@ -18,7 +18,8 @@ from tests import forked
 
 QUICK = [
     "tracker=none",
-    "data.max_train_samples=400",
+    "data.max_train_samples=200",
+    "per_device_train_batch_size=16",
     "data.max_eval_samples=60",
     "num_train_epochs=2",
     "logging_steps=1",
@@ -71,7 +72,7 @@ def test_a_run_leaves_everything_that_others_read(whole):
     assert set(first["metrics"]) == {"train/loss", "train/lr", "train/grad_norm"}
     for name in ("model/model.safetensors", "model/README.md", "predictions/eval.parquet", "curves.png", "train.log"):
         assert (folder / name).stat().st_size > 0, name
-    assert "491 k of 491 k parameters trained, 26 steps of 32 examples" in done.stderr
+    assert "491 k of 491 k parameters trained, 26 steps of 16 examples" in done.stderr
     assert "eval/accuracy" in done.stderr and "verdict:" in done.stderr and str(folder) in done.stderr
     assert "\r" not in done.stderr  # no bar without a terminal
 
@@ -115,7 +116,7 @@ def test_a_completed_run_is_left_as_it_is(whole, entry):
 def test_a_changed_key_is_refused_by_name(whole, entry):
     with status_of(whole[0], "interrupted"):
         done = entry("train", f"resume={whole[0]}", "per_device_train_batch_size=4")
-    assert done.returncode == 2 and "changes per_device_train_batch_size (was 32, now 4)" in done.stderr
+    assert done.returncode == 2 and "changes per_device_train_batch_size (was 16, now 4)" in done.stderr
     done = entry("train", f"resume={whole[0]}", "num_train_epochs=9")
     assert done.returncode == 2 and "scheduler=linear spreads its rate over the whole run" in done.stderr
 

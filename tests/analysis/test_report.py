@@ -15,6 +15,7 @@ from exp.analysis.collect import collect
 from exp.analysis.grouping import compare, distinguishing_keys, independent_keys
 from exp.analysis.importance import importance
 from exp.analysis.report.confusion import confusion
+from exp.analysis.report.examples import wrong_answers
 from exp.analysis.report.page import page
 from exp.analysis.report.payload import payload
 from exp.analysis.report.series import LONGEST, thinned
@@ -182,6 +183,54 @@ def test_confusion_of_tags_counts_words(tmp_path):
     parquet.write_table(pa.table(words), run.predictions / "eval.parquet")
     [found] = collect([str(tmp_path / "runs")]).runs
     assert confusion(found) == {"eval": {"names": ["O", "B-x", "I-x"], "counts": [[2, 0, 0], [1, 0, 0], [0, 0, 0]]}}
+
+
+def test_wrong_answers_are_texts_that_fit_and_media_inside(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    run = write(tmp_path / "runs" / "a")
+    run.errors.mkdir()
+    rows = {
+        "id": ["7", "8"],
+        "item_score": [0.0, 0.123456],
+        "label": [["a cat", "a cat"], ["x", "y"]],
+        "prediction": [EVIL, None],
+        "scores": [[0.1, 0.9], [0.5, 0.5]],
+        "image": ["7.png", "8.png"],
+    }
+    parquet.write_table(pa.table(rows), run.errors / "eval.parquet")
+    (run.errors / "broken.parquet").write_text("half")
+    (run.errors / "eval").mkdir()
+    (run.errors / "eval" / "00.png").write_bytes(b"pixels")
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(b"secret")
+    (run.errors / "eval" / "01.png").symlink_to(secret)
+    [found] = collect([str(tmp_path / "runs")]).runs
+    assert wrong_answers(found) == {
+        "eval": {
+            "columns": ["id", "item score", "label", "prediction"],
+            "rows": [["7", "0", "a cat", EVIL], ["8", "0.1235", "x y", ""]],
+            "media": ["data:image/png;base64,cGl4ZWxz", None],
+        }
+    }
+    [task] = payload(comparison(tmp_path / "runs"), Thresholds())["tasks"]
+    assert task["runs"][0]["wrong"] == wrong_answers(found)
+    report.write(comparison(tmp_path / "runs"), tmp_path / "report.html")
+    assert EVIL not in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_long_text_is_cut_and_many_wrong_answers_too(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    run = write(tmp_path / "runs" / "a")
+    run.errors.mkdir()
+    parquet.write_table(pa.table({"id": list(range(20)), "text": ["word " * 200] * 20}), run.errors / "eval.parquet")
+    [found] = collect([str(tmp_path / "runs")]).runs
+    rows = wrong_answers(found)["eval"]["rows"]
+    assert [row[0] for row in rows] == [str(row) for row in range(8)]
+    assert len(rows[0][1]) == 240 and rows[0][1].endswith("…")
 
 
 def test_without_plotly_the_extra_is_named(tmp_path, monkeypatch):

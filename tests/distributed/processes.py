@@ -46,7 +46,7 @@ RECIPES = {
         *("data.streaming=true", "data.train_file=[train.jsonl,dev.jsonl]", "data.max_train_samples=null"),
         *("max_steps=4", "data.shuffle_buffer=10", "gradient_accumulation_steps=2"),
     ],
-    "stopping": ["num_train_epochs=6", "early_stopping_patience=2", "optimizer.lr=1e-12"],
+    "stopping": ["num_train_epochs=4", "early_stopping_patience=2", "optimizer.lr=1e-12"],
     "images": ["num_train_epochs=1"],  # what is drawn for a row does not depend on who reads it
     "generation": ["num_train_epochs=1"],
 }

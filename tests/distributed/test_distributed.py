@@ -353,7 +353,7 @@ def test_one_process_says_what_it_lacks(entry, tmp_path, env, words, expected):
 def test_nobody_to_meet_and_a_port_that_is_taken(entry, tmp_path):
     import socket
 
-    here = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "EXP_JOIN_SECONDS": "2"}
+    here = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "EXP_JOIN_SECONDS": "1"}
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = str(taken.getsockname()[1])

@@ -27,6 +27,9 @@ OFFICIAL = {
     "AX.tsv": {"entailment", "neutral", "contradiction"},
 }
 
+# Thousands of rows are answered; by which model does not matter.
+SMALL = ("model.num_hidden_layers=1", "model.hidden_size=32", "model.intermediate_size=32")
+
 
 def of(name: str) -> glue_submission.File:
     return next(file for file in glue_submission.FILES if file.name == name)
@@ -79,7 +82,7 @@ def test_a_zip_is_whole_and_overwrites_nothing(tmp_path: Path) -> None:
 def test_mrpc_goes_into_a_submission_whole(glue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The run saw a sample of the test set; the server gets every row."""
     words = ["data=mrpc", f"data.path={glue / 'MRPC'}", "data.max_train_samples=32", "data.max_eval_samples=16"]
-    done = train(tmp_path / "run", *words, "max_steps=2", "optimizer.lr=1e-3")
+    done = train(tmp_path / "run", *words, "max_steps=2", "optimizer.lr=1e-3", *SMALL)
     assert done.returncode == 0, done.stderr
     run = str(tmp_path / "run")
     entry.predict([run], {"data.split": "test"})
@@ -110,7 +113,7 @@ def test_mnli_answers_both_test_sets_and_the_diagnostic_one(
 ) -> None:
     rows = {"test": 7, "test_mm": 5, "ax": 4}
     _mnli(tmp_path / "MNLI", rows)
-    done = train(tmp_path / "run", "data=mnli", f"data.path={tmp_path / 'MNLI'}", "max_steps=2")
+    done = train(tmp_path / "run", "data=mnli", f"data.path={tmp_path / 'MNLI'}", "max_steps=2", *SMALL)
     assert done.returncode == 0, done.stderr
     small = [
         glue_submission.File(file.name, file.task, file.set, rows[file.set] if file.task == "mnli" else file.rows)

@@ -53,8 +53,9 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture(autouse=True)
-def _forks(fast_python: str) -> None:
-    """Workers too."""
+def _forks(fast_python: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers too. A coordinator of this process looks at them twenty times a second."""
+    monkeypatch.setattr("exp.work.coordinator.POLL", 0.05)
 
 
 @pytest.fixture

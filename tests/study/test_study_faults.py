@@ -22,6 +22,7 @@ from .conftest import Sweep, environment, load, stub_command, until
 X = "x=interval(0.0,1.0)"
 UP = "hydra.sweeper.direction=maximize"
 NAMED = "hydra.sweeper.study_name=s"
+OFTEN = ("hydra.sweeper.beat_every=1", "hydra.sweeper.stale_after=10")  # signs of life
 
 
 def start(folder: Path, *words: str, command: list[str] | None = None) -> subprocess.Popen[str]:
@@ -185,7 +186,7 @@ def test_a_full_disk_costs_no_trial(n_jobs: int, sweep: Sweep, tmp_path: Path) -
 @pytest.mark.slow
 def test_a_deleted_folder_ends_the_study_with_one_line(tmp_path: Path) -> None:
     folder = tmp_path / "multirun" / "s"
-    coordinator = start(tmp_path, X, UP, NAMED, "hydra.sweeper.n_trials=500", "seconds=0.05")
+    coordinator = start(tmp_path, X, UP, NAMED, *OFTEN, "hydra.sweeper.n_trials=500", "seconds=0.05")
     until(lambda: len(finished(folder)) >= 1)
     gone = folder.rename(tmp_path / "deleted")  # in one act, as no worker could write in between
     output, _ = coordinator.communicate(timeout=90)
@@ -237,7 +238,7 @@ def test_a_database_that_goes_away_for_a_while(postgres: Postgres, tmp_path: Pat
     processes = [start(home, *words) for home in homes]
     until(lambda: sum(len(finished(home / "multirun" / "s")) for home in homes) >= 4)
     control("stop")
-    time.sleep(30 if os.environ.get("EXP_LONG_TESTS") else 6)
+    time.sleep(30 if os.environ.get("EXP_LONG_TESTS") else 3)
     control("start")
     for process in processes:
         output, _ = process.communicate(timeout=180)

@@ -36,6 +36,8 @@ CHAIN = {
 def stub(tmp_path, monkeypatch, fast_python):
     """The lines of the stub's log, by calling it."""
     log = tmp_path / "stub.log"
+    monkeypatch.setattr("exp.work.coordinator.POLL", 0.05)
+    monkeypatch.setattr("exp.training.table_runs.LOOK", 0.2)
     monkeypatch.setenv("STUB_LOG", str(log))
     return lambda: [line.split() for line in log.read_text().splitlines()] if log.exists() else []
 

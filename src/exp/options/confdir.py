@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 
@@ -19,10 +20,11 @@ def groups() -> list[str]:
     return sorted(path.name for path in conf_dir().iterdir() if path.is_dir() and any(path.glob("*.yaml")))
 
 
-def root_keys() -> set[str]:
+@functools.cache
+def root_keys() -> frozenset[str]:
     """The settings at the root of conf/train.yaml."""
     written = yaml.safe_load((conf_dir() / "train.yaml").read_text(encoding="utf-8"))
-    return set(written) - {"defaults", "hydra"}
+    return frozenset(written) - {"defaults", "hydra"}
 
 
 def cache_dir() -> Path:

@@ -18,9 +18,10 @@ SLOW = {1: 0.80, 2: 0.801, 3: 0.799}
 FAST = {1: 0.95, 2: 0.96, 3: 0.97}
 
 
-@pytest.fixture
-def done(tmp_path):
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
     """A plan whose reviews column is complete and whose short column has one run, one failure, one missing."""
+    tmp_path = tmp_path_factory.mktemp("done")
     path = write_table(tmp_path / "t.yaml")
     for job in make_plan(path).jobs:
         seed = job.seeds["seed"]

@@ -24,6 +24,7 @@ SCRIPTS = (
     "parallel.js",
     "scatter.js",
     "details.js",
+    "examples.js",
     "evidence.js",
     "importance.js",
     "views.js",

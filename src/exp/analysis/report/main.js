@@ -60,7 +60,7 @@ function toggleCondition(place) {
   }
   tables.conditions.redecorate();
   drawLegend();
-  drawConfusion();
+  drawAnswers();
   redraw();
   return state.slots.has(place);
 }
@@ -75,7 +75,7 @@ function afterPick() {
   tables.runs.redecorate();
   runOptions();
   drawDiff();
-  drawConfusion();
+  drawAnswers();
   redraw();
 }
 
@@ -98,7 +98,7 @@ function applyFilter(parallelToo) {
   at('status').textContent = `${state.passing.conditions.size} of ${conditions.length} conditions, ${inside.size} of ${runs.length} runs`;
   if (before.size === inside.size && [...inside].every((place) => before.has(place))) return;
   drawVerdicts();
-  drawConfusion();
+  drawAnswers();
   redraw();
   if (parallelToo) drawParallelSoon();
 }
@@ -134,6 +134,7 @@ function listen() {
   }
   at('only-differing').addEventListener('change', drawDiff);
   at('split').addEventListener('change', drawConfusion);
+  at('examples-split').addEventListener('change', drawExamples);
   at('parallel-metric').addEventListener('change', drawParallelSoon);
   for (const id of ['scatter-key', 'scatter-metric']) at(id).addEventListener('change', drawScatterSoon);
   at('shade').addEventListener('change', () => tables[state.view].shade(at('shade').checked));
@@ -142,7 +143,7 @@ function listen() {
   new ResizeObserver(() => tables[state.view]?.stick()).observe(at('table'));
   for (const kind of ['change', 'input', 'click']) document.addEventListener(kind, () => setTimeout(remember, 200));
   at('unbrush').addEventListener('click', unbrush);
-  document.addEventListener('theme', () => { tables.conditions.redecorate(); drawLegend(); drawConfusion(); redraw(); drawParallelSoon(); });
+  document.addEventListener('theme', () => { tables.conditions.redecorate(); drawLegend(); drawAnswers(); redraw(); drawParallelSoon(); });
 }
 
 // The library is large: the tables stand before it is compiled.

@@ -16,7 +16,7 @@ from exp.run.files import finite
 # address can be loaded, and only scripts with these hashes run, so a name that slips through stays dead text.
 POLICY = (
     "default-src 'none'; script-src 'unsafe-eval' {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
-    "base-uri 'none'; form-action 'none'"
+    "media-src data:; base-uri 'none'; form-action 'none'"
 )
 
 

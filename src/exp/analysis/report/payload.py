@@ -5,7 +5,7 @@
            series, common, grids, conditions, runs}
     condition: {id, label, cells, strong, runs: [index into runs], baseline}
     run: {name, condition: index, id, source, seed, status, cells, facts, config, tuned, best, clock, series,
-          tokens, confusion, verdict}
+          tokens, confusion, wrong, verdict}
 
 `common` holds the config values that all runs of the task share; a run's `config` has the rest.
 """
@@ -26,6 +26,7 @@ from exp.analysis.filters import plain
 from exp.analysis.grouping import distinguishing_keys, independent_keys, shown_value
 from exp.analysis.importance import importance
 from exp.analysis.report.confusion import confusion
+from exp.analysis.report.examples import wrong_answers
 from exp.analysis.report.series import Grids, clock, drawn, rounded
 from exp.analysis.run_data import RunData
 from exp.curves.curve import Curve
@@ -34,6 +35,7 @@ from exp.curves.rules import verdict
 from exp.curves.verdict import BROKEN, REMEDIES, STATES, Thresholds, Verdict, title_of
 
 PRECISION = 4
+MOST_WITH_EXAMPLES = 40  # conditions whose first completed run shows its wrong answers
 
 
 def payload(comparison: Comparison, limits: Thresholds) -> dict[str, Any]:
@@ -84,6 +86,10 @@ def _task(task: TaskComparison, limits: Thresholds) -> dict[str, Any]:
             own = _run_cells(run, names[number], labels[at], verdicts[number], task)
             place = {"name": names[number], "condition": at, "cells": own}
             told.append(place | _run(run, curve, grids, verdicts[number]))
+    for drawn_first in conditions[:MOST_WITH_EXAMPLES]:
+        completed = [number for number in drawn_first["runs"] if told[number]["status"] == "completed"]
+        for number in completed[:1]:
+            told[number]["wrong"] = wrong_answers(runs[number])
     common = _common(runs)
     for one, run in zip(told, runs, strict=True):
         one["config"] = {key: value for key, value in run.config.items() if key not in common}
