@@ -214,7 +214,7 @@ def build(config: Mapping[str, Any]) -> Parts:
     speed = make(config["speed"], "speed")
     speed.apply(model, _device(), precision, settings.dropout_seed, packed=settings.batching == "packed")
     loss = build_loss(config, LossFacts(head, encoded.train, processor))
-    loss = speed.recorded(
+    step_loss = speed.recorded(
         loss,
         _device(),
         packed=settings.batching == "packed",
@@ -230,6 +230,7 @@ def build(config: Mapping[str, Any]) -> Parts:
         processor=processor,
         collator=task.collate(processor, speed.pads_to(_device(), precision), data.labels),
         loss=loss,
+        step_loss=step_loss,
         optimizer=make(config["optimizer"], "optimizer"),
         scheduler=scheduler,
         adapter=adapter,

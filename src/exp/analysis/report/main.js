@@ -157,7 +157,7 @@ function begin() {
   const many = (count, word) => `${count} ${word}${count === 1 ? '' : 's'}`;
   at('about').textContent = `${many(runs, 'run')} from ${DATA.sources.join(', ') || 'memory'}, ${DATA.created.replace('T', ' ').slice(0, 16)} UTC`;
   if (DATA.problems.length) {
-    at('problems').replaceChildren(el('div', { class: 'notice' }, `${many(DATA.problems.length, 'source')} could not be read:`,
+    at('problems').replaceChildren(el('div', { class: 'notice' }, `${many(DATA.problems.length, 'source')} not counted:`,
       el('ul', {}, ...DATA.problems.slice(0, 20).map((problem) => el('li', {}, `${problem.source}: ${problem.why}`)))));
   }
   at('task-controls').hidden = DATA.tasks.length < 2;
