@@ -3,7 +3,8 @@
 python -m benchmarks.evaluation                              # bert_tiny; t5_tiny generates
 python -m benchmarks.evaluation --glue <GLUE's MRPC> --words <WNUT-17>   # MiniLM classifies texts and tokens as well
 
-All have the same weights, rows and rows a batch. Trainer keeps its own order and its own padding.
+All have the same weights and rows, and batches of 32 rows; speed=fast has those of its token budget. Trainer keeps its
+own order and its own padding.
 """
 
 from __future__ import annotations
@@ -34,7 +35,14 @@ def ours(words: Sequence[str]) -> Callable[[], float]:
     accelerator = accelerator_of(parts.world, parts.model, parts.mixed_precision)
     model = accelerator.prepare_model(parts.model, evaluation_mode=True)
     evaluator = Evaluator(
-        parts.task, parts.reading, parts.processor, parts.collator, BATCH, accelerator.device, parts.world
+        parts.task,
+        parts.reading,
+        parts.processor,
+        parts.collator,
+        BATCH,
+        accelerator.device,
+        parts.world,
+        parts.settings.eval_max_tokens,
     )
     sets = {suffix: (parts.encoded.evals[suffix], examples) for suffix, examples in parts.data.evals.items()}
 

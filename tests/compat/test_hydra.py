@@ -70,6 +70,17 @@ def test_a_failed_jobs_value_is_read_without_a_word(capsys: pytest.CaptureFixtur
     assert "Error executing job" in capsys.readouterr().err
 
 
+def test_values_are_put_into_a_composed_config_as_hydra_does() -> None:
+    with initialize_config_dir(str(conf_dir())):
+        loader = GlobalHydra.instance().config_loader()
+        from hydra.types import RunMode
+
+        config = loader.load_configuration("train", ["tracker=none"], RunMode.RUN)
+        assert private.put_values(config, ["optimizer.lr=0.5", "seed=7"])
+        assert (config.optimizer.lr, config.seed) == (0.5, 7)
+        assert not private.put_values(config, ["optimizer.lrr=0.5"]) and not private.put_values(config, ["seed=1,2"])
+
+
 def test_a_file_is_parsed_once_a_state_of_it(tmp_path, monkeypatch):
     from hydra._internal.core_plugins import file_config_source
 

@@ -42,3 +42,26 @@ def test_a_waiting_trial_is_taken_once(study: optuna.Study) -> None:
 def test_the_storage_still_takes_what_a_board_writes(study: optuna.Study) -> None:
     for name in ("set_study_system_attr", "set_trial_state_values", "set_trial_user_attr", "set_trial_param"):
         assert hasattr(BaseStorage, name), f"optuna's storages have no {name} any more: see exp.work.trial_queue"
+
+
+def test_a_journal_still_numbers_its_lines(tmp_path) -> None:
+    """Only lines of a trial at work, and of who is alive, may reach the disk later."""
+    from optuna.storages.journal import JournalStorage
+
+    logs: list[dict] = []
+
+    class Backend:
+        def append_logs(self, new: list[dict]) -> None:
+            logs.extend(new)
+
+        def read_logs(self, start: int) -> list[dict]:
+            return logs[start:]
+
+    study = optuna.create_study(storage=JournalStorage(Backend()))  # type: ignore[arg-type]
+    study.set_user_attr("alive", 1)
+    trial = study.ask()
+    trial.suggest_float("x", 0, 1)
+    trial.report(0.5, 1)
+    trial.set_user_attr("y", 1)
+    study.tell(trial, 0.5)
+    assert [private.passing(log) for log in logs] == [False, True, False, True, True, True, False]

@@ -252,5 +252,5 @@ def test_a_callable_is_checked_against_its_signature(
 def test_a_config_that_is_older_than_a_key_is_as_it_was_made():
     cfg, choices = composed("tracker=none")
     with open_dict(cfg):
-        del cfg["max_tokens"]
+        del cfg["max_tokens"], cfg["eval_max_tokens"]
     check(cfg, choices)

@@ -64,5 +64,5 @@ def test_packed_rows_change_no_number(task, words, tmp_path):
 
 @pytest.mark.parametrize("task", ["text_classification", "token_classification", "causal_lm"])
 def test_a_model_of_packed_batches_gives_the_recorded_numbers(task, words, tmp_path):
-    given = [*words[task], "batching=packed", "max_tokens=300", "speed=fast"]
+    given = [*words[task], "batching=packed", "max_tokens=300", "eval_max_tokens=90", "speed=fast"]
     promises.the_saved_model_gives_the_recorded_numbers(tmp_path, given)

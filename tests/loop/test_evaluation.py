@@ -10,6 +10,7 @@ import torch
 
 from exp.data.features import FeatureSet, Ragged
 from exp.loop.evaluation import Evaluator
+from exp.loop.token_batches import evaluation_batches
 
 
 class Output:
@@ -49,3 +50,16 @@ def test_no_output_is_there_any_more_when_the_next_is_made():
     loss, answers = evaluator._passed(model, features, final=True)
     assert model.alive == [False] * 3
     assert answers == {"sum": [10, 1, 6, 3, 0]} and loss == 4.0
+
+
+def test_batches_by_tokens_hold_every_row_once_and_their_padding_counts():
+    lengths = [1, 1, 2, 2, 3, 8, 9, 9, 30]
+    batches = evaluation_batches(range(9), lengths, 2, 20)
+    assert batches == [[0, 1, 2, 3], [4], [5, 6], [7], [8]]  # of like lengths, and a longer row is alone
+    assert [row for batch in batches for row in batch] == list(range(9))
+
+
+def test_batches_are_of_rows_without_a_budget_and_where_a_model_reads_no_tokens():
+    by_rows = [[0, 1], [2, 3], [4]]
+    assert evaluation_batches(range(5), [1, 2, 3, 4, 5], 2, None) == by_rows
+    assert evaluation_batches(range(5), None, 2, 10) == by_rows

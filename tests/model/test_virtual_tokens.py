@@ -180,12 +180,14 @@ def test_settings_of_other_groups_that_do_not_fit(name, changes, message):
 
 def test_a_task_or_a_length_that_does_not_fit(folders):
     option = make("adapter", "prompt_tuning")
-    with pytest.raises(ExpError, match=r"does not fit the task \(multiple-choice\)"):
+    with pytest.raises(ExpError, match="does not fit a task of multiple-choice"):
         option.check_head(replace(HEAD, auto_class="AutoModelForMultipleChoice", pipeline="multiple-choice"))
     tokenizer = make("model", "pretrained", path=str(folders["bert"])).processor(None, HEAD)
     option.check_room(HEAD, tokenizer)
     with pytest.raises(ExpError, match=r"more than the 128 tokens that the model reads; set task.max_length=108"):
         option.check_room(replace(HEAD, max_length=128), tokenizer)
+    with pytest.raises(ExpError, match=r"reads; set adapter.num_virtual_tokens=96"):
+        make("adapter", "prompt_tuning", num_virtual_tokens=128).check_room(replace(HEAD, max_length=32), tokenizer)
 
 
 def test_text_is_where_they_begin(folders):

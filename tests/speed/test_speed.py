@@ -61,7 +61,7 @@ def test_gradients_pass_where_values_passed():
 def test_fast_and_exact_agree_without_dropout():
     exact, fast = (
         parts_of(config_of()),
-        parts_of(config_of("speed=fast", "precision=fp32")),
+        parts_of(config_of("speed=fast", "precision=fp32", "speed.pad_to_multiple_of=8")),
     )
     assert fast.model.config._attn_implementation == ATTENTION
     assert not modules(fast.model, nn.Dropout) and modules(fast.model, PooledDropout)
@@ -148,8 +148,12 @@ def test_onednn_is_for_the_processors_that_mkl_slows_down(monkeypatch):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"cpu_name": name})
         monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: width)
         model = nn.Sequential(nn.Linear(256, 256))
-        speed = Speed(compile=False, pad_to_multiple_of=None, pooled_dropout=False, onednn_linear="auto")
+        speed = Speed(compile=False, pad_to_multiple_of="kernels", pooled_dropout=False, onednn_linear="auto")
         speed.apply(model, "cpu", precision, 0, packed=False)
+        # Lengths are made few where oneDNN keeps a kernel for each.
+        keeps_kernels = isinstance(model[0], OneDnnLinear) or precision == "bf16"
+        assert speed.pads_to("cpu", precision) == (8 if keeps_kernels else None)
+        assert speed.pads_to("cuda", precision) == 8
         return isinstance(model[0], OneDnnLinear)
 
     assert applied("AMD EPYC", "AVX512")
@@ -244,5 +248,5 @@ def test_a_head_that_may_read_more_keeps_all_tokens(caplog):
 
 def test_a_config_of_an_older_version_is_read_as_it_was_meant():
     older = Speed(compile="auto", pad_to_multiple_of="auto", pooled_dropout=True, keep_memory=True)
-    assert older.pads_to("cpu") is None and older.pads_to("cuda") == 8
+    assert older.pads_to("cpu", "no") is None and older.pads_to("cuda", "bf16") == 8
     assert not (older.first_token_only or older.keep_embedding_gradients or older.onednn_linear)

@@ -12,6 +12,7 @@ import transformers
 
 from exp.errors import ExpError
 from exp.loop import outputs
+from exp.task import greedy
 from exp.testing.loops import config_of, parts_of, run_loop
 from tests.tiny_seq2seq import KINDS, TEXTS, make_seq2seq
 
@@ -95,6 +96,35 @@ def test_the_saved_folder_generates_the_predictions(kind, place, tmp_path):
         assert row["length"] <= 12
     if kind in LANGUAGES:
         assert LANGUAGES[kind]["target"] in tokenizer.convert_ids_to_tokens(made[0, :2].tolist())
+
+
+@pytest.mark.parametrize("kind", ["t5", "bart", "marian"])
+def test_rows_that_have_ended_leave_the_batch_and_the_tokens_stay_the_same(kind, place):
+    parts = parts_of(config_of(*words(place, kind, "task.no_repeat_ngram_size=2", "task.min_new_tokens=2")))
+    model = parts.model.eval()
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for weight in model.parameters():  # small ones say the same of every row
+            weight.normal_(std=0.4)
+    batch = parts.collator([parts.encoded.train[row] for row in range(10)])
+    inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+    model.generation_config.eos_token_id = model.generation_config.pad_token_id = model.config.vocab_size - 1
+    rows = model.generate(**inputs)[:, 3:-2]
+    first = {token: {row.tolist().index(token) for row in rows if token in row} for token in rows.unique().tolist()}
+    model.generation_config.eos_token_id = max(first, key=lambda token: len(first[token]))  # rows end here and there
+    expected = model.generate(**inputs)
+    sizes = []
+    forward = model.forward
+
+    def seen(**given):
+        sizes.append(len(given["decoder_input_ids"]))
+        return forward(**given)
+
+    model.forward = seen
+    assert greedy.rows_may_leave(model) and greedy.generate(model, inputs).tolist() == expected.tolist()
+    assert sizes == sorted(sizes, reverse=True) and sizes[-1] < 10
+    model.generation_config.num_beams = 2
+    assert not greedy.rows_may_leave(model)
 
 
 @pytest.mark.parametrize(

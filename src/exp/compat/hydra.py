@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
     from hydra.plugins.config_source import ConfigSource
     from hydra.types import HydraContext
+    from omegaconf import DictConfig
 
 
 def flags_parser() -> ArgumentParser:
@@ -94,3 +95,23 @@ def sources_of(loader: ConfigLoader) -> list[ConfigSource]:
     """Those of `hydra.searchpath` too, which only the repository that composed a sweep's config knows."""
     repository = getattr(loader, "_active_repository", None)
     return list(repository.get_sources() if repository is not None else loader.get_sources())
+
+
+def put_values(config: DictConfig, overrides: Sequence[str]) -> bool:
+    """Puts values into a composed config, as Hydra does after it has merged the options.
+
+    Returns:
+        False, with `config` in any state, where one of them does not fit or is a sweep.
+    """
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        if any(one.is_sweep_override() for one in parsed):
+            return False
+        ConfigLoaderImpl._apply_overrides_to_config(parsed, config)
+    except HydraException:
+        return False
+    return True

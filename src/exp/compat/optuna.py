@@ -8,6 +8,8 @@ from optuna.samplers import CmaEsSampler
 from optuna.study import Study, StudyDirection
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial, Trial
 
@@ -25,6 +27,22 @@ def study_id(study: Study) -> int:
 def trial_id(trial: Trial | FrozenTrial) -> int:
     """The storage's number of a trial, which its methods take; the public `number` counts within the study."""
     return trial._trial_id
+
+
+def passing(log: Mapping[str, Any]) -> bool:
+    """Whether a line of a journal is of a trial at work or of who is alive, and of no trial's beginning or end.
+
+    Optuna's numbers of the kinds of lines are not public.
+    """
+    from optuna.storages.journal._storage import JournalOperation as Kind
+
+    return log["op_code"] in (
+        Kind.SET_STUDY_USER_ATTR,
+        Kind.SET_TRIAL_PARAM,
+        Kind.SET_TRIAL_INTERMEDIATE_VALUE,
+        Kind.SET_TRIAL_USER_ATTR,
+        Kind.SET_TRIAL_SYSTEM_ATTR,
+    )
 
 
 class ReplayedCmaEs(CmaEsSampler):

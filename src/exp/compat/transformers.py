@@ -86,3 +86,18 @@ def model_class(auto_class: Any, config: Any) -> Any:
 def keep_generation_config(config: Any) -> None:
     """Else generate() takes it for one that was made from config.json, and may make it anew."""
     config._from_model_config = False
+
+
+def padding_of(generation_config: Any) -> Any:
+    """The token that fills finished rows, as `generate` has prepared it: a tensor without dimensions, or None."""
+    return generation_config._pad_token_tensor
+
+
+def rust_half(tokenizer: Any) -> Any:
+    """The tokenizers.Tokenizer that makes all tokens of `tokenizer`; None where a class of its own has a hand in it."""
+    from transformers import TokenizersBackend
+
+    own = isinstance(tokenizer, TokenizersBackend) and all(
+        getattr(type(tokenizer), name) is getattr(TokenizersBackend, name) for name in ("__call__", "_encode_plus")
+    )
+    return tokenizer.backend_tokenizer if own else None

@@ -68,6 +68,12 @@ class FeatureSet:
         longest = fields.get("input_ids") or next(iter(fields.values()))
         self.lengths: list[int] = np.diff(longest.starts).tolist()  # tokens of each row
 
+    @property
+    def longest(self) -> list[int] | None:
+        """Tokens of each row's longest field, be it the source or the target; None where a model reads no tokens."""
+        fields = [np.diff(field.starts) for field in self.fields.values()]
+        return np.maximum.reduce(fields).tolist() if "input_ids" in self.fields else None
+
     in_order = False  # True: rows are asked for as they are numbered, and nobody knows how many there are
 
     @property

@@ -11,6 +11,7 @@ import pyarrow as pa
 import torch
 
 from exp.distributed.world import SINGLE_PROCESS, in_batch_order, own_batches
+from exp.loop.token_batches import evaluation_batches
 from exp.speed.memory import release_freed_memory
 from exp.task.base import EvaluatedBatch
 
@@ -47,6 +48,7 @@ class Evaluator:
     batch_size: int
     device: torch.device
     world: World = SINGLE_PROCESS
+    max_tokens: int | None = None  # of a batch, padding included, in place of `batch_size` rows
 
     def sets(
         self,
@@ -85,7 +87,7 @@ class Evaluator:
         was_training = model.training
         model.eval()
         order = sorted(range(len(features)), key=lambda row: features.lengths[row])
-        batches = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
+        batches = evaluation_batches(order, features.longest, self.batch_size, self.max_tokens)
         found: list[tuple[Answers | None, float, int]] = []  # answers, sum of losses, units
         with torch.inference_mode():
             for number, rows in enumerate(own_batches(self.world, batches), start=1):

@@ -79,6 +79,7 @@ class Session:
             self.settings.per_device_eval_batch_size,
             device,
             parts.world,
+            self.settings.eval_max_tokens,
         )
         self.reading = parts.reading
         self.evaluations: dict[str, Evaluation] = {}  # of the weights as they are now, by suffix

@@ -13,6 +13,7 @@ from exp.errors import ExpError
 
 OPEN = 32  # batches that are filled side by side
 SLACK = 1.05
+SPREAD = 1.125  # of lengths in a batch of an evaluation
 
 
 def batch_count(lengths: Sequence[int], budget: int, settings: str) -> int:
@@ -49,6 +50,33 @@ def token_batches(order: Sequence[int], lengths: Sequence[int], budget: int, cou
         most = max(range(len(batches)), key=lambda number: len(batches[number]))
         half = len(batches[most]) // 2
         batches[most : most + 1] = [batches[most][:half], batches[most][half:]]
+    return batches
+
+
+def evaluation_batches(
+    order: Sequence[int], lengths: Sequence[int] | None, rows: int, budget: int | None
+) -> list[list[int]]:
+    """`order` cut into batches: a function of the set and the settings alone, so that numbers are the same anew.
+
+    Args:
+        order: the rows, sorted by length.
+        lengths: tokens of each row's longest field; None: there are none, and rows are counted.
+        rows: of a batch.
+        budget: the most tokens of a batch in place of a number of rows, each row counted with its padding. A longer
+            row has a batch of its own. Few rows of many lengths would be padded much, so a batch also ends before a row
+            that is an eighth longer than its first.
+    """
+    if budget is None or lengths is None:
+        return [list(order[start : start + rows]) for start in range(0, len(order), rows)]
+    batches: list[list[int]] = []
+    longest, most = 0, 0.0
+    for row in order:
+        longest = max(longest, lengths[row])
+        if not batches or (len(batches[-1]) + 1) * longest > budget or longest > most:
+            batches.append([])
+            longest = lengths[row]
+            most = SPREAD * longest + 1
+        batches[-1].append(row)
     return batches
 
 

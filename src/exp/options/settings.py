@@ -27,6 +27,7 @@ class TrainingSettings:
     max_steps: Annotated[int, Ge(-1)]  # optimizer steps; -1: from num_train_epochs
     per_device_train_batch_size: Count
     per_device_eval_batch_size: Count
+    eval_max_tokens: Count | None  # of an evaluation batch, padding included; None: per_device_eval_batch_size rows
     gradient_accumulation_steps: Count
     max_grad_norm: Annotated[float, Ge(0)]  # 0: gradients are measured, not clipped
     gradient_checkpointing: bool

@@ -51,6 +51,7 @@ ADDED: dict[str, Any] = {
     "data.streaming": False,
     "distributed._target_": "exp.distributed.options.Ddp",
     "distributed.processes": 1,
+    "eval_max_tokens": None,
     "folds": None,
     "freeze._target_": "exp.optim.freeze.NoFreeze",
     "init_checkpoint": None,

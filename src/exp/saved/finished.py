@@ -179,6 +179,7 @@ def load_model(run: Finished) -> Model:
         collator=task.collate(processor, multiple, run.facts["label_names"]),
         batch_size=run.config["per_device_eval_batch_size"],
         device=accelerator.device,
+        max_tokens=run.config.get("eval_max_tokens"),  # a run that is older than the key has none
     )
     return Model(accelerator.prepare_model(module, evaluation_mode=True), processor, task, evaluator)
 

@@ -21,8 +21,8 @@ log = logging.getLogger("exp")
 class Speed:
     compile: bool | Literal["auto"]  # auto: on CUDA alone
     pad_to_multiple_of: (
-        Annotated[int, Ge(1)] | Literal["auto"] | None
-    )  # tokens; auto, as older configs have it: 8 on a GPU, else none
+        Annotated[int, Ge(1)] | Literal["auto", "kernels"] | None
+    )  # tokens; kernels: 8 where each length costs a kernel; auto, as older configs have it: 8 on a GPU, else none
     pooled_dropout: bool
     keep_memory: bool = False
     # The defaults are how runs were made whose saved config is older than the option.
@@ -31,7 +31,12 @@ class Speed:
     onednn_linear: bool | Literal["auto"] = False  # auto: where MKL leaves half of the processor idle
     cuda_graphs: bool = False
 
-    def pads_to(self, device: str) -> int | None:
+    def pads_to(self, device: str, precision: str) -> int | None:
+        """`precision` is Accelerate's word for what is computed in: on a CPU oneDNN keeps a kernel for each length, and
+        MKL, which computes fp32 elsewhere, keeps none."""
+        if self.pad_to_multiple_of == "kernels":
+            mkl = device == "cpu" and precision == "no" and not self._asks_onednn(device, precision)
+            return None if mkl and not self._compiles(device) else 8
         if self.pad_to_multiple_of == "auto":
             return 8 if device == "cuda" else None
         assert not isinstance(self.pad_to_multiple_of, str), self.pad_to_multiple_of
@@ -101,12 +106,19 @@ class Speed:
             from exp.speed.packing import pack_rows
 
             pack_rows(model)
-        if self.onednn_linear and device == "cpu" and precision == "no" and not self._compiles(device):
-            from exp.speed.linear import mkl_lags, onednn_linear
+        if self._asks_onednn(device, precision):
+            from exp.speed.linear import onednn_linear
 
-            if self.onednn_linear is True or mkl_lags():
-                onednn_linear(model)
-                log.info("speed: oneDNN computes fp32 products")
+            onednn_linear(model)
+            log.info("speed: oneDNN computes fp32 products")
+
+    def _asks_onednn(self, device: str, precision: str) -> bool:
+        """Whether oneDNN computes fp32 products in place of MKL."""
+        if not self.onednn_linear or device != "cpu" or precision != "no" or self._compiles(device):
+            return False
+        from exp.speed.linear import mkl_lags
+
+        return self.onednn_linear is True or mkl_lags()
 
     def _compiles(self, device: str) -> bool:
         if device == "cpu":

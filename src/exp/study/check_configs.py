@@ -15,6 +15,7 @@ from optuna.distributions import CategoricalDistribution
 from exp.errors import ExpError, nearest
 from exp.run.identity import flatten
 from exp.study.space import Param, Space
+from exp.work.job_configs import JobConfigs
 
 MAX_CONFIGS = 32  # all configs are checked up to this number; else this many combinations of group choices
 RANDOM_CONFIGS = 12  # checked in addition; each takes about 0.1 s
@@ -39,13 +40,14 @@ def check_configs(
     """
     count = 0
     bases: dict[str, DictConfig] = {}
+    configs = JobConfigs(master, loader)
     for param in space.params:
         for key in param.keys:
             if key.lstrip("+") in groups and not isinstance(param.distribution, CategoricalDistribution):
                 options = ", ".join(loader.get_group_options(key.lstrip("+"), ObjectType.CONFIG))
                 raise ExpError(f"{key} is a choice of options ({options}), not a number: use {key}=choice(...)")
     for chosen in space.probes(groups, MAX_CONFIGS, RANDOM_CONFIGS):
-        config = compose(loader, master, space, chosen, groups, bases)
+        config = compose(configs, space, chosen, groups, bases)
         if check is not None:
             _check_config(check, config, space.swept(chosen))
         count += 1
@@ -53,8 +55,7 @@ def check_configs(
 
 
 def compose(
-    loader: ConfigLoader,
-    master: DictConfig,
+    configs: JobConfigs,
     space: Space,
     chosen: Mapping[str, Any],
     groups: set[str],
@@ -68,7 +69,7 @@ def compose(
     branch = " ".join(of_groups)
     try:
         if branch not in bases:
-            bases[branch] = loader.load_sweep_config(master, [*fixed, *of_groups, *space.deleted])
+            bases[branch] = configs.loader.load_sweep_config(configs.master, [*fixed, *of_groups, *space.deleted])
         base = bases[branch]
     except MissingConfigException as error:
         raise ExpError(f"a trial with {', '.join(of_groups) or 'no choices'}: {_first_line(error)}") from error
@@ -78,7 +79,7 @@ def compose(
         for key in param.keys:
             _check_param(param, key, base, groups, of_groups)
     try:
-        return loader.load_sweep_config(master, space.overrides(chosen))
+        return configs.compose(space.overrides(chosen))
     except (HydraException, OmegaConfBaseException) as error:
         words = " ".join(f"{key}={value}" for key, value in swept.items())
         raise ExpError(f"a trial with {words} cannot be composed: {_first_line(error)}") from error

@@ -212,11 +212,13 @@ class TextToText:
             return None
         from transformers.modeling_outputs import BaseModelOutput
 
+        from exp.task.greedy import generate
+
         model = getattr(batch.model, "module", batch.model)  # without DistributedDataParallel
         states = getattr(batch.output, "encoder_last_hidden_state", None)
         read = {} if states is None else {"encoder_outputs": BaseModelOutput(last_hidden_state=states)}
         inputs = {name: batch.inputs[name] for name in ("input_ids", "attention_mask")}
-        made = model.generate(**inputs, **read).cpu().tolist()
+        made = generate(model, {**inputs, **read}).cpu().tolist()
         end, pad = batch.processor.eos_token_id, batch.processor.pad_token_id
         rows = [_until(row[1:], end, pad) for row in made]  # the first is the decoder's start token
         texts = batch.processor.batch_decode(rows, skip_special_tokens=True)

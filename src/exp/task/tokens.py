@@ -6,6 +6,7 @@ import hashlib
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,25 +70,20 @@ def tokenized(tokenizer: PreTrainedTokenizerBase, columns: Sequence[list[str]], 
     import numpy as np
 
     from exp.data.features import Ragged
+    from exp.task.rust_tokens import encoded_ahead
 
-    ids: list[Any] = []
-    types: list[Any] = []
-    for start in range(0, len(columns[0]), BATCH):
-        batch = tokenizer(
-            *(column[start : start + BATCH] for column in columns),
-            truncation=True,
-            max_length=max_length,
-            padding=False,
-            return_attention_mask=False,
-        )
+    kinds = {"input_ids": np.int32, "token_type_ids": np.int8}
+    pieces: dict[str, list[Any]] = {"input_ids": [np.zeros(0, np.int32)], "token_type_ids": []}
+    lengths: list[Any] = []
+    for batch in encoded_ahead(tokenizer, columns, max_length):
         fill_empty(tokenizer, batch)
-        ids.extend(np.asarray(row, dtype=np.int32) for row in batch["input_ids"])
-        types.extend(np.asarray(row, dtype=np.int8) for row in batch.get("token_type_ids", ()))
+        lengths.append(np.fromiter(map(len, batch["input_ids"]), np.int64, len(batch["input_ids"])))
+        total = int(lengths[-1].sum())
+        for name, rows in batch.items():
+            pieces[name].append(np.fromiter(chain.from_iterable(rows), kinds[name], total))
     without_length_options(tokenizer)
-    fields = {"input_ids": Ragged.of(ids, np.int32)}
-    if types:
-        fields["token_type_ids"] = Ragged.of(types, np.int8)
-    return fields
+    starts = np.concatenate([[0], *lengths]).cumsum()
+    return {name: Ragged(np.concatenate(parts), starts) for name, parts in pieces.items() if parts}
 
 
 def fill_empty(tokenizer: PreTrainedTokenizerBase, batch: Any) -> None:

@@ -42,7 +42,7 @@ Stamps = tuple[tuple[str, int, int], ...]  # path, bytes, time of the last chang
 
 
 def build_settings(config: Mapping[str, Any]) -> TrainingSettings:
-    older = {"max_tokens": None}  # as runs were made that are older than the key
+    older = {"max_tokens": None, "eval_max_tokens": None}  # as runs were made that are older than a key
     return TrainingSettings(**{field.name: {**older, **config}[field.name] for field in fields(TrainingSettings)})
 
 
@@ -160,8 +160,9 @@ def mixed_precision(config: Mapping[str, Any]) -> str:
 def as_trained(config: Mapping[str, Any], model: PreTrainedModel) -> int | None:
     """Gives a saved model the kernels of its training; returns what its batches are padded to a multiple of."""
     speed = make(config["speed"], "speed")
-    speed.kernels(model, _device(), mixed_precision(config), packed=config["batching"] == "packed")
-    return speed.pads_to(_device())
+    precision = mixed_precision(config)
+    speed.kernels(model, _device(), precision, packed=config["batching"] == "packed")
+    return speed.pads_to(_device(), precision)
 
 
 def build(config: Mapping[str, Any]) -> Parts:
@@ -213,7 +214,7 @@ def build(config: Mapping[str, Any]) -> Parts:
     speed = make(config["speed"], "speed")
     speed.apply(model, _device(), precision, settings.dropout_seed, packed=settings.batching == "packed")
     loss = build_loss(config, LossFacts(head, encoded.train, processor))
-    loss = speed.recorded(
+    step_loss = speed.recorded(
         loss,
         _device(),
         packed=settings.batching == "packed",
@@ -227,8 +228,9 @@ def build(config: Mapping[str, Any]) -> Parts:
         encoded=encoded,
         model=model,
         processor=processor,
-        collator=task.collate(processor, speed.pads_to(_device()), data.labels),
+        collator=task.collate(processor, speed.pads_to(_device(), precision), data.labels),
         loss=loss,
+        step_loss=step_loss,
         optimizer=make(config["optimizer"], "optimizer"),
         scheduler=scheduler,
         adapter=adapter,

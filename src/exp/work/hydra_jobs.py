@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from omegaconf import DictConfig, open_dict
 
 from exp.compat.hydra import returned
 from exp.loop.trial import Trial
+from exp.work.job_configs import JobConfigs
 from exp.work.trial_ranks import run_ranks
 
 
@@ -44,9 +45,13 @@ class HydraJobs:
     task: TaskFunction
     processes: int = 1  # that train one run
 
+    @cached_property
+    def _configs(self) -> JobConfigs:
+        return JobConfigs(self.master, self.context.config_loader)
+
     def compose(self, overrides: Sequence[str], name: str, number: int) -> DictConfig:
         """The config of one run. Raises ExpError where it cannot be run: files that others can write say what it is."""
-        config = self.context.config_loader.load_sweep_config(self.master, list(overrides))
+        config = self._configs.compose(overrides)
         with open_dict(config.hydra.job):
             config.hydra.job.id, config.hydra.job.num = name, number
         if (check := getattr(self.task, "check", None)) is not None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from optuna.storages.journal import JournalFileBackend
 
+from exp.compat.optuna import passing
 from exp.errors import ExpError
 from exp.run.files import disk_trouble, no_room
 from exp.run.secrets import redacted
@@ -53,7 +54,12 @@ class FileLock:
 
 
 class RepairedJournal(JournalFileBackend):
-    """Optuna's journal, cut back to whole lines after a full disk. Half a line would break every later reader."""
+    """Optuna's journal, cut back to whole lines after a full disk. Half a line would break every later reader.
+
+    A line is there for all processes at once, and stays when they are killed. Whether it is on the disk, should the
+    machine stop, is waited for where a trial is claimed or told, and where the study is described. What lies between
+    (drawn values, reports, heartbeats) gets there with the next of these.
+    """
 
     def __init__(self, path: Path) -> None:
         self.lock = FileLock(path.with_name(path.name + ".lock"))
@@ -75,7 +81,8 @@ class RepairedJournal(JournalFileBackend):
                 try:
                     file.write(text)
                     file.flush()
-                    os.fsync(file.fileno())
+                    if not all(passing(log) for log in logs):
+                        os.fsync(file.fileno())
                 except OSError:
                     os.truncate(self._file_path, before)
                     raise
