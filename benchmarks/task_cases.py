@@ -192,12 +192,13 @@ CASES: dict[str, Case] = {
     "korean_hate_speech": Case(
         "Korean hate speech (TSV)",
         "bert_tiny",
-        80,
+        600,
         16,
         [
             *("data=files", "data.path={data}/csv/korean-hate-speech", "data.quotechar='\"'", "model=bert_tiny"),
             *("data.train_file=train.tsv", "data.validation_file=dev.tsv"),
             *("task.text_columns=[comments]", "task.label_column=hate", "task.metrics=[f1_macro,accuracy]"),
+            "optimizer.lr=5e-4",
         ],
         "eval/accuracy",
         eval_samples=300,
@@ -205,12 +206,12 @@ CASES: dict[str, Case] = {
     "gnad": Case(
         "10kGNAD (CSV)",
         "bert_tiny",
-        60,
+        600,
         16,
         [
             *("data=files", "data.train_file={data}/csv/10kgnad/test.csv.gz", "data.sep=';'", 'data.quotechar="\'"'),
             *("data.names=[label,text]", "data.validation_share=0.2", "task.metrics=[accuracy,f1_macro]"),
-            "model=bert_tiny",
+            *("model=bert_tiny", "optimizer.lr=5e-4"),
         ],
         "eval/f1_macro",
     ),

@@ -38,6 +38,9 @@ HEAVY = (
         "exp.work.local_workers",
     ),
     *("exp.saved.finished", "exp.curves.picture", "exp.analysis.collect"),
+    *("exp.data.features", "exp.distributed.shards", "exp.distributed.shared_failure", "exp.loop.session"),
+    *("exp.metrics.functions", "exp.model.peft_wrapping", "exp.saved.card", "exp.saved.next_steps"),
+    *("exp.speed.precision", "exp.training.lifecycle", "exp.curves.summary", "matplotlib.backends.backend_agg"),
 )
 FREE = 300  # above any number that a program's files have
 
@@ -158,11 +161,34 @@ def execute(words: list[str]) -> None:
         runpy.run_path(how, run_name="__main__")
 
 
+def begin() -> None:
+    """What the first run of a process alone takes, a second of it: Hydra's plugins, parsed files, checks, fonts."""
+    import tempfile
+
+    from hydra.core.hydra_config import HydraConfig
+    from transformers import conversion_mapping
+
+    from exp.config.compose import compose
+    from exp.curves import curve, picture
+    from exp.curves.verdict import Verdict
+    from exp.options import trust
+    from exp.training.launch import check_config
+
+    check_config(compose([]))
+    trust.whitelist()
+    conversion_mapping.get_checkpoint_conversion_mapping("bert")
+    HydraConfig.instance().cfg = None
+    with tempfile.TemporaryDirectory() as folder:
+        of = curve.build([])
+        picture.draw(of, Verdict("insufficient data", None, ()), Path(folder) / "curves.png", "", curve.Facts())
+
+
 if __name__ == "__main__":
     listening = socket.socket(fileno=int(sys.argv[1]))
     for name in HEAVY:
         with contextlib.suppress(ImportError):  # a library that is no longer there only costs time
             importlib.import_module(name)
+    begin()
     gc.freeze()
     os.fsync = lambda file: None  # as in conftest.py
     job = serve(listening)

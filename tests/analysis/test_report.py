@@ -13,6 +13,7 @@ from tests.analysis.synthetic import grid, write
 from exp.analysis import report
 from exp.analysis.collect import collect
 from exp.analysis.grouping import compare, distinguishing_keys, independent_keys
+from exp.analysis.importance import importance
 from exp.analysis.report.confusion import confusion
 from exp.analysis.report.examples import wrong_answers
 from exp.analysis.report.page import page
@@ -101,6 +102,37 @@ def test_long_curves_are_thinned_to_means_that_keep_the_end():
     assert thin.values[0] == 3.0  # of 1 to 5
     short = Series((1, 2), (0.5, 0.4))
     assert thinned(short) == short
+
+
+def test_importance_is_told_of_runs_that_differ_in_several_keys(tmp_path):
+    """As Optuna tells it of a study: the rate decides, the decay does nothing."""
+    noise = iter(range(100))
+    for rate in (1e-5, 3e-5, 1e-4, 3e-4):
+        for decay in (0.0, 0.01, 0.1):
+            best = 0.7 + {1e-5: 0, 3e-5: 0.05, 1e-4: 0.1, 3e-4: 0.02}[rate] + (next(noise) * 7 % 5) / 1000
+            write(
+                tmp_path / "all" / f"{rate}-{decay}",
+                accuracy=(best,),
+                optimizer__lr=rate,
+                optimizer__weight_decay=decay,
+            )
+    [task] = comparison(tmp_path / "all").tasks
+    found = importance(task)
+    assert list(found.shares) == ["optimizer.lr", "optimizer.weight_decay"]
+    assert found.shares["optimizer.lr"] > 0.9 and sum(found.shares.values()) == pytest.approx(1, abs=0.01)
+    assert "PED-ANOVA" in found.note and "12 completed runs" in found.note
+    told = payload(comparison(tmp_path / "all"), Thresholds())["tasks"][0]
+    assert [title for title, _ in told["importance"]["shares"]] == ["lr", "weight_decay"]
+    assert {"key": "optimizer.lr", "title": "lr"} in told["groupKeys"]
+
+
+def test_importance_is_not_told_of_few_conditions_or_of_one_key(tmp_path):
+    for rate, decay in ((1e-5, 0.0), (3e-5, 0.1), (1e-5, 0.1)):
+        write(tmp_path / "few" / f"{rate}-{decay}", optimizer__lr=rate, optimizer__weight_decay=decay)
+    [task] = comparison(tmp_path / "few").tasks
+    assert importance(task).shares == {} and "here 3 conditions" in importance(task).note
+    [task] = comparison(grid(tmp_path / "one")).tasks
+    assert importance(task) is None
 
 
 def test_short_names_stay_apart():

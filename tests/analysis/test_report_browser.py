@@ -250,6 +250,43 @@ def test_a_view_stands_in_the_address(opened, report_file):
     assert opened.execute_script("return document.getElementById('filter').value") == "completed"
 
 
+def test_rows_are_grouped_opened_by_the_keyboard_and_columns_stay_at_the_left(opened, report_file):
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.ui import Select
+
+    click(opened, "#view-runs")
+    Select(opened.find_element("id", "group")).select_by_visible_text("lr")
+    texts = "return [...document.querySelectorAll('#table tr.grouped')].map((row) => row.textContent)"
+    one, two, alone = opened.execute_script(texts)
+    assert one.startswith("lr = 5e-5 3 runs") and "0.82 ± 0.01 n=3" in one
+    assert two.startswith("lr = 1e-4 3 runs") and "0.84 ± 0.01 n=3" in two and alone.startswith("lr = 0.001 1 run")
+    shown = "return [...document.querySelectorAll('#table tbody tr:not(.grouped)')].filter((row) => !row.hidden).length"
+    assert opened.execute_script(shown) == 0  # collapsed
+    button = opened.find_elements("css selector", "#table tr.grouped button")[1]
+    button.send_keys(Keys.ENTER)
+    assert opened.execute_script(shown) == 3 and button.get_attribute("aria-expanded") == "true"
+    opened.execute_script("document.getElementById('columns').open = true")
+    opened.find_element("css selector", "#column-chooser [aria-label='keep seed at the left']").send_keys(Keys.ENTER)
+    assert opened.execute_script("return document.activeElement.getAttribute('aria-pressed')") == "true"
+    places = """const cells = [...document.querySelectorAll('#table thead th')].slice(1, 4);
+        return cells.map((one) => [one.textContent, one.classList.contains('pinned')])"""
+    assert opened.execute_script(places) == [["run", True], ["seed", True], ["condition", False]]
+    moved = """const box = document.getElementById('table'); box.style.width = '300px'; box.scrollLeft = 200;
+        const [, run, seed] = [...document.querySelectorAll('#table thead th')].map((th) => th.getBoundingClientRect());
+        const left = run.left - box.getBoundingClientRect().left;
+        return left >= 0 && left < 3 && Math.abs(seed.left - run.right) < 2"""
+    wait(opened, moved)
+    address = wait(opened, "return location.hash.includes('pinned') && location.hash")
+    opened.get("about:blank")
+    opened.get(report_file.as_uri() + address)
+    wait(opened, "return document.querySelectorAll('#table tr.grouped').length === 3")
+    assert opened.execute_script(shown) == 3 and opened.execute_script(places)[1] == ["seed", True]
+    note = opened.execute_script("return document.getElementById('importance-note').textContent")
+    assert note.startswith("Told from 10 conditions with a completed run on; here 3 conditions")
+    opened.execute_script("document.getElementById('curves').scrollIntoView()")
+    wait(opened, "return document.querySelectorAll('#charts .scatterlayer path').length > 0")
+
+
 def test_columns_are_left_out_shaded_and_saved(opened):
     opened.execute_script("""
         window.saved = null;

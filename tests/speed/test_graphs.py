@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import logging
+import math
 
 import pytest
 import torch
 
 from exp.loss.own import model_loss
+from exp.run.folder import read_record
 from exp.speed.graphs import GraphedLoss
 from exp.speed.options import Speed
 from exp.testing.loops import run_loop
@@ -34,6 +36,24 @@ def test_on_a_gpu_the_loss_is_recorded():
     assert isinstance(loss, GraphedLoss) and loss.accumulates
 
 
+def test_what_guessing_gives_is_asked_of_the_loss_itself(tmp_path, monkeypatch):
+    """A recorded loss wants weights; guessing has none."""
+    asked = []
+
+    def recorded(self, loss, device, **facts):
+        def wants_weights(model, batch):
+            asked.append(len(list(model.parameters())))
+            return loss(model, batch)
+
+        return wants_weights
+
+    monkeypatch.setattr(Speed, "recorded", recorded)
+    words = ("loss=focal", "max_steps=2", "eval_strategy=no")
+    _, _, _, run = run_loop(tmp_path / "run", *words)
+    assert len(asked) == 2
+    assert read_record(run.folder)["data"]["chance_train_loss"] == pytest.approx(0.25 * math.log(2), rel=1e-3)
+
+
 @on_gpu
 @pytest.mark.parametrize("loop", ["accelerate", "trainer"])
 @pytest.mark.parametrize(
@@ -45,7 +65,7 @@ def test_a_replayed_step_gives_the_same_numbers(words, loop, tmp_path):
     )
     runs = [run_loop(tmp_path / str(on), *words, f"speed.cuda_graphs={on}") for on in ("true", "false")]
     assert runs[0][0].events == runs[1][0].events
-    assert isinstance(runs[0][2].loss, GraphedLoss) and not runs[0][2].loss.given_up
+    assert isinstance(runs[0][2].step_loss, GraphedLoss) and not runs[0][2].step_loss.given_up
 
 
 @on_gpu

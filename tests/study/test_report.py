@@ -9,8 +9,9 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from exp.metrics.importance import importances
 from exp.study.identity import program_command
-from exp.study.pictures import draw, importances
+from exp.study.pictures import draw
 from exp.study.report import _text
 
 

@@ -88,6 +88,7 @@ def test_a_sweep_that_cannot_be_composed_leaves_nothing(
     ("words", "expected"),
     [
         (["-m", "-m"], "--multirun has nothing to vary"),
+        (["seed=1,2,1"], "--multirun: seed=1 is given 2 times"),
         (["seed=1,2", "resume=auto"], "resume=auto goes on with one run: leave --multirun out"),
         (["experiment=debug,typo"], "experiment=typo: no such option"),
         (["sweep=lrr"], "sweep=lrr: no such option; did you mean 'lr'"),

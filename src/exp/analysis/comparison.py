@@ -7,7 +7,7 @@ Comparison
       runs: RunData, with curve() and verdict()
       metrics: full name -> Measured (best and last over seeds)
       paired: difference to the baseline, by seed
-  problems: sources that could not be read
+  problems: sources that are not counted
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ def show(tables: list[Table], comparison: Comparison, console: Console) -> None:
     for problem in comparison.problems[:20]:
         console.print(f"not counted: {problem.source}: {problem.why}", style="yellow", markup=False, highlight=False)
     if len(comparison.problems) > 20:
-        console.print(f"and {len(comparison.problems) - 20} more that could not be read", style="yellow")
+        console.print(f"and {len(comparison.problems) - 20} more that are not counted", style="yellow")
 
 
 def _fitting(table: Table, console: Console) -> tuple[RichTable, list[str]]:

@@ -41,6 +41,7 @@ class Parts:
     processor: Any  # tokenizer of the model, saved with it
     collator: Collator
     loss: TrainingLoss  # of a micro-batch, a mean over its units
+    step_loss: TrainingLoss  # `loss`, or the same as graphs of CUDA: what a training step calls
     optimizer: Callable[[PreTrainedModel], Optimizer]
     scheduler: Callable[..., LRScheduler]  # (optimizer, total_steps, greater_is_better)
     adapter: Adapter

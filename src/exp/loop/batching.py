@@ -128,7 +128,7 @@ def micro_loss(
         units: of this micro-batch on this process.
         total: of all micro-batches and processes of the step.
     """
-    return parts.world.scale_loss(parts.loss(model, batch), units, total)
+    return parts.world.scale_loss(parts.step_loss(model, batch), units, total)
 
 
 def on_device(batch: Mapping[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor]:

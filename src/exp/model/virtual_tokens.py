@@ -62,18 +62,21 @@ class _VirtualTokens:
         """Raises ExpError for a task whose head cannot take virtual tokens."""
         if head.auto_class not in HEADS:
             raise ExpError(
-                f"adapter={self.name} does not fit the task ({head.pipeline}): it can learn "
+                f"adapter={self.name} does not fit a task of {head.pipeline}: it can learn "
                 f"{', '.join(HEADS.values())}; take adapter=lora"
             )
 
-    def check_room(self, head: Head, processor: Any) -> None:
-        """Raises ExpError where rows and virtual tokens together are longer than what the model reads."""
-        longest = processor.model_max_length
+    def check_room(self, head: Head, longest: int | None) -> None:
+        """Raises ExpError where rows and virtual tokens together are longer than the model's positions."""
+        if longest is None:
+            return
         for key, length in (head.lengths or {"max_length": head.max_length}).items():
             if length + self.num_virtual_tokens > longest:
+                room = longest - self.num_virtual_tokens
+                mend = f"set task.{key}={room}" if room > 0 else f"set adapter.num_virtual_tokens={longest - length}"
                 raise ExpError(
                     f"task.{key}={length} and adapter.num_virtual_tokens={self.num_virtual_tokens} are more than the "
-                    f"{longest} tokens that the model reads; set task.{key}={longest - self.num_virtual_tokens}"
+                    f"{longest} tokens that the model reads; {mend}"
                 )
 
     def load_kwargs(self) -> dict[str, Any]:

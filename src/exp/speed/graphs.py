@@ -50,10 +50,10 @@ class GraphedLoss:
         graph = self.graphs.get(key)
         if graph is None:
             trained = [one for one in parameters if one.requires_grad]
-            if self.gradients is None or not self.gradients.fits(trained):
-                self.gradients = _Gradients(trained, kept=self.accumulates)
-                self.graphs.clear()
             try:
+                if self.gradients is None or not self.gradients.fits(trained):
+                    self.gradients = _Gradients(trained, kept=self.accumulates)
+                    self.graphs.clear()
                 warmups = 1 if self.graphs else WARMUPS
                 graph = self.graphs[key] = _Graph(self.plain, model, batch, trained, self.gradients, warmups)
             except (RuntimeError, _HostDraws) as error:

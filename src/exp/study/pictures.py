@@ -1,4 +1,4 @@
-"""A study's pictures: Optuna's own drawings in the look of our curves, and what they say of each parameter's weight."""
+"""A study's pictures: Optuna's own drawings in the look of our curves."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from optuna.trial import TrialState
 
+from exp.metrics.importance import enough
 from exp.run.files import replacing
 from exp.study.plan import StudyPlan
 
@@ -15,31 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FEWEST = 10  # distinct complete trials that importances are told of; fewer give noise
 MOST_NAMED = 12  # trials in a legend, or named beside their points
 BLUE, GREY = "#0072b2", "#4d4d4d"
-
-
-def importances(study: optuna.Study) -> dict[str, float]:
-    """Share of the objective's variance that each parameter explains; empty where it cannot be told.
-
-    PED-ANOVA (Watanabe et al. 2023) needs no scikit-learn, which fANOVA does.
-    """
-    if len(study.directions) > 1 or not _tell_importance(study):
-        return {}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-            shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    except (ValueError, RuntimeError):  # too few trials, or parameters that only some of them have
-        return {}
-    return {name: round(float(share), 4) for name, share in shares.items()}
-
-
-def _tell_importance(study: optuna.Study) -> bool:
-    complete = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
-    return len({str(sorted(trial.params.items())) for trial in complete}) >= FEWEST
 
 
 def draw(study: optuna.Study, plan: StudyPlan) -> list[str]:
@@ -86,7 +63,7 @@ def _wanted(study: optuna.Study, plan: StudyPlan) -> dict[str, dict[str, Any]]:
         "slice": label,
         "parallel_coordinate": label,
         "optimization_history": label,
-        **({"param_importances": {**label, "evaluator": evaluator}} if _tell_importance(study) else {}),
+        **({"param_importances": {**label, "evaluator": evaluator}} if enough(study) else {}),
         "intermediate_values": {},
     }
 

@@ -15,12 +15,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from exp.config.compose import config_dir_flag
 from exp.config.grammar import quoted
+from exp.metrics.importance import importances
 from exp.run.files import write_atomic
 from exp.run.identity import flatten
 from exp.run.said import counted
 from exp.run.secrets import redacted
 from exp.study.equal_trials import EQUAL_TO
-from exp.study.pictures import draw, importances
+from exp.study.pictures import draw
 from exp.study.plan import StudyPlan
 from exp.study.progress import best_of, state_name, trial_seconds, value_text
 from exp.work.hydra_jobs import HydraJobs

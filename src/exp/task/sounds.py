@@ -94,7 +94,7 @@ class SoundFeatures(MediaFeatures):
         longest: float | None,
     ) -> None:
         super().__init__(plain, cells, transforms)
-        self.rate, self.longest = rate, longest
+        self.rate, self.most_seconds = rate, longest
         pairs = [plain.kept["frames"][row] for row in range(len(plain))]
         self.lengths = [max(1, round(1000 * int(frames) / int(own))) for frames, own in pairs]  # milliseconds
 
@@ -103,7 +103,7 @@ class SoundFeatures(MediaFeatures):
         if dice is None:
             return {"media": read(cell, self.rate)}
         frames, own = (int(value) for value in self.kept["frames"][row])
-        most = frames if self.longest is None else max(1, round(self.longest * own))
+        most = frames if self.most_seconds is None else max(1, round(self.most_seconds * own))
         start = int(dice.integers(frames - most + 1)) if frames > most else 0
         sound = read(cell, self.rate, start, min(most, frames))
         for transform in self.transforms:

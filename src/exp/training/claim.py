@@ -7,7 +7,7 @@ import itertools
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from exp.config.hydra_node import SUBDIR
 from exp.errors import ExpError
 from exp.run import lock
 from exp.run.files import write_atomic
+from exp.run.folder import read_record
 from exp.run.links import check_inside
 from exp.run.secrets import redacted
 
@@ -45,6 +46,13 @@ def claim_run(folder: Path, movable: bool) -> Path:
     taken = _claim(folder, movable, {SUBDIR, "train.log"})
     (taken / SUBDIR).mkdir(exist_ok=True)
     return taken
+
+
+def release_run(folder: Path) -> None:
+    """A run that was refused before it had a plan leaves nothing: its rows or its parts do not fit."""
+    with suppress(OSError, ExpError):
+        if not (folder / "run.json").exists() or "plan" not in read_record(folder):
+            shutil.rmtree(folder)
 
 
 def claim_sweep(folder: Path, movable: bool) -> Path:

@@ -36,7 +36,16 @@ from exp.options import trust
 from exp.run import exits, ranks
 from exp.run.interrupts import Interrupted, pass_on
 from exp.training import sweep_table
-from exp.training.claim import TIME, claim_job, claim_run, claim_sweep, release_sweep, save, written_dir
+from exp.training.claim import (
+    TIME,
+    claim_job,
+    claim_run,
+    claim_sweep,
+    release_run,
+    release_sweep,
+    save,
+    written_dir,
+)
 from exp.training.go_on import resumed
 from exp.training.resume import check_goes_on, check_same, told_where_started
 from exp.training.sweep_points import jobs_to_check
@@ -145,8 +154,14 @@ def launch(task: Task, argv: list[str]) -> Path | None:
         if command.multirun:
             _sweep(Job(task), cfg, made)
             return Path(cfg.hydra.sweep.dir)
-        _run(Job(task), cfg)
-        return Path(cfg.hydra.run.dir)
+        folder = Path(cfg.hydra.run.dir)
+        try:
+            _run(Job(task), cfg)
+        except ExpError:
+            if not command.goes_on and ranks.current.get().place.size == 1:  # others write their logs there
+                release_run(folder)
+            raise
+        return folder
 
 
 def _prepare_run(cfg: DictConfig, command: Command) -> None:

@@ -24,11 +24,15 @@ def jobs_to_check(cfg: DictConfig, loader: ConfigLoader) -> Iterator[list[str]]:
         loader: It knows the options that a glob means.
 
     Raises:
-        ExpError: Nothing is swept, so that one run would be trained with no sweep to speak of.
+        ExpError: Nothing is swept, so that one run would be trained with no sweep to speak of; or a value twice.
     """
     axes = _axes(cfg, loader)
     if not all(axes):
         raise ExpError("--multirun: a key has no value to try, such as range(1,0); the sweep would have no run")
+    for axis in axes:
+        for word in axis:
+            if axis.count(word) > 1:
+                raise ExpError(f"--multirun: {word} is given {axis.count(word)} times, and would be trained as often")
     choices = cfg.hydra.runtime.choices
     if all(len(axis) == 1 for axis in axes) and choices.get("hydra/launcher") == "basic" and not choices.get("sweep"):
         raise ExpError(

@@ -46,8 +46,7 @@ function drawSoon() {
         return;
       }
     }
-    drawParallelIfSeen();
-    drawScatterIfSeen();
+    for (const one of lazyPictures) one.drawIfSeen();
   });
 }
 
@@ -58,10 +57,10 @@ function drawAll() {
     if (figure.dirty) Plotly.react(figure.plot, tracesOf(metric), layoutOf(metric), CONFIG);
     figure.dirty = false;
   }
-  parallelVisible = true;
-  scatterVisible = true;
-  drawParallelIfSeen();
-  drawScatterIfSeen();
+  for (const one of lazyPictures) {
+    one.visible = true;
+    one.drawIfSeen();
+  }
 }
 
 const CONFIG = {

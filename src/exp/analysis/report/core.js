@@ -12,6 +12,9 @@ const state = {
   slots: new Map(), // condition -> its place among colours and dashes
   picked: [], // at most two runs
   hidden: new Set(), // titles of columns
+  pinned: new Set(), // titles of columns that stay at the left
+  group: '', // a key whose values the rows are grouped by
+  open: new Set(), // names of its groups whose rows are shown
   opened: { conditions: '', metrics: '' }, // what is drawn before anybody has chosen
   brushed: null, // runs that the ranges of the parallel coordinates keep; null: all
   metrics: new Set(),

@@ -1,10 +1,10 @@
 const FIRST_METRICS = 4;
-const tables = {};
 
 function showTask(task) {
   state.task = task;
   state.picked = [];
   state.brushed = null;
+  state.open.clear();
   state.slots.clear();
   ranges = new Map();
   // All of them where the colours suffice, else the best few before the rest in grey.
@@ -35,6 +35,7 @@ function showTask(task) {
   drawLegend();
   drawDiff();
   drawEvidence();
+  drawImportance();
   state.passing = { runs: new Set(), conditions: new Set() };
   applyFilter(true);
 }
@@ -48,63 +49,6 @@ function metricBox(key) {
   } });
   box.checked = state.metrics.has(key);
   return el('label', {}, box, key);
-}
-
-function makeTables() {
-  const { conditions, runs, columns, runColumns } = state.task;
-  tables.conditions = makeTable({
-    columns,
-    rows: conditions.map((condition) => ({ ...condition, hash: true, runs: condition.runs.map((number) => runs[number]) })),
-    caption: { pick: 'draw its curves in colour', table: 'conditions' },
-    pick: {
-      label: (place) => `draw ${conditions[place].label} in colour`,
-      toggle: (place, box) => { box.checked = toggleCondition(place); },
-    },
-    decorate: (row, place) => {
-      const [cell] = row.cells;
-      cell.firstChild.checked = state.slots.has(place);
-      cell.replaceChildren(cell.firstChild, swatch(styleOf(place)));
-    },
-  });
-  tables.runs = makeTable({
-    columns: runColumns,
-    rows: runs.map((run) => ({ cells: run.cells, runs: [run] })),
-    caption: { pick: 'set side by side', table: 'runs' },
-    pick: { label: (place) => `set ${runs[place].name} side by side with another`, toggle: (place, box) => pickRun(place, box.checked) },
-    decorate: (row, place) => {
-      const which = state.picked.indexOf(place);
-      const [cell] = row.cells;
-      cell.firstChild.checked = which >= 0;
-      cell.replaceChildren(cell.firstChild, ...(which >= 0 ? [el('b', {}, ` ${'AB'[which]}`)] : []));
-    },
-  });
-  showView(state.view);
-}
-
-function columnBox(title) {
-  const box = el('input', { type: 'checkbox', onchange: () => {
-    if (box.checked) state.hidden.delete(title);
-    else state.hidden.add(title);
-    tables[state.view].hide(state.hidden);
-  } });
-  box.checked = !state.hidden.has(title);
-  return el('label', {}, box, title);
-}
-
-function download(name, text) {
-  const link = el('a', { href: URL.createObjectURL(new Blob([text], { type: 'text/csv' })), download: name });
-  link.click();
-  URL.revokeObjectURL(link.href);
-}
-
-function showView(view) {
-  state.view = view;
-  for (const name of ['conditions', 'runs']) at(`view-${name}`).setAttribute('aria-pressed', String(name === view));
-  at('table').replaceChildren(tables[view].node);
-  const { columns, runColumns } = state.task;
-  at('column-chooser').replaceChildren(...(view === 'runs' ? runColumns : columns).slice(1).map((column) => columnBox(column.title)));
-  tables[view].hide(state.hidden);
-  tables[view].shade(at('shade').checked);
 }
 
 // Returns whether the condition is drawn in colour now.
@@ -170,6 +114,7 @@ function listen() {
     clearTimeout(waiting);
     waiting = setTimeout(() => { state.filter = at('filter').value; applyFilter(true); }, 120);
   });
+  at('group').addEventListener('change', () => { state.group = at('group').value; state.open.clear(); showView(state.view); applyFilter(false); });
   at('x').addEventListener('change', () => { state.x = at('x').value; redraw(); });
   at('band').addEventListener('change', () => { state.band = at('band').value; redraw(); });
   at('smooth').addEventListener('input', () => {
@@ -195,6 +140,7 @@ function listen() {
   at('shade').addEventListener('change', () => tables[state.view].shade(at('shade').checked));
   at('csv').addEventListener('click', () => download(`${state.task.name}-${state.view}.csv`, tables[state.view].csv()));
   window.addEventListener('beforeprint', drawAll);
+  new ResizeObserver(() => tables[state.view]?.stick()).observe(at('table'));
   for (const kind of ['change', 'input', 'click']) document.addEventListener(kind, () => setTimeout(remember, 200));
   at('unbrush').addEventListener('click', unbrush);
   document.addEventListener('theme', () => { tables.conditions.redecorate(); drawLegend(); drawAnswers(); redraw(); drawParallelSoon(); });
@@ -211,7 +157,7 @@ function begin() {
   const many = (count, word) => `${count} ${word}${count === 1 ? '' : 's'}`;
   at('about').textContent = `${many(runs, 'run')} from ${DATA.sources.join(', ') || 'memory'}, ${DATA.created.replace('T', ' ').slice(0, 16)} UTC`;
   if (DATA.problems.length) {
-    at('problems').replaceChildren(el('div', { class: 'notice' }, `${many(DATA.problems.length, 'source')} could not be read:`,
+    at('problems').replaceChildren(el('div', { class: 'notice' }, `${many(DATA.problems.length, 'source')} not counted:`,
       el('ul', {}, ...DATA.problems.slice(0, 20).map((problem) => el('li', {}, `${problem.source}: ${problem.why}`)))));
   }
   at('task-controls').hidden = DATA.tasks.length < 2;

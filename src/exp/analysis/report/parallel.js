@@ -1,30 +1,13 @@
 const WIDE = 10; // a range over this factor is read on a log axis
 let ranges = new Map(); // axis -> kept range, as plotly gives it
 
-// Drawn when it comes into view and after the curves: its WebGL is slow to begin.
-let parallelVisible = false;
-let parallelDirty = true;
-new IntersectionObserver(([entry]) => {
-  parallelVisible = entry.isIntersecting || few();
-  drawSoon();
-}).observe(at('parallel'));
-
-function drawParallelSoon() {
-  const { task } = state;
-  parallelDirty = true;
-  at('parallel').hidden = task.conditions.length < 2 || !task.keys.length || !task.metrics.length;
-  drawSoon();
-}
-
-function drawParallelIfSeen() {
-  if (!parallelDirty || !parallelVisible || at('parallel').hidden || !window.Plotly) return;
-  parallelDirty = false;
+const drawParallelSoon = lazily('parallel', () => state.task.conditions.length > 1 && state.task.keys.length && state.task.metrics.length, () => {
   try {
     drawParallel();
   } catch (error) {
     at('parallel-plot').replaceChildren(el('p', { class: 'notice' }, `Parallel coordinates could not be drawn: ${error.message}`));
   }
-}
+});
 
 function drawParallel() {
   const { task } = state;

@@ -1,7 +1,8 @@
 """A comparison as the plain data that the page draws.
 
     {created, sources, problems, states, tasks: [task]}
-    task: {name, metric, notes, lower, columns, runColumns, keys, metrics, series, common, grids, conditions, runs}
+    task: {name, metric, notes, evidence, reliability, lower, columns, runColumns, keys, groupKeys, importance, metrics,
+           series, common, grids, conditions, runs}
     condition: {id, label, cells, strong, runs: [index into runs], baseline}
     run: {name, condition: index, id, source, seed, status, cells, facts, config, tuned, best, clock, series,
           tokens, confusion, wrong, verdict}
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from exp.analysis.evidence import tables as evidence
 from exp.analysis.evidence.pictures import reliability
 from exp.analysis.filters import plain
 from exp.analysis.grouping import distinguishing_keys, independent_keys, shown_value
+from exp.analysis.importance import importance
 from exp.analysis.report.confusion import confusion
 from exp.analysis.report.examples import wrong_answers
 from exp.analysis.report.series import Grids, clock, drawn, rounded
@@ -104,6 +106,8 @@ def _task(task: TaskComparison, limits: Thresholds) -> dict[str, Any]:
         "columns": [*columns, {"key": "verdict", "title": "verdict", "kind": "verdict"}],
         "runColumns": _run_columns(task),
         "keys": [{"key": key, "title": titles[key]} for key in axes],
+        "groupKeys": [{"key": key, "title": titles[key]} for key in task.keys],
+        "importance": _importance(task, titles),
         "metrics": task.metrics,
         "series": names_of_series,
         "common": common,
@@ -124,6 +128,13 @@ def _evidence(task: TaskComparison) -> list[dict[str, Any]]:
         }
         for shown in evidence.tables(task, PRECISION)
     ]
+
+
+def _importance(task: TaskComparison, titles: Mapping[str, str]) -> dict[str, Any] | None:
+    found = importance(task)
+    if found is None:
+        return None
+    return {"shares": [[titles[key], share] for key, share in found.shares.items()], "note": found.note}
 
 
 def _run(run: RunData, curve: Curve, grids: Grids, judged: Verdict) -> dict[str, Any]:

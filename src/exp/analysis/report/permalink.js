@@ -1,5 +1,5 @@
 // What one looks at stands in the address: a copied link, or a reload, shows the same view.
-const KEPT = ['view', 'filter', 'x', 'band', 'smooth', 'logx', 'logy'];
+const KEPT = ['view', 'filter', 'group', 'x', 'band', 'smooth', 'logx', 'logy'];
 const DEFAULTS = Object.fromEntries(KEPT.map((name) => [name, String(state[name])]));
 
 function remember() {
@@ -11,6 +11,7 @@ function remember() {
   if (ids.join() !== state.opened.conditions) said.set('conditions', ids.join());
   if ([...state.metrics].join() !== state.opened.metrics) said.set('metrics', [...state.metrics].join());
   if (state.hidden.size) said.set('hidden', [...state.hidden].join());
+  for (const name of ['pinned', 'open']) for (const one of state[name]) said.append(name, one);
   if (state.picked.length) said.set('runs', state.picked.map((place) => task.runs[place].id).join());
   try {
     history.replaceState(null, '', `#${said}`);
@@ -48,9 +49,11 @@ function recallTask(said) {
     at('metric-chooser').replaceChildren(...task.series.map(metricBox));
     makeCharts();
   }
-  if (said.has('hidden')) {
-    state.hidden = new Set(list('hidden'));
-    showView(state.view);
+  if (said.has('hidden')) state.hidden = new Set(list('hidden'));
+  for (const name of ['pinned', 'open']) said.getAll(name).forEach((one) => state[name].add(one));
+  if (['hidden', 'pinned', 'open'].some((name) => said.has(name))) {
+    makeTables();
+    applyFilter(true);
   }
   if (said.has('runs')) {
     const wanted = list('runs');

@@ -1,21 +1,7 @@
 // Every run's metric against one option, and the mean with its standard deviation where a condition has several seeds.
-let scatterVisible = false;
-let scatterDirty = true;
-new IntersectionObserver(([entry]) => {
-  scatterVisible = entry.isIntersecting || few();
-  drawSoon();
-}).observe(at('scatter'));
+const drawScatterSoon = lazily('scatter', () => state.task.keys.length && state.task.metrics.length, drawScatter);
 
-function drawScatterSoon() {
-  const { task } = state;
-  scatterDirty = true;
-  at('scatter').hidden = !task.keys.length || !task.metrics.length;
-  drawSoon();
-}
-
-function drawScatterIfSeen() {
-  if (!scatterDirty || !scatterVisible || at('scatter').hidden || !window.Plotly) return;
-  scatterDirty = false;
+function drawScatter() {
   const { task } = state;
   const key = at('scatter-key').value;
   const metric = at('scatter-metric').value;

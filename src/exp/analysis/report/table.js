@@ -1,47 +1,86 @@
-// One table of rows of text; columns sort and can be left out, rows are hidden by a filter.
-function makeTable({ caption, pick, decorate, ...whole }) {
-  const { columns, rows } = arranged(whole);
+// One table of rows of text; columns sort, stay at the left or can be left out; rows are hidden by a filter or grouped.
+function makeTable({ caption, pick, decorate, pinned, measure, ...whole }) {
+  const { columns, rows } = arranged(whole, pinned);
   const body = el('tbody');
   const numeric = columns.map((column, place) => isNumeric(column, rows, place));
   const nodes = rows.map((row, place) => rowNode(row, place, columns, numeric, pick, decorate));
-  let sorted = { column: -1, up: false };
   const heads = columns.map((column, place) =>
     el('th', { scope: 'col', class: numeric[place] ? 'num' : null, title: column.key },
       el('button', { type: 'button', onclick: () => sort(place) }, column.title)));
-  body.append(...nodes);
+  let sorted = { column: -1, up: false };
+  let order = rows.map((_, place) => place);
+  let kept = new Set(order);
+  let groups = null; // {of, open, rows: name -> groupRow}
 
   function sort(column) {
     // Figures begin with the largest, words with a.
     const up = sorted.column === column ? !sorted.up : !numeric[column];
     sorted = { column, up };
-    const order = rows.map((_, place) => place);
     order.sort((a, b) => compareCells(rows[a].cells[column], rows[b].cells[column], numeric[column], up) || a - b);
-    body.append(...order.map((place) => nodes[place]));
+    arrange();
     heads.forEach((head, place) => {
       if (place === column) head.setAttribute('aria-sort', up ? 'ascending' : 'descending');
       else head.removeAttribute('aria-sort');
     });
   }
 
+  const members = (name) => order.filter((place) => groups.of[place] === name);
+
+  function arrange() {
+    show();
+    if (!groups) {
+      body.replaceChildren(...order.map((place) => nodes[place]));
+      return;
+    }
+    const names = [...groups.rows.keys()];
+    const mean = (name) => groups.rows.get(name).means[sorted.column]?.mean;
+    // By the means of the column that sorts, where it has some.
+    if (names.some((name) => Number.isFinite(mean(name)))) names.sort((a, b) => (sorted.up ? 1 : -1) * ((mean(a) ?? -Infinity) - (mean(b) ?? -Infinity)));
+    body.replaceChildren(...names.flatMap((name) => [groups.rows.get(name).node, ...members(name).map((place) => nodes[place])]));
+  }
+
+  function show() {
+    nodes.forEach((row, place) => { row.hidden = !kept.has(place) || Boolean(groups && !groups.open.has(groups.of[place])); });
+    groups?.rows.forEach((row, name) => row.refresh(members(name).filter((place) => kept.has(place)), groups.open.has(name)));
+  }
+
   const first = el('th', { scope: 'col', class: 'pick', 'aria-label': caption.pick, title: caption.pick });
   const node = el('table', { 'aria-label': caption.table }, el('thead', {}, el('tr', {}, first, ...heads)), body);
+  const all = () => [...node.rows].map((row) => [...row.cells].slice(1));
+  arrange();
   return {
     node,
-    filter: (kept) => nodes.forEach((row, place) => { row.hidden = !kept.has(place); }),
+    filter: (passes) => { kept = passes; show(); },
     redecorate: () => nodes.forEach((row, place) => decorate(row, place)),
-    hide: (titles) => [heads, ...nodes.map((row) => [...row.cells].slice(1))].forEach((cells) =>
-      cells.forEach((cell, place) => { cell.hidden = titles.has(columns[place].title); })),
+    hide: (titles) => all().forEach((cells) => cells.forEach((cell, place) => { cell.hidden = titles.has(columns[place].title); })),
     shade: (on) => columns.forEach((column, place) => { if (column.kind === 'value') shadeColumn(nodes, rows, place, on); }),
+    // `values`: one for each row; null: no groups.
+    group(title, values, open, toggled) {
+      const found = values && groupsOf(values);
+      const toggle = (name) => { if (!open.delete(name)) open.add(name); show(); toggled(); };
+      groups = found && { of: found.of, open, rows: new Map(found.names.map((name) => [name, groupRow(name, title, caption.table, columns, numeric, measure, toggle)])) };
+      arrange();
+    },
+    // Pinned columns stand behind the first and stay at the left with it; their places are known once they are drawn.
+    stick() {
+      const cells = [...node.tHead.rows[0].cells].slice(1);
+      let left = 0;
+      columns.forEach((column, place) => {
+        if (place && !pinned.has(column.title)) return;
+        all().forEach((row) => { row[place].classList.add('pinned'); row[place].style.left = `${left}px`; });
+        left += cells[place].getBoundingClientRect().width;
+      });
+    },
     csv: () => [node.tHead.rows[0], ...[...node.tBodies[0].rows].filter((row) => !row.hidden)]
       .map((row) => [...row.cells].slice(1).filter((cell) => !cell.hidden).map((cell) => csvCell(cell.textContent)).join(','))
       .join('\n'),
   };
 }
 
-// On a narrow screen the numbers come first, behind the name of their row.
-function arranged({ columns, rows }) {
-  if (!matchMedia('(max-width: 640px)').matches) return { columns, rows };
-  const rank = (place) => (place === 0 ? 0 : columns[place].kind === 'value' ? 1 : 2);
+// Pinned columns come first, behind the name of their row; on a narrow screen the numbers next.
+function arranged({ columns, rows }, pinned) {
+  const narrow = matchMedia('(max-width: 640px)').matches;
+  const rank = (place) => (place === 0 ? 0 : pinned.has(columns[place].title) ? 1 : narrow && columns[place].kind === 'value' ? 2 : 3);
   const order = columns.map((_, place) => place).sort((a, b) => rank(a) - rank(b) || a - b);
   return {
     columns: order.map((place) => columns[place]),
