@@ -36,7 +36,8 @@ encode = lambda batch: tokenizer(batch["one"], batch["two"], truncation=True, ma
 rows = rows.map(encode, batched=True, cache_file_name=folder + "/mapped.arrow")
 net = AutoModelForSequenceClassification.from_pretrained(model, num_labels=2)
 arguments = TrainingArguments(folder + "/run", max_steps=1, disable_tqdm=True, save_strategy="no", report_to="none")
-Trainer(net, arguments, train_dataset=rows, data_collator=DataCollatorWithPadding(tokenizer), callbacks=[Mark()]).train()
+collator = DataCollatorWithPadding(tokenizer)
+Trainer(net, arguments, train_dataset=rows, data_collator=collator, callbacks=[Mark()]).train()
 """
 
 

@@ -81,9 +81,9 @@ class Evaluator:
         """Loss as a mean over units (not over batches: the last one may be short), and the answers.
 
         Batches are cut from the set sorted by length, because padding costs time; results come back in the set's
-        order. The longest comes first: what would run out of memory does so at once, and every later batch fits into the
-        memory of one before it, though answers have come to lie in between. Several processes take the batches in turn, and each gets the whole evaluation. The model's mode is put
-        back as it was.
+        order. The longest comes first: what would run out of memory does so at once, and later batches fit into the
+        memory of those before, though answers have come to lie in between. Several processes take the batches in turn,
+        and each gets the whole evaluation. The model's mode is put back as it was.
         """
         was_training = model.training
         model.eval()
