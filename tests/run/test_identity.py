@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import os
+import re
+from pathlib import Path
 
 from exp.run import identity
-from exp.run.identity import condition_hash, fingerprint
+from exp.run.identity import condition_hash, fingerprint, fingerprints
 
 CONFIG = {
     "seed": 1,
@@ -27,6 +29,16 @@ def test_seeds_trackers_and_places_are_no_part_of_a_condition():
 def test_a_rate_is_part_of_it_and_a_spelling_is_not():
     assert condition_hash({**CONFIG, "optimizer": {**CONFIG["optimizer"], "lr": 1e-5}}) != condition_hash(CONFIG)
     assert condition_hash({**CONFIG, "num_train_epochs": 3.0}) == condition_hash(CONFIG)
+
+
+def test_the_default_has_the_hash_that_readme_shows():
+    """A key that was added since stands in ADDED with its first default; else every older run is another condition."""
+    from exp.config.compose import compose, plain
+
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"condition ([0-9a-f]{12}), seed 42", readme)
+    config = plain(compose([]))
+    assert condition_hash(config, known=fingerprints(config)) == shown
 
 
 def test_order_of_keys_does_not_matter():

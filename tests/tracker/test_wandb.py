@@ -53,7 +53,7 @@ def test_without_a_key_the_run_is_offline_and_says_how_to_upload_it(wandb_home, 
     (folder,) = wandb_folders(run)
     (said,) = [record.getMessage() for record in caplog.records if record.name.startswith("exp")]
     assert "no W&B key found" in said
-    assert said.endswith(f"wandb sync {folder}")
+    assert said.endswith(f"upload later: python -m exp.runs sync {run.folder}")
     assert capfd.readouterr() == ("", "")
 
     found = summary(folder)

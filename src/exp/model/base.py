@@ -48,4 +48,4 @@ class Adapter(Protocol):
 
     # An adapter that does not fit every config, task or length has these too; each raises ExpError:
     # `check_config(config)`, before a run has a folder; `check_head(head)`, when the rows are read;
-    # `check_room(head, processor)`, before weights load.
+    # `check_room(head, longest)`, before `apply`: of the tokens that the model's positions hold, None for any number.

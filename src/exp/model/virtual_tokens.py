@@ -66,9 +66,10 @@ class _VirtualTokens:
                 f"{', '.join(HEADS.values())}; take adapter=lora"
             )
 
-    def check_room(self, head: Head, processor: Any) -> None:
-        """Raises ExpError where rows and virtual tokens together are longer than what the model reads."""
-        longest = processor.model_max_length
+    def check_room(self, head: Head, longest: int | None) -> None:
+        """Raises ExpError where rows and virtual tokens together are longer than the model's positions."""
+        if longest is None:
+            return
         for key, length in (head.lengths or {"max_length": head.max_length}).items():
             if length + self.num_virtual_tokens > longest:
                 room = longest - self.num_virtual_tokens

@@ -46,7 +46,7 @@ OPTIONAL: Mapping[str, Mapping[str, str]] = {
     "optimizer": {"build": "groups model"},
     "callbacks": {"make": "", "check_config": "config"},
     "model": {"load": "place head"},
-    "adapter": {"check_config": "config", "check_head": "head", "check_room": "head processor"},
+    "adapter": {"check_config": "config", "check_head": "head", "check_room": "head longest"},
 }
 # Optuna's, as it calls them.
 SEARCH: Mapping[str, Mapping[str, str]] = {

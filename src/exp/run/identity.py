@@ -58,6 +58,7 @@ ADDED: dict[str, Any] = {
     "max_tokens": None,
     "loss._target_": "exp.loss.own.OwnLoss",
     "optimizer.groups": [],
+    "speed.cuda_graphs": False,
     "speed.first_token_only": False,
     "speed.keep_embedding_gradients": True,
     "speed.onednn_linear": "auto",

@@ -16,7 +16,7 @@ from annotated_types import Ge, Gt, Le
 
 from exp.errors import ExpError
 from exp.run.folder import read_record
-from exp.run.said import near
+from exp.run.said import command, near
 from exp.run.secrets import redacted
 from exp.tracker.guard import Guard
 from exp.tracker.media import MOST_EXAMPLES, best_values, costs
@@ -97,8 +97,8 @@ class Wandb:
                 self.remote = self._init(mode)
             self.online = mode == "online"
             if mode == "offline":
-                later = shlex.join(["wandb", "sync", self._folder()])
-                self.said.append(f"W&B: offline, {why}; upload later with: {later}")
+                later = command("runs", "sync", near(run.folder))
+                self.said.append(f"W&B: offline, {why}; upload later: {later}")
             elif self.online:
                 self.said.append(f"W&B: {self.remote.url}")
             if not self.online and (asked := self._artifacts_asked()):

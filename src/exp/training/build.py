@@ -20,6 +20,7 @@ from exp.loop.plan import plan
 from exp.loss.base import LossFacts, TrainingLoss
 from exp.loss.function import build_function
 from exp.loss.own import model_loss
+from exp.model.padding import longest_input
 from exp.optim.averaging import NoAveraging
 from exp.optim.freeze import NoFreeze
 from exp.options.calls import check_events
@@ -187,7 +188,6 @@ def build(config: Mapping[str, Any]) -> Parts:
     _asked(adapter, "check_head", head)
     with together.first_on_host("features"):
         processor, encoded = build_features(config)
-    _asked(adapter, "check_room", head, processor)
     said = directions(data.metrics)
     # Rows of features, which may be more than examples: a long text has several.
     train = encoded.train
@@ -198,6 +198,7 @@ def build(config: Mapping[str, Any]) -> Parts:
 
     set_seed(settings.init_seed)  # before the head is drawn
     model = source.model(head, processor, **adapter.load_kwargs())
+    _asked(adapter, "check_room", head, longest_input(model.config))
     head.prepare(model, processor)
     model = adapter.apply(model, steps.total_steps, head.peft_task)
     # A run that is older than one of these groups has none of it.
