@@ -145,6 +145,12 @@ CONTENDERS |= {
 CONTENDERS["exact with graphs"] = lambda words, *given: ours(
     [*words, "loop=accelerate", "speed.cuda_graphs=true"], *given
 )
+CONTENDERS |= {
+    f"exact by oneDNN, padded to {multiple}": lambda words, *given, multiple=multiple: ours(
+        [*words, "loop=accelerate", "speed.onednn_linear=true", f"speed.pad_to_multiple_of={multiple}"], *given
+    )
+    for multiple in ("null", "8", "16", "32", "64")
+}
 # speed=fast with one technique taken away: its share.
 FAST = ["loop=accelerate", "speed=fast"]
 LESS = {

@@ -9,6 +9,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
+from benchmarks.contenders import CONTENDERS
 from benchmarks.harness import report, show
 from benchmarks.step_time import words_of
 from benchmarks.turns import take_turns
@@ -22,6 +23,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--steps", type=int, default=100, help="long enough to meet long batches")
+    parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=NAMES, help="the first is the base")
     asked = parser.parse_args()
     lines: list[str] = []
     data = {}
@@ -29,9 +31,12 @@ def main() -> None:
         for model in asked.models or (["minilm"] if asked.glue else ["bert_tiny"]):
             words = words_of(model, asked.glue, asked.batch, Path(folder))
             # One after the other: the machine need not hold all of them.
-            peaks = {name: take_turns([name], words, asked.steps // 2, 1)[1][name] / 1e6 for name in NAMES}
+            found = {name: take_turns([name], words, asked.steps // 2, 1) for name in asked.only}
+            peaks = {name: one[1][name] / 1e6 for name, one in found.items()}
             title = f"{model}, batch {asked.batch}, peak memory of {asked.steps} steps"
-            lines += show(title, {name: [peak] for name, peak in peaks.items()}, "MB", NAMES[0])
+            lines += show(title, {name: [peak] for name, peak in peaks.items()}, "MB", asked.only[0])
+            rates = {name: [asked.steps // 2 / one[0][name][0]] for name, one in found.items()}
+            lines += show(f"{title}: speed, measured one after the other", rates, "steps/s", asked.only[0])
             data[model] = peaks
     report("memory", lines, {"megabytes": data})
 
