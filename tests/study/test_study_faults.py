@@ -238,7 +238,7 @@ def test_a_database_that_goes_away_for_a_while(postgres: Postgres, tmp_path: Pat
     processes = [start(home, *words) for home in homes]
     until(lambda: sum(len(finished(home / "multirun" / "s")) for home in homes) >= 4)
     control("stop")
-    time.sleep(30 if os.environ.get("EXP_LONG_TESTS") else 3)
+    time.sleep(60 if os.environ.get("EXP_LONG_TESTS") else 3)
     control("start")
     for process in processes:
         output, _ = process.communicate(timeout=180)
