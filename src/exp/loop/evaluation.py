@@ -81,8 +81,9 @@ class Evaluator:
         """Loss as a mean over units (not over batches: the last one may be short), and the answers.
 
         Batches are cut from the set sorted by length, because padding costs time; results come back in the set's
-        order. Several processes take the batches in turn, and each gets the whole evaluation. The model's mode is put
-        back as it was.
+        order. The longest comes first: what would run out of memory does so at once, and later batches fit into the
+        memory of those before, though answers have come to lie in between. Several processes take the batches in turn,
+        and each gets the whole evaluation. The model's mode is put back as it was.
         """
         was_training = model.training
         model.eval()
@@ -90,7 +91,7 @@ class Evaluator:
         batches = evaluation_batches(order, features.longest, self.batch_size, self.max_tokens)
         found: list[tuple[Answers | None, float, int]] = []  # answers, sum of losses, units
         with torch.inference_mode():
-            for number, rows in enumerate(own_batches(self.world, batches), start=1):
+            for number, rows in enumerate(own_batches(self.world, batches[::-1]), start=1):
                 batch = {
                     key: value.to(self.device) for key, value in self.collator([features[i] for i in rows]).items()
                 }
@@ -105,7 +106,7 @@ class Evaluator:
                     release_freed_memory()
         model.train(was_training)
 
-        found = in_batch_order(self.world, found, len(batches))
+        found = in_batch_order(self.world, found, len(batches))[::-1]
         units = sum(count for _, _, count in found)
         mean = sum(loss for _, loss, _ in found) / units if units else float("nan")
         kept = [answers for answers, _, _ in found if answers is not None]
