@@ -129,6 +129,20 @@ def test_an_encoder_decoder_writes_what_its_logits_say(kind, name, tmp_path):
     assert torch.allclose(again(**rows, labels=labels).logits, model(**rows, labels=labels).logits, atol=1e-6)
 
 
+@pytest.mark.parametrize("change", ["another kind", "a pickle", "no JSON"])
+def test_an_adapter_that_exp_did_not_save_is_not_read(change, tmp_path):
+    saved_and_loaded(wrapped("prompt_tuning", tiny("GPT2Config"), "CAUSAL_LM"), tmp_path)
+    file, weights = tmp_path / "adapter_config.json", tmp_path / "adapter_model.safetensors"
+    if change == "another kind":
+        file.write_text(file.read_text().replace("PROMPT_TUNING", "LORA"))
+    elif change == "a pickle":
+        weights.rename(tmp_path / "adapter_model.bin")
+    else:
+        file.write_text("[1")
+    with pytest.raises(ExpError, match="holds an adapter that exp did not save"):
+        load_unmerged(tiny("GPT2Config"), tmp_path)
+
+
 def test_what_a_family_cannot_read_is_said_in_one_line(folders):
     with pytest.raises(
         ExpError, match=r"adapter=prompt_tuning: GPT2ForSequenceClassification would answer for the pad"

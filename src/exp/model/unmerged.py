@@ -9,14 +9,18 @@ transformers refuses model/ itself, so nobody gets a model without what was lear
 from __future__ import annotations
 
 import functools
+import json
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from exp.errors import ExpError
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-ADAPTER, BASE = "adapter_config.json", "base"
+ADAPTER, WEIGHTS, BASE = "adapter_config.json", "adapter_model.safetensors", "base"
+KINDS = ("PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING")  # peft's names
 
 
 def is_unmerged(place: Path) -> bool:
@@ -27,6 +31,18 @@ def is_unmerged(place: Path) -> bool:
 def plain_folder(place: Path) -> Path:
     """Where config.json and model.safetensors of a saved model lie: in `place`, or in base/ beside an adapter."""
     return place / BASE if (place / ADAPTER).is_file() else place
+
+
+def adapter_of(place: Path) -> dict[str, Any]:
+    """What adapter_config.json says. Raises ExpError where `Unmerged` did not save it: peft would read pickles too."""
+    try:
+        found = json.loads((place / ADAPTER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = None
+    whole = isinstance(found, dict) and isinstance(found.get("num_virtual_tokens"), int)
+    if not whole or found.get("peft_type") not in KINDS or not (place / WEIGHTS).is_file():
+        raise ExpError(f"{place} holds an adapter that exp did not save: it reads {', '.join(KINDS)} and {WEIGHTS}")
+    return found
 
 
 class Unmerged:
@@ -54,9 +70,13 @@ def _plain_weights(base: Any) -> dict[str, Any]:
 
 
 def load_unmerged(base: PreTrainedModel, place: Path) -> Any:
-    """What `Unmerged` saved in `place`, around the model that was loaded from its base/."""
+    """What `Unmerged` saved in `place`, around the model that was loaded from its base/.
+
+    Raises ExpError for an adapter of another kind.
+    """
     from exp.model.peft_wrapping import load_peft, without_old_names
 
+    adapter_of(place)
     with without_old_names():
         found = load_peft("prompt_tuning").PeftModel.from_pretrained(base, str(place), local_files_only=True)
     hide_virtual_tokens(found)

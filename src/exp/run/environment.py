@@ -54,7 +54,7 @@ def git(folder: Path, holds: str | None = None) -> dict[str, Any] | None:
     place = ask("rev-parse", "HEAD", "--show-toplevel")
     if place is None or (holds is not None and ask("ls-files", "--error-unmatch", holds) is None):
         return None
-    commit, root = place.rstrip("\n").split("\n", 1)
+    commit, _, root = place.rstrip("\n").partition("\n")
     dirty = bool((ask("status", "--porcelain") or "").strip())
     diff = (ask("diff", "HEAD") or "") if dirty else ""
     return {

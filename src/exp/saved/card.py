@@ -92,8 +92,9 @@ def card(folder: Path, record: Mapping[str, Any], result: Mapping[str, Any], pic
     measured = _measured(folder, record, result)
     name = repo_id or f"{kind}-{data['name'].replace('/', '-')}"
     labels = data.get("predicts") or ", ".join(data["label_names"] or ()) or "a score (regression)"
+    library = "peft" if is_unmerged(folder / "model") else "transformers"
     sections = [
-        f"---\n{_metadata(folder, record, measured, name)}\n---",
+        f"---\n{_metadata(record, measured, name, library)}\n---",
         f"# {kind} fine-tuned on {data['name']}",
         f"Predicts {labels} from {' and '.join(data['inputs'])}. {record['model']['parameters']:,} parameters, "
         f"{record['model']['trained_parameters']:,} of them trained.\nMade by exp: run `{record['id']}`, condition "
@@ -109,7 +110,7 @@ def card(folder: Path, record: Mapping[str, Any], result: Mapping[str, Any], pic
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def _metadata(folder: Path, record: Mapping[str, Any], measured: Mapping[str, Any], name: str) -> str:
+def _metadata(record: Mapping[str, Any], measured: Mapping[str, Any], name: str, library: str = "transformers") -> str:
     from huggingface_hub import EvalResult, ModelCardData
 
     config, data = record["config"], record["data"]
@@ -130,7 +131,7 @@ def _metadata(folder: Path, record: Mapping[str, Any], measured: Mapping[str, An
         if (metric := Key.of(key).name) not in (LOSS, COMBINED)
     ]
     return ModelCardData(
-        library_name="peft" if is_unmerged(folder / "model") else "transformers",
+        library_name=library,
         pipeline_tag=data["pipeline"],
         tags=["exp", record["model"]["type"]],
         base_model=hub_model(config["model"]),
