@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 from tests.analysis.synthetic import grid, write
@@ -312,3 +313,20 @@ def test_one_run_is_shown_whole_and_a_metric_over_an_option(opened):
     assert links == ["folder", "log", "predictions and errors"]
     opened.execute_script("document.getElementById('scatter').scrollIntoView()")
     wait(opened, "return document.querySelectorAll('#scatter-plot .scatterlayer path').length > 2")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_no_barrier(opened, theme):
+    """axe-core's rules (WCAG A and AA, best practices), also on a narrow screen."""
+    axe = pytest.importorskip("axe_core_python", reason="needs axe-core-python")
+    opened.execute_script(f"document.documentElement.dataset.theme = '{theme}'")
+    opened.execute_script((Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
+    opened.execute_script("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    opened.set_script_timeout(90)
+    run = "const done = arguments[0]; axe.run().then((found) => done(found.violations.map((one) => one.id)))"
+    try:
+        for width in (1400, 500):
+            opened.set_window_size(width, 1000)
+            assert opened.execute_async_script(run) == []
+    finally:
+        opened.set_window_size(1400, 1000)

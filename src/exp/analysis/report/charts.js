@@ -17,7 +17,7 @@ function makeCharts() {
   }
   figures.clear();
   for (const metric of state.task.series.filter((key) => state.metrics.has(key))) {
-    const plot = el('div', { class: 'plot', role: 'img', 'aria-label': `${metric} over ${X_TITLES[state.x]}` });
+    const plot = el('div', { class: 'plot', role: 'group', 'aria-label': `${metric} over ${X_TITLES[state.x]}` });
     const node = el('figure', { 'data-metric': metric }, el('figcaption', {}, el('h3', {}, metric)), plot);
     figures.set(metric, { node, plot, dirty: true, visible: false });
   }

@@ -67,7 +67,7 @@ function drawDiff() {
   at('diff-table').replaceChildren(
     el('p', {}, runs.length < 2 ? `${keys.length} options.` : `${changed} of ${keys.length} options differ.`),
     ...runs.map(linksOf),
-    el('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-labelledby': 'diff-title' }, el('table', { class: 'diff' }, head, body)));
+    el('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'options and facts' }, el('table', { class: 'diff' }, head, body)));
 }
 
 // To what the run left, where this page is read on the machine that has it.
@@ -110,12 +110,12 @@ function matrix(title, found, style) {
     return el('tr', {}, el('th', { scope: 'row', title: names[place] }, names[place]), ...row.map((count) => {
       const share = total ? count / total : 0;
       const cell = el('td', {}, String(count), el('small', {}, `${(100 * share).toFixed(0)}%`));
-      cell.style.background = `rgba(${css('--heat')}, ${(0.06 + 0.6 * share).toFixed(3)})`;
+      cell.style.background = `rgba(${css('--heat')}, ${(0.05 + 0.4 * share).toFixed(3)})`;
       return cell;
     }));
   });
   const head = el('tr', {}, el('th', {}, 'label'), ...names.map((name) => el('th', { scope: 'col', title: name }, name)));
   const seeds = same.length > 1 ? ` (${same.length} runs)` : '';
-  return el('figure', {}, el('figcaption', {}, style ? swatch(style) : null, el('h3', {}, title + seeds)),
+  return el('figure', { tabindex: '0' }, el('figcaption', {}, style ? swatch(style) : null, el('h3', {}, title + seeds)),
     el('table', { class: 'matrix', 'aria-label': `confusion matrix, ${title}` }, el('thead', {}, head), el('tbody', {}, ...rows)));
 }
