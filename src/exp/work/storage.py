@@ -7,13 +7,14 @@ releases every kind when its holder dies, so a killed worker never blocks the ot
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import importlib.util
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -69,13 +70,25 @@ class RepairedJournal(JournalFileBackend):
             text = path.read_bytes()
             if text and not text.endswith(b"\n"):
                 os.truncate(path, text.rfind(b"\n") + 1)
+            self.is_file = _identity(path)
         finally:
             self.lock.release()
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        """Raises FileNotFoundError where the file is gone, or another one is in its place."""
+        self._check_there()
+        yield from super().read_logs(log_number_from)
+
+    def _check_there(self) -> None:
+        # Whoever makes a folder below a deleted one makes that one too, and a file there would be begun anew.
+        if _identity(Path(self._file_path)) != self.is_file:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self._file_path)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
         self.lock.acquire()
         try:
+            self._check_there()
             with Path(self._file_path).open("ab") as file:
                 before = file.tell()
                 try:
@@ -88,6 +101,11 @@ class RepairedJournal(JournalFileBackend):
                     raise
         finally:
             self.lock.release()
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def open_storage(storage: str | None, folder: Path) -> BaseStorage:
