@@ -18,6 +18,7 @@ from exp.loop.trial import NoTrial
 from exp.options.confdir import conf_dir
 from exp.options.trust import whitelist
 from exp.run.folder import create
+from exp.task.text_classification import TextClassification
 from exp.tracker.base import NullTracker
 from exp.training.build import build, build_loop
 
@@ -51,8 +52,8 @@ def tutorial(words: Sequence[str], steps: int, chunk: int, turn: Turn) -> None:
     model.to(device).train()
     rows = [parts.encoded.train[i] for i in range(len(parts.encoded.train))]
     order = RandomSampler(rows, generator=torch.Generator().manual_seed(parts.settings.data_seed))
-    # transformers pads no labels of tokens; ours gives the same batches for labels of rows.
-    whole = isinstance(rows[0].get("labels"), int | float)
+    # transformers pads no labels of tokens and no choices; ours gives the same batches for labels of rows.
+    whole = isinstance(parts.task, TextClassification)
     collate = DataCollatorWithPadding(parts.processor) if whole else parts.collator
     loader = DataLoader(rows, batch_size=batch, sampler=order, collate_fn=collate)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5, foreach=False, fused=False)
