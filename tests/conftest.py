@@ -107,3 +107,12 @@ def entry(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         return forked.run(f"exp.{command}", *words, cwd=tmp_path, env={**os.environ, **env}, timeout=timeout)
 
     return call
+
+
+@pytest.fixture
+def own_pool() -> Iterator[None]:
+    """joblib keeps its processes, which find only the modules of the test that started them."""
+    yield
+    from joblib.externals.loky import get_reusable_executor
+
+    get_reusable_executor().shutdown(wait=True)

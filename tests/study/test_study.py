@@ -238,6 +238,7 @@ def test_sqlite_and_a_custom_search_space(sweep: Sweep, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("own_pool")
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
 def test_workers_through_another_launcher(
     launcher: str, sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -259,6 +259,7 @@ def test_a_table_of_the_older_engine_goes_on(tmp_path, stub):
     assert [line[:-2] for line in stub()] == [["resume", made.jobs[1].tag], [made.jobs[2].tag]]
 
 
+@pytest.mark.usefixtures("own_pool")
 def test_through_a_launcher(tmp_path, stub, monkeypatch):
     monkeypatch.setattr(sys, "executable", INTERPRETER)  # joblib keeps a pool
     made = make_plan(write_table(tmp_path / "t.yaml"), only=("slow/reviews",))
