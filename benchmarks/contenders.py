@@ -164,7 +164,6 @@ LESS = {
     "without fused": "optimizer.fused=false",
     "without pad_to_multiple_of": "speed.pad_to_multiple_of=null",
     "with compile": "speed.compile=true",
-    "fast, compiled": "speed.compile=true",
     "fast without graphs": "speed.cuda_graphs=false",
     "fast, packed": "batching=packed",
 }

@@ -16,7 +16,7 @@ from benchmarks.harness import report, show
 from benchmarks.turns import waves
 
 LOOPS = ["tutorial", "loop=accelerate", "loop=trainer", "speed=fast", "fast without graphs", "exact with graphs"]
-MORE, COMPILED = ["Trainer", "fast, packed"], ["fast, compiled"]  # compiling takes a minute
+MORE, COMPILED = ["Trainer", "fast, packed"], ["with compile"]  # compiling takes a minute
 PACKED, GRAPHS = ["batching=packed", "max_tokens=120"], ["speed.cuda_graphs=true"]
 DECODER = ["tutorial", "loop=accelerate", "speed=fast", "fast without graphs"]
 SHAPES = {  # layers, width, heads, width between

@@ -86,8 +86,8 @@ def _task(task: TaskComparison, limits: Thresholds) -> dict[str, Any]:
             own = _run_cells(run, names[number], labels[at], verdicts[number], task)
             place = {"name": names[number], "condition": at, "cells": own}
             told.append(place | _run(run, curve, grids, verdicts[number]))
-    for drawn_first in conditions[:MOST_WITH_EXAMPLES]:
-        completed = [number for number in drawn_first["runs"] if told[number]["status"] == "completed"]
+    for condition_facts in conditions[:MOST_WITH_EXAMPLES]:
+        completed = [number for number in condition_facts["runs"] if told[number]["status"] == "completed"]
         for number in completed[:1]:
             told[number]["wrong"] = wrong_answers(runs[number])
     common = _common(runs)
