@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from exp.errors import ExpError
-from exp.metrics import likelihood, outside, ranks, text
-from exp.metrics.functions import of_each_class, of_each_type, value
+from exp.metrics import entities, likelihood, outside, ranks, text
+from exp.metrics.functions import of_each_class, value
 from exp.metrics.names import COMBINED, KINDS, LOSS, produced
 
 NUMBERS = ("regression", "similarity", *ranks.KINDS, *likelihood.KINDS)  # kinds whose answers are numbers, not classes
+TOGETHER = {"text": text.compute, "tags": entities.compute}  # metrics that share what they read of a row
 
 
 def compute(
@@ -46,7 +47,8 @@ def compute(
         raise ExpError("there are no rows to score")
     predictions, references = (in_form(rows, kind, labels) for rows in (predictions, references))
     scores = None if scores is None else np.asarray(scores, dtype=np.float64)
-    values: dict[str, float] = text.compute(metrics, predictions, references) if kind == "text" else {}
+    together = TOGETHER.get(kind)
+    values: dict[str, float] = {} if together is None else together(metrics, predictions, references)
     for name in metrics:
         if name in values:
             continue
@@ -69,7 +71,7 @@ def details(kind: str, predictions: Any, references: Any, labels: Sequence[str] 
         return {}
     predictions, references = (in_form(rows, kind, labels) for rows in (predictions, references))
     if kind == "tags":
-        return of_each_type(predictions, references)
+        return entities.of_each_type(predictions, references)
     return of_each_class(kind, predictions, references, labels)
 
 
