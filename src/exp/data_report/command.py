@@ -16,6 +16,7 @@ import logging
 import sys
 from pathlib import Path
 
+from exp.data_report.torch_when_used import load_torch_when_used
 from exp.options import arguments
 from exp.options.arguments import Option
 from exp.run.exits import plain_exits
@@ -39,6 +40,7 @@ def main() -> None:
             return
         own = [word for word in words if word.partition("=")[0].lstrip("-") in OWN.options]
         given = arguments.parse(own, OWN)
+        load_torch_when_used()
         look([word for word in words if word not in own], given["html"], given["near"])
 
 

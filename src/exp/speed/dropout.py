@@ -73,23 +73,39 @@ def _attention_with(pool: Pool) -> Any:
     def attention(
         module: nn.Module,
         query: torch.Tensor,  # batch, heads, tokens, width
-        key: torch.Tensor,
+        key: torch.Tensor,  # of fewer heads in some families: each serves a group of the query's
         value: torch.Tensor,
         attention_mask: torch.Tensor | None,
         dropout: float = 0.0,
         scaling: float | None = None,
+        is_causal: bool | None = None,
+        position_bias: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """As transformers' sdpa_attention_forward, but for where the mask comes from; evaluation goes there."""
         if dropout == 0.0:
-            return sdpa(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs)
-        scores = query @ key.transpose(-1, -2) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
-        if attention_mask is not None:  # True where a token may look, or numbers to add
-            if attention_mask.dtype == torch.bool:
-                scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
-            else:
-                scores = scores + attention_mask
+            given = {"is_causal": is_causal, "position_bias": position_bias, **kwargs}
+            return sdpa(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **given)
+        groups = query.shape[1] // key.shape[1]
+        if groups > 1:
+            key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+        # The query is scaled, which is smaller than the scores.
+        scores = query * (query.shape[-1] ** -0.5 if scaling is None else scaling) @ key.transpose(-1, -2)
+        if position_bias is not None:
+            scores = scores + position_bias
+        causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
+        if attention_mask is None and causal and query.shape[2] > 1:
+            attention_mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
+        if attention_mask is not None:
+            scores = scores + _added(attention_mask, scores.dtype)
         weights = pool.drop(scores.softmax(-1), dropout)
         return (weights @ value).transpose(1, 2).contiguous(), None
 
     return attention
+
+
+def _added(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """What is added to scores: `mask` is True where a token may look, or numbers to add."""
+    if mask.dtype != torch.bool:
+        return mask
+    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, torch.finfo(dtype).min)
