@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from exp.metrics.functions import of_each_class, value
 from exp.metrics.names import COMBINED, KINDS, LOSS, produced
 
 NUMBERS = ("regression", "similarity", *ranks.KINDS, *likelihood.KINDS)  # kinds whose answers are numbers, not classes
-TOGETHER = {"text": text.compute, "tags": entities.compute}  # metrics that share what they read of a row
+# Of metrics that share what they read of a row.
+TOGETHER: dict[str, Callable[..., dict[str, float]]] = {"text": text.compute, "tags": entities.compute}
 
 
 def compute(
