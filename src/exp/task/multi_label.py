@@ -222,6 +222,12 @@ class MultiLabelReading:
         predictions, references = (self._hot(table[name]) for name in ("prediction", "label"))
         return compute(self.metrics, "multi_label", predictions, references, self._scores(table), self.label_names)
 
+    def by_class(self, table: pa.Table) -> dict[str, float]:
+        from exp.metrics.scores import by_class
+
+        predictions, references = (self._hot(table[name]) for name in ("prediction", "label"))
+        return by_class("multi_label", predictions, references, self.label_names)
+
     def additive(self, table: pa.Table, metric: str) -> Additive | None:
         from exp.metrics.additive import additive
 

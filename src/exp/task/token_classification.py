@@ -244,6 +244,11 @@ class TagReading(Untuned):
         predictions, references = (table[name].to_pylist() for name in ("prediction", "label"))
         return compute(self.metrics, "tags", predictions, references, None, self.label_names)
 
+    def by_class(self, table: pa.Table) -> dict[str, float]:
+        from exp.metrics.scores import by_class
+
+        return by_class("tags", *(table[name].to_pylist() for name in ("prediction", "label")))
+
     def additive(self, table: pa.Table, metric: str) -> Additive | None:
         from exp.metrics.additive import additive
 
