@@ -13,7 +13,7 @@ from exp.loop import outputs
 from exp.loop.evaluation import Evaluation
 from exp.run.folder import create, read_record
 from exp.run.result import Result
-from exp.task.token_classification import TagReading
+from exp.task.tag_reading import TagReading
 
 
 def data(targets: list[object] | None, labels: tuple[str, ...] | None = ("neg", "pos")) -> TaskData:
