@@ -12,7 +12,7 @@ from exp.data.examples import Examples
 from exp.errors import ExpError
 from exp.task.base import EvaluatedBatch
 from exp.task.pictures import Confusion
-from exp.task.token_classification import TagReading
+from exp.task.tag_reading import TagReading
 from tests.reading import option, raw, read, rows
 
 NAMES = ["O", "B-x", "I-x"]
