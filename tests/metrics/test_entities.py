@@ -28,7 +28,7 @@ def test_the_scores_are_those_of_seqeval_over_all_rows(seed):
     scores = entities.compute(["accuracy", "entity_f1", "entity_recall", "entity_precision"], found, right)
     assert scores == expected and list(scores) == list(expected)
     report = seqeval.metrics.classification_report(right, found, output_dict=True, **options)
-    assert entities.of_each_type(found, right) == {f"f1_{name}": report[name]["f1-score"] for name in ("a", "b")}
+    assert entities.of_each_type(found, right) == {name: report[name]["f1-score"] for name in ("a", "b")}
 
 
 @pytest.mark.parametrize("found", [[["O"], []], [["B-a"], []]])
@@ -43,5 +43,5 @@ def test_no_entity_at_all_has_no_types():
 def test_a_tag_of_another_scheme_is_named():
     with pytest.raises(ExpError, match="tag 'S-a' is not IOB2"):
         entities.compute(["entity_f1"], [["S-a"]], [["O"]])
-    assert entities.of_each_type([["S-a"]], [["O"]]) == {}
+    assert entities.of_each_type([["S-a"]], [["O"]]) is None
     assert entities.compute(["accuracy"], [["S-a"]], [["O"]]) == {}

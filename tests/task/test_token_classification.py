@@ -9,7 +9,7 @@ import pytest
 from exp.data.examples import Examples
 from exp.errors import ExpError
 from exp.task.pictures import Confusion
-from exp.task.token_classification import TagReading
+from exp.task.tag_reading import TagReading
 from tests.reading import option, raw, read, rows
 from tests.task.tagged_words import GOOD, NAMES, table, task
 

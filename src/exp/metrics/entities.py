@@ -41,18 +41,20 @@ def compute(metrics: Sequence[str], predictions: Tags, references: Tags) -> dict
     return {name: float(named[name]) for name in metrics if name in named}
 
 
-def of_each_type(predictions: Tags, references: Tags) -> dict[str, float]:
-    """F1 of types with an entity among the answers or predictions; empty where a tag is not IOB2."""
+def of_each_type(predictions: Tags, references: Tags) -> dict[str, float] | None:
+    """F1 of types with an entity among the answers or predictions; None where a tag is not IOB2."""
     from seqeval.metrics import classification_report
     from seqeval.scheme import IOB2
 
+    if _not_iob2(predictions, references) is not None:
+        return None
     found, right = _with_entities(predictions, references)
-    if not found or _not_iob2(predictions, references) is not None:
+    if not found:
         return {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         report = classification_report(right, found, mode="strict", scheme=IOB2, output_dict=True, zero_division=0)
-    return {f"f1_{name}": float(row["f1-score"]) for name, row in report.items() if name not in AVERAGES}
+    return {name: float(row["f1-score"]) for name, row in report.items() if name not in AVERAGES}
 
 
 def _with_entities(predictions: Tags, references: Tags) -> tuple[Tags, Tags]:

@@ -47,7 +47,17 @@ def of_each_class(kind: str, predictions: Array, references: Array, labels: Sequ
         indices = np.union1d(predictions, references) if labels is None else np.arange(len(labels))
     each = f1_score(references, predictions, labels=indices, average=None, zero_division=0.0)
     names = [str(index) if labels is None else labels[int(index)] for index in indices]
-    return {f"f1_{name}": float(f1) for name, f1 in zip(names, each, strict=True)}
+    return {name: float(f1) for name, f1 in zip(names, each, strict=True)}
+
+
+def of_each_tag(predictions: Tags, references: Tags) -> dict[str, float]:
+    """Of every tag that occurs, over words."""
+    from sklearn.metrics import f1_score
+
+    found, right = ([tag for row in rows for tag in row] for rows in (predictions, references))
+    names = sorted({*found, *right})
+    each = f1_score(right, found, labels=names, average=None, zero_division=0.0) if names else []
+    return {name: float(f1) for name, f1 in zip(names, each, strict=True)}
 
 
 def _of_answers(function: str, **options: Any) -> Function:

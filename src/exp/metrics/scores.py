@@ -9,7 +9,7 @@ import numpy as np
 
 from exp.errors import ExpError
 from exp.metrics import entities, likelihood, outside, ranks, text
-from exp.metrics.functions import of_each_class, value
+from exp.metrics.functions import of_each_class, of_each_tag, value
 from exp.metrics.names import COMBINED, KINDS, LOSS, produced
 
 NUMBERS = ("regression", "similarity", *ranks.KINDS, *likelihood.KINDS)  # kinds whose answers are numbers, not classes
@@ -63,8 +63,8 @@ def compute(
     return values
 
 
-def details(kind: str, predictions: Any, references: Any, labels: Sequence[str] | None = None) -> dict[str, float]:
-    """F1 of every class, label or type of entity, as `f1_<name>`; empty for numbers, plain tags and texts.
+def by_class(kind: str, predictions: Any, references: Any, labels: Sequence[str] | None = None) -> dict[str, float]:
+    """F1 of every class, label or type of entity, by its name; of plain tags each tag's; empty for numbers and texts.
 
     Args: as for `compute`. Without `labels` the names are indices, and only classes that occur are told.
     """
@@ -72,7 +72,8 @@ def details(kind: str, predictions: Any, references: Any, labels: Sequence[str] 
         return {}
     predictions, references = (in_form(rows, kind, labels) for rows in (predictions, references))
     if kind == "tags":
-        return entities.of_each_type(predictions, references)
+        types = entities.of_each_type(predictions, references)
+        return of_each_tag(predictions, references) if types is None else types
     return of_each_class(kind, predictions, references, labels)
 
 
