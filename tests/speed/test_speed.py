@@ -118,6 +118,40 @@ def test_pooled_attention_looks_where_transformers_looks(family, padded):
     assert torch.allclose(model(**batch).logits, plain, atol=1e-5)
 
 
+def nodes_of(tensor):
+    """Names of all steps of a tensor's backward pass."""
+    found, open_ = set(), [tensor.grad_fn]
+    while open_:
+        node = open_.pop()
+        if node is not None and node not in found:
+            found.add(node)
+            open_ += [further for further, _ in node.next_functions]
+    return {node.name() for node in found}
+
+
+@pytest.mark.parametrize("family", READ_PART)
+def test_attention_without_dropout_is_plain_products_in_bf16(family, monkeypatch):
+    config = copy.deepcopy(READ_PART[family])
+    config.attention_dropout = config.attn_pdrop = config.dropout_rate = 0.0
+    torch.manual_seed(0)
+    kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    model = kind.from_config(config).train()
+    pool_dropout(model, seed=0)
+    ids = torch.randint(2, 60, (3, 12))
+
+    def logits_and_nodes():
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = model(input_ids=ids, labels=ids).logits
+        return logits, any("ScaledDotProduct" in name for name in nodes_of(logits))
+
+    found, fused = logits_and_nodes()
+    assert not fused
+    monkeypatch.setattr("exp.speed.dropout.FEW_SCORES", 0)  # so there are too many
+    expected, fused = logits_and_nodes()
+    assert fused
+    assert torch.allclose(found.float(), expected.float(), atol=0.05)
+
+
 def test_what_is_left_out_is_said(caplog, monkeypatch):
     model = parts_of(config_of()).model
     monkeypatch.setattr("shutil.which", lambda name: None)

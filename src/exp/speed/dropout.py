@@ -17,6 +17,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from exp.compat.transformers import attention_of
 
 POOL = 2**22  # elements; 8 MB in bf16, 16 MB in fp32
+FEW_SCORES = 2**23  # elements; a layer keeps 16 MB of them for its backward pass
 ATTENTION = "exp_pooled"
 
 
@@ -83,7 +84,7 @@ def _attention_with(pool: Pool) -> Any:
         **kwargs: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """As transformers' sdpa_attention_forward, but for where the mask comes from; evaluation goes there."""
-        if dropout == 0.0:
+        if dropout == 0.0 and not _fused_lags(query, key):
             given = {"is_causal": is_causal, "position_bias": position_bias, **kwargs}
             return sdpa(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **given)
         groups = query.shape[1] // key.shape[1]
@@ -98,10 +99,20 @@ def _attention_with(pool: Pool) -> Any:
             attention_mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
         if attention_mask is not None:
             scores = scores + _added(attention_mask, scores.dtype)
-        weights = pool.drop(scores.softmax(-1), dropout)
+        weights = scores.softmax(-1)
+        if dropout > 0.0:
+            weights = pool.drop(weights, dropout)
         return (weights @ value).transpose(1, 2).contiguous(), None
 
     return attention
+
+
+def _fused_lags(query: torch.Tensor, key: torch.Tensor) -> bool:
+    """Whether plain products train faster than torch's fused attention: its backward pass in bf16 on a CPU takes 3 to
+    20 times as long. It keeps no scores, so many are left to it."""
+    autocast = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
+    bf16 = query.dtype == torch.bfloat16 or autocast
+    return torch.is_grad_enabled() and bf16 and query[..., 0].numel() * key.shape[2] <= FEW_SCORES
 
 
 def _added(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
