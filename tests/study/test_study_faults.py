@@ -13,7 +13,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from exp.work.storage import with_driver
+from exp.work.database import with_driver
 from exp.work.trial_queue import slot_holders
 from tests.postgres import Postgres
 
