@@ -1,10 +1,10 @@
 """Whole evaluations, decoding and metrics included: Trainer.evaluate, or predict_with_generate, and ours, in turns.
 
 python -m benchmarks.evaluation                              # bert_tiny; t5_tiny generates
-python -m benchmarks.evaluation --glue <GLUE's MRPC> --words <WNUT-17>   # MiniLM classifies texts and tokens as well
+python -m benchmarks.evaluation --glue <GLUE's MRPC> --data DATA   # MiniLM: texts, tokens, questions, choices as well
 
 All have the same weights and rows, and batches of 32 rows; speed=fast has those of its token budget. Trainer keeps its
-own order and its own padding.
+own order and pads each batch to its longest row.
 """
 
 from __future__ import annotations
@@ -16,17 +16,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.contenders import PLAIN, config_of, parts_of
+from benchmarks.evaluation_peers import COLLATORS, METRICS
 from benchmarks.harness import alternate, report, show
-from benchmarks.step_time import minilm
+from benchmarks.step_time import minilm, words_of_task
 from exp.compat.accelerate import forget_last_run
 from exp.distributed.world import accelerator_of
-from exp.loop.base import Parts
 from exp.loop.evaluation import Evaluator
 
 BATCH = 32
+LARGE = [
+    ("WNUT-17 (300 rows)", "tokens", "wnut17"),
+    ("SQuAD part (300 questions)", "spans", "squad_part"),
+    ("CommonsenseQA (300 rows)", "choices", "commonsenseqa"),
+]
 
 
 def ours(words: Sequence[str]) -> Callable[[], float]:
@@ -55,12 +58,18 @@ def ours(words: Sequence[str]) -> Callable[[], float]:
 
 
 def trainer(words: Sequence[str], kind: str) -> Callable[[], float]:
-    """As transformers' own examples do it: run_glue.py, run_ner.py, run_summarization.py."""
+    """As transformers' own examples do it: run_glue.py, run_ner.py, run_qa.py, run_swag.py, run_summarization.py."""
     from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, Trainer, TrainingArguments
 
     parts = parts_of(config_of([*words, *PLAIN]))
     features = next(iter(parts.encoded.evals.values()))
-    common: dict[str, Any] = {"per_device_eval_batch_size": BATCH, "disable_tqdm": True, "report_to": "none"}
+    common: dict[str, Any] = {
+        "per_device_eval_batch_size": BATCH,
+        "disable_tqdm": True,
+        "log_level": "error",
+        "report_to": "none",
+        "remove_unused_columns": False,
+    }
     folder = tempfile.mkdtemp()
     collator, compute = COLLATORS[kind](parts), METRICS[kind](parts)
     if kind == "generation":
@@ -82,88 +91,27 @@ def trainer(words: Sequence[str], kind: str) -> Callable[[], float]:
     return measure
 
 
-def _texts(parts: Parts) -> Any:
-    from transformers import DataCollatorWithPadding
-
-    return DataCollatorWithPadding(parts.processor)
-
-
-def _tokens(parts: Parts) -> Any:
-    from transformers import DataCollatorForTokenClassification
-
-    return DataCollatorForTokenClassification(parts.processor)
-
-
-def _pairs(parts: Parts) -> Any:
-    from transformers import DataCollatorForSeq2Seq
-
-    return DataCollatorForSeq2Seq(parts.processor, model=parts.model)
-
-
-def _accuracy(parts: Parts) -> Any:
-    from sklearn.metrics import accuracy_score, f1_score
-
-    def compute(found: Any) -> dict[str, float]:
-        answers = found.predictions.argmax(-1)
-        return {"accuracy": accuracy_score(found.label_ids, answers), "f1": f1_score(found.label_ids, answers)}
-
-    return compute
-
-
-def _spans(parts: Parts) -> Any:
-    from seqeval.metrics import f1_score
-
-    names = list(parts.model.config.id2label.values())
-
-    def compute(found: Any) -> dict[str, float]:
-        answers = found.predictions.argmax(-1)
-        pairs = [
-            [(names[a], names[b]) for a, b in zip(*row, strict=True) if b != -100]
-            for row in zip(answers, found.label_ids, strict=True)
-        ]
-        return {"f1": f1_score([[b for _, b in row] for row in pairs], [[a for a, _ in row] for row in pairs])}
-
-    return compute
-
-
-def _rouge(parts: Parts) -> Any:
-    from rouge_score.rouge_scorer import RougeScorer
-
-    scorer, pad = RougeScorer(["rouge1", "rouge2", "rougeL"]), parts.processor.pad_token_id
-
-    def compute(found: Any) -> dict[str, float]:
-        texts = [
-            parts.processor.batch_decode(np.where(ids == -100, pad, ids), skip_special_tokens=True)
-            for ids in (found.label_ids, found.predictions)
-        ]
-        scores = [scorer.score(*pair)["rouge1"].fmeasure for pair in zip(*texts, strict=True)]
-        return {"rouge1": float(np.mean(scores))}
-
-    return compute
-
-
-COLLATORS: dict[str, Callable[[Parts], Any]] = {"texts": _texts, "tokens": _tokens, "generation": _pairs}
-METRICS: dict[str, Callable[[Parts], Any]] = {"texts": _accuracy, "tokens": _spans, "generation": _rouge}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--glue", type=Path)
-    parser.add_argument("--words", type=Path, help="a folder with WNUT-17")
+    parser.add_argument("--data", type=Path, help="the folder of the data sets: tokens, questions and choices")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--also", nargs="+", default=[], help='contenders: "speed=fast eval_max_tokens=8192"')
+    parser.add_argument("--only", nargs="+", help="cases, by a part of their title")
     asked = parser.parse_args()
-    large = ["model=minilm_l6", f"model.path={minilm()}"] if asked.glue or asked.words else []
     cases = {
         "reviews, bert_tiny": ("texts", ["data=reviews"]),
         "notes, t5_tiny generates": ("generation", ["data=toy_notes"]),
     }
     if asked.glue:
-        cases["MRPC, MiniLM"] = ("texts", ["data=mrpc", f"data.path={asked.glue}", *large])
-    if asked.words:
-        cases["WNUT-17 (300 rows), MiniLM"] = (
-            "tokens",
-            ["data=wnut17", f"data.path={asked.words}", "data.max_eval_samples=300", *large],
-        )
+        model = ["model=minilm_l6", f"model.path={minilm()}"]
+        cases["MRPC, MiniLM"] = ("texts", ["data=mrpc", f"data.path={asked.glue}", *model])
+    if asked.data:
+        for title, kind, name in LARGE:
+            words, _ = words_of_task(name, asked.data)
+            cases[f"{title}, MiniLM"] = (kind, [*words, "data.max_eval_samples=300"])
+    if asked.only:
+        cases = {title: case for title, case in cases.items() if any(word in title for word in asked.only)}
     lines: list[str] = []
     data = {}
     for title, (kind, words) in cases.items():
@@ -171,6 +119,7 @@ def main() -> None:
             "Trainer": trainer(words, kind),
             "speed=exact": ours(words),
             "speed=fast": ours([*words, "speed=fast"]),
+            **{more: ours([*words, *more.split()]) for more in asked.also},
         }
         seconds = alternate(measures, asked.rounds)
         rates = {name: [1 / value for value in values] for name, values in seconds.items()}

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-HEAVY = ("torch", "transformers", "datasets", "wandb", "peft", "trackio", "bitsandbytes")
+# `exp data` puts an empty torch before the real one, which has a torch.nn.
+HEAVY = ("torch.nn", "transformers", "datasets", "wandb", "peft", "trackio", "bitsandbytes")
 LONG = "x" * 5000
 # Values that no number, name or path is.
 ODD = ("nan", "-inf", "1e400", "-1", "''", "[]", "{}", "{a: 1}", "???", "${oc.env:NOSUCH}", "${", "${nosuch.key}", LONG)

@@ -32,6 +32,21 @@ ROOT = Path(__file__).resolve().parents[1]
 os.fsync = lambda file: None
 
 
+# Files with a test that takes a quarter of a minute or more: begun last, one would run alone on its core.
+LONG = (
+    *("distributed/test_distributed.py", "test_command_lines.py", "config/test_bad_values.py", "api/test_notebook.py"),
+    *("test_packaging.py", "test_hostile_records.py", "config/test_launchers.py", "tracker/test_wandb_sweep.py"),
+    *("study/test_study_train.py", "study/test_study_ranks.py", "saved/test_glue_submission.py"),
+    *("distributed/test_launched.py", "study/test_study_faults.py", "api/test_api.py", "test_hostile_matrix.py"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first; the others keep their order."""
+    place = {ROOT / "tests" / name: at for at, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path, len(LONG)))
+
+
 def pytest_runtest_setup() -> None:
     """Freezes what libraries made at import, whenever many were: each collection would walk through a million objects.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import atexit
 import contextlib
 import fcntl
 import gc
@@ -14,6 +15,8 @@ import select
 import signal
 import socket
 import sys
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,7 +44,26 @@ HEAVY = (
     *("exp.data.features", "exp.distributed.shards", "exp.distributed.shared_failure", "exp.loop.session"),
     *("exp.metrics.functions", "exp.model.peft_wrapping", "exp.saved.card", "exp.saved.next_steps"),
     *("exp.speed.precision", "exp.training.lifecycle", "exp.curves.summary", "matplotlib.backends.backend_agg"),
+    *("exp.loop.batching", "exp.loop.clipping", "exp.loop.hf_trainer", "exp.speed.embedding", "exp.speed.linear"),
+    *("exp.metrics.calibration", "exp.metrics.scores", "exp.metrics.text", "exp.optim.decay_to_start"),
+    *("exp.compat.accelerate", "exp.task.rust_tokens", "encodings.cp437"),
+    "tabulate",  # which torch imports at the end of each process
 )
+# All of the grammar of Hydra's command line: its parser is slow at what it has not met.
+SPELT = [
+    *(
+        "tracker=none",
+        "data=mrpc",
+        "data.train_size=64",
+        "optimizer.lr=1e-3",
+        "model.dropout=0.1",
+        "eval_strategy=steps",
+    ),
+    *("load_best_model_at_end=true", "group@package=option", "loop=trainer,accelerate", "seed=range(1,4)", "~report"),
+    *("hydra.run.dir=/tmp/a-b_c/1.d", "data.path='a b/c.json'", "+names=[a,b_c,'d e',1,null,-2]", "~a=b", "a="),
+    *("++table={a:1,b_c:[x,1.5]}", r"+said=a\,b c", "+sum=${seed}_${oc.env:HOME}", "hydra/launcher=joblib", "a=nan"),
+    *('+a="b"', "optimizer.lr=interval(1e-5,1e-3)", "optimizer.lr=choice(1,2)", "optimizer.lr=tag(log,interval(1,2))"),
+]
 FREE = 300  # above any number that a program's files have
 
 
@@ -52,55 +74,74 @@ class Job(NamedTuple):
     cwd: bytes
 
 
-def received(client: socket.socket) -> Job:
+class Running(NamedTuple):
+    child: int
+    client: socket.socket
+    ended: int  # readable when the child has ended
+
+
+def received(client: socket.socket) -> Job | None:
+    """None where the program was killed before it had said all."""
     size, files, _, _ = socket.recv_fds(client, 8, 250)
-    body = b""
-    while len(body) < int.from_bytes(size, "big"):
-        body += client.recv(int.from_bytes(size, "big") - len(body))
+    missing, body = int.from_bytes(size, "big"), b""
+    while missing and (part := client.recv(missing)):
+        body += part
+        missing -= len(part)
+    if missing or not body:
+        for file in files:
+            os.close(file)
+        return None
     numbers, words, env, cwd = ast.literal_eval(body.decode())
     return Job(dict(zip(numbers, files, strict=True)), words, env, cwd)
 
 
 def serve(listener: socket.socket) -> Job:
-    """Returns in a process that has a job to do."""
+    """Returns in a process that has a job to do.
+
+    Here signals go in and exit codes go out; a program and its fork die together.
+    """
+    running: dict[int, Running] = {}  # by each of its two files
     while True:
-        ready, _, _ = select.select([0, listener], [], [])
-        with contextlib.suppress(ChildProcessError):  # waited for, so that their time counts as the server's children's
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
+        ready, _, _ = select.select([0, listener, *running], [], [])
         if 0 in ready:
             os._exit(0)
+        for file in ready:
+            if file in running:  # not if its other file came first
+                advance(running[file], file, running)
+        if listener not in ready:
+            continue
         client, _ = listener.accept()
-        if not os.fork():
+        job = received(client)
+        if job is None:
+            client.close()
+            continue
+        child = os.fork()
+        if not child:
             listener.close()
-            return wait_for(client)
-        client.close()
+            client.close()
+            os.setsid()
+            return job
+        for number in job.files.values():
+            os.close(number)
+        one = Running(child, client, os.pidfd_open(child))
+        running[client.fileno()] = running[one.ended] = one
 
 
-def wait_for(client: socket.socket) -> Job:
-    """Forks once more and returns there; here signals go in and the exit code goes out, and both ends die together."""
-    job = received(client)
-    child = os.fork()
-    if not child:
-        client.close()
-        os.setsid()
-        return job
-    for file in job.files.values():
-        os.close(file)
-    ended = os.pidfd_open(child)
-    while True:
-        ready, _, _ = select.select([client, ended], [], [])
-        if ended in ready:
-            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-            with contextlib.suppress(OSError):
-                client.send(b"%d" % code)
-            os._exit(0)
-        numbers = client.recv(16)
+def advance(one: Running, file: int, running: dict[int, Running]) -> None:
+    """Passes on what was said in `file`: the end of the fork, a signal for it, or the end of the program."""
+    if file != one.ended:
+        numbers = one.client.recv(16)
         for number in numbers or [signal.SIGKILL]:
-            os.kill(child, number)
-        if not numbers:
-            os.waitpid(child, 0)
-            os._exit(0)
+            os.kill(one.child, number)
+        if numbers:
+            return
+    # Waited for, so that its time counts as that of the server's children.
+    code = os.waitstatus_to_exitcode(os.waitpid(one.child, 0)[1])
+    del running[one.client.fileno()], running[one.ended]
+    with contextlib.suppress(OSError):
+        one.client.send(b"%d" % code)
+    one.client.close()
+    os.close(one.ended)
 
 
 def become(job: Job, program: str) -> None:
@@ -141,6 +182,43 @@ def paths(env: dict[bytes, bytes]) -> list[str]:
     return [path for path in os.fsdecode(env.get(b"PYTHONPATH", b"")).split(os.pathsep) if path]
 
 
+class Exit:
+    """Leaves where Python would take itself apart, object by object: 0.4 s of a fork of so many.
+
+    Made before anything is imported, so that it comes after all else that asked to be called at the end.
+    """
+
+    def __init__(self) -> None:
+        self.code: int | None = None
+        atexit.register(self.leave)
+
+    @contextlib.contextmanager
+    def noted(self) -> Iterator[None]:
+        try:
+            yield
+        except SystemExit as error:
+            self.code = 0 if error.code is None else error.code & 0xFF if isinstance(error.code, int) else 1
+            raise
+        except BaseException as error:
+            self.code = -signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
+            raise
+        self.code = 0
+
+    def leave(self) -> None:
+        if self.code is None:
+            return
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                if stream is not None and not stream.closed:
+                    stream.flush()
+            except OSError:
+                self.code = 120  # as Python
+        if self.code == -signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)
+        os._exit(self.code)
+
+
 def execute(words: list[str]) -> None:
     """A command line of Python."""
     first = [] if os.environ.get("PYTHONSAFEPATH") else [str(Path.cwd())]
@@ -166,6 +244,7 @@ def begin() -> None:
     import tempfile
 
     from hydra.core.hydra_config import HydraConfig
+    from hydra.core.override_parser.overrides_parser import OverridesParser
     from transformers import conversion_mapping
 
     from exp.config.compose import compose
@@ -174,6 +253,7 @@ def begin() -> None:
     from exp.options import trust
     from exp.training.launch import check_config
 
+    OverridesParser.create().parse_overrides(SPELT)
     check_config(compose([]))
     trust.whitelist()
     conversion_mapping.get_checkpoint_conversion_mapping("bert")
@@ -183,14 +263,29 @@ def begin() -> None:
         picture.draw(of, Verdict("insufficient data", None, ()), Path(folder) / "curves.png", "", curve.Facts())
 
 
+def leave_out() -> None:
+    """What costs every fork and no test asks for."""
+    from matplotlib.figure import Figure
+
+    os.fsync = lambda file: None  # as in conftest.py
+    Figure.draw = lambda figure, renderer: None  # 0.2 s of a tiny run's picture; tests/curves and tests/api draw theirs
+    for one in weakref.finalize._registry:  # torch takes back the names of its functions, one by one
+        one.atexit = False
+
+
 if __name__ == "__main__":
+    leaving = Exit()
     listening = socket.socket(fileno=int(sys.argv[1]))
+    gc.disable()  # nothing of it is to be collected
     for name in HEAVY:
         with contextlib.suppress(ImportError):  # a library that is no longer there only costs time
             importlib.import_module(name)
     begin()
+    leave_out()
+    gc.collect()
     gc.freeze()
-    os.fsync = lambda file: None  # as in conftest.py
+    gc.enable()
     job = serve(listening)
     become(job, sys.argv[2])
-    execute(job.words)
+    with leaving.noted():
+        execute(job.words)

@@ -62,7 +62,7 @@ def python() -> str:
     program.chmod(0o755)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(address))
-    listener.listen(64)  # who connects before the imports are done waits
+    listener.listen(64)
     server = subprocess.Popen(
         [sys.executable, "-P", str(SERVER), str(listener.fileno()), str(program)],
         stdin=subprocess.PIPE,
@@ -72,4 +72,5 @@ def python() -> str:
     listener.close()
     atexit.register(server.wait)  # after it is killed
     atexit.register(server.kill)
+    subprocess.run([program, "-c", ""], check=True)  # its imports are in no test's time
     return str(program)

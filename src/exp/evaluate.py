@@ -22,7 +22,7 @@ from exp.metrics.key import Key
 from exp.options import arguments
 from exp.options.arguments import Option
 from exp.run.exits import plain_exits
-from exp.run.said import counted
+from exp.run.said import counted, shown_scores
 from exp.saved import finished
 
 if TYPE_CHECKING:
@@ -98,6 +98,8 @@ def _files(run: Finished, paths: Sequence[Path]) -> int:
         print(f"{path}: {counted(len(found.table), 'example')}")
         for key, value in found.metrics.items():
             print(f"  {key:<26}{value!r}")
+        if scores := model.evaluator.reading.by_class(found.table):
+            print(f"  F1 by class: {shown_scores(scores)}")
     return 0
 
 

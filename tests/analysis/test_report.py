@@ -68,6 +68,16 @@ def test_a_page_holds_everything_and_loads_nothing(tmp_path):
     assert task["runs"][0]["config"]["optimizer.lr"] == 1e-4 and task["common"]["num_train_epochs"] == 3
 
 
+def test_two_runs_stand_side_by_side_with_their_scores_by_class(tmp_path):
+    scores = {"eval": {"no": 0.91234567, "yes": 0.5}}
+    write(tmp_path / "runs" / "a", facts={"by_class": scores})
+    write(tmp_path / "runs" / "b", seed=2)
+    [task] = payload(comparison(tmp_path / "runs"), Thresholds())["tasks"]
+    told = {run["name"]: run["facts"] for run in task["runs"]}
+    assert (told["a"]["F1 of no, eval"], told["a"]["F1 of yes, eval"]) == (0.91235, 0.5)
+    assert not any(name.startswith("F1") for name in told["b"])
+
+
 def test_what_a_run_says_stays_text(tmp_path):
     write(tmp_path / "runs" / "<script>alert(1)<" / "script>", optimizer__note=f"{EVIL}<!--", seed=2)
     write(tmp_path / "runs" / "other", seed=1)

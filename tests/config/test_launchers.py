@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from exp.config.launchers import check_launcher, package_missing
 from exp.errors import ExpError
 from exp.run.interrupts import Interrupts, pass_on
+from tests import forked
 
 SWEEP = ["--multirun", "experiment=debug", "max_steps=2", "seed=1,2", "optimizer.lr=1e-3,2e-3", "hydra.sweep.dir=sweep"]
 
@@ -26,15 +27,23 @@ def test_a_bare_multirun_is_the_exact_product(launcher, entry, tmp_path):
     if launcher != "basic" and importlib.util.find_spec(plugin) is None:
         pytest.skip(f"the extra {launcher.split('_')[0]} is not installed")
     given = [*SWEEP, f"hydra/launcher={launcher}"]
-    # submitit names a job by its process, so each of its jobs is a new interpreter: one seed is enough to tell them.
-    seeds, forks = ((1,), {}) if launcher == "submitit_local" else ((1, 2), {"EXP_FORKS": "1"})
-    given[given.index("seed=1,2")] = f"seed={','.join(map(str, seeds))}"
+    forks = {"EXP_FORKS": "1"}
+    if launcher == "submitit_local":
+        # It names a job by the process that starts it, which is no fork; the job itself is.
+        (tmp_path / "path").mkdir()
+        (tmp_path / "path" / "sitecustomize.py").write_text(
+            "import os\n"
+            "name = 'SUBMITIT_LOCAL_COMMAND'\n"
+            "if name in os.environ:\n"
+            f"    os.environ[name] = {forked.python()!r} + ' ' + os.environ[name].partition(' ')[2]\n"
+        )
+        forks = {"PYTHONPATH": os.pathsep.join([str(tmp_path / "path"), os.environ.get("PYTHONPATH", "")])}
     done = entry("train", *given, *(["hydra.launcher.n_jobs=2"] if launcher == "joblib" else []), **forks)
     assert done.returncode == 0, done.stderr
     records = [json.loads(path.read_text()) for path in sorted((tmp_path / "sweep").glob("[0-9]*/run.json"))]
     assert {record["status"] for record in records} == {"completed"}
     points = sorted((record["seed"], record["config"]["optimizer"]["lr"]) for record in records)
-    assert points == [(seed, lr) for seed in seeds for lr in (1e-3, 2e-3)]
+    assert points == [(seed, lr) for seed in (1, 2) for lr in (1e-3, 2e-3)]
     assert len({record["condition"] for record in records}) == 2  # seeds share theirs
 
 

@@ -33,7 +33,8 @@ class Model(torch.nn.Module):
         return output
 
 
-def test_no_output_is_there_any_more_when_the_next_is_made():
+def passed(model):
+    """Loss and answers of five rows in three batches."""
     task = SimpleNamespace(
         units=lambda batch: len(batch["input_ids"]), answer=lambda one: {"sum": one.output.logits.tolist()}
     )
@@ -45,11 +46,31 @@ def test_no_output_is_there_any_more_when_the_next_is_made():
         padded = [row["input_ids"] + [0] * (longest - len(row["input_ids"])) for row in chosen]
         return {"input_ids": torch.tensor(padded)}
 
-    model = Model()
     evaluator = Evaluator(task, None, None, collate, 2, torch.device("cpu"))
-    loss, answers = evaluator._passed(model, features, final=True)
+    return evaluator._passed(model, features, final=True)
+
+
+def test_no_output_is_there_any_more_when_the_next_is_made():
+    model = Model()
+    loss, answers = passed(model)
     assert model.alive == [False] * 3
     assert answers == {"sum": [10, 1, 6, 3, 0]} and loss == 4.0
+
+
+def test_mixed_precision_casts_a_weight_once_an_evaluation():
+    class Weighted(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = torch.nn.Linear(3, 1)
+
+        @torch.autocast("cpu", dtype=torch.bfloat16)
+        def forward(self, input_ids: torch.Tensor) -> Output:
+            return Output(self.layer(torch.ones(len(input_ids), 3))[:, 0])
+
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], record_shapes=True) as profile:
+        passed(Weighted())
+    casts = [event for event in profile.events() if event.name == "aten::_to_copy" and event.input_shapes[0] == [1, 3]]
+    assert len(casts) == 2  # the weight, and the input of the batch with one row
 
 
 def test_batches_by_tokens_hold_every_row_once_and_their_padding_counts():

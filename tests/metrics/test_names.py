@@ -6,14 +6,14 @@ import pytest
 
 from exp.data.glue import METRICS
 from exp.errors import ExpError
-from exp.metrics import names, text
+from exp.metrics import entities, names, text
 from exp.metrics.functions import FUNCTIONS
 
 
 def test_every_metric_has_a_function_for_each_of_its_kinds():
     known = {(name, kind) for name, spec in names.METRICS.items() for kind in spec.kinds}
     texts = {(name, "text") for name in (*text.ROUGE, *text.BLEU, *text.CHRF)}
-    assert known == set(FUNCTIONS) | texts
+    assert known == set(FUNCTIONS) | texts | {(name, "tags") for name in entities.NAMES}
 
 
 def test_glue_mapping_gives_glue_keys():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from exp.errors import ExpError
 from exp.metrics import compute, names
-from exp.metrics.scores import details
+from exp.metrics.scores import by_class
 
 CLASSES = st.integers(1, 5).flatmap(
     lambda count: st.lists(st.tuples(st.integers(0, count), st.integers(0, count)), min_size=1, max_size=60)
@@ -44,8 +44,8 @@ def test_classes_equal_the_formulas(pairs):
     assert found["accuracy"] == found["f1_micro"] == pytest.approx(np.mean(predictions == references), abs=1e-12)
     each = [f1_of(label, predictions, references) for label in classes]
     assert found["f1_macro"] == pytest.approx(np.mean(each), abs=1e-12)
-    told = details("single_label", predictions, references)
-    assert told == pytest.approx({f"f1_{label}": value for label, value in zip(classes, each, strict=True)}, abs=1e-12)
+    told = by_class("single_label", predictions, references)
+    assert told == pytest.approx(dict(zip(map(str, classes), each, strict=True)), abs=1e-12)
     # Gorodkin's R_K, as a correlation of one-hot answers.
     x, y = (np.eye(6)[codes] - np.eye(6)[codes].mean(axis=0) for codes in (predictions, references))
     spread = math.sqrt((x * x).sum() * (y * y).sum())
@@ -121,8 +121,8 @@ def test_multi_label_by_hand():
         },
         abs=1e-12,
     )
-    told = details("multi_label", predictions, references, ["joy", "fear", "anger"])
-    assert told == pytest.approx({"f1_joy": 1.0, "f1_fear": 2 / 3, "f1_anger": 0.0})
+    told = by_class("multi_label", predictions, references, ["joy", "fear", "anger"])
+    assert told == pytest.approx({"joy": 1.0, "fear": 2 / 3, "anger": 0.0})
 
 
 def test_entities_are_strict():
@@ -134,13 +134,13 @@ def test_entities_are_strict():
     assert found == pytest.approx(
         {"entity_precision": 1 / 3, "entity_recall": 1 / 4, "entity_f1": 2 / 7, "accuracy": 4 / 7}, abs=1e-12
     )
-    assert details("tags", predictions, references) == pytest.approx({"f1_group": 1.0, "f1_person": 0.0})
+    assert by_class("tags", predictions, references) == pytest.approx({"group": 1.0, "person": 0.0})
 
 
 def test_plain_tags_have_an_accuracy_and_no_entities():
     rows = [["NOUN", "VERB"], ["DET"]]
     assert compute(["accuracy"], "tags", [["NOUN", "NOUN"], ["DET"]], rows) == {"accuracy": pytest.approx(2 / 3)}
-    assert details("tags", rows, rows) == {}
+    assert by_class("tags", [["NOUN", "NOUN"], ["DET"]], rows) == pytest.approx({"DET": 1, "NOUN": 2 / 3, "VERB": 0})
     with pytest.raises(ExpError, match=r"'NOUN' is not IOB2.*task.metrics=\[accuracy\]"):
         compute(["entity_f1"], "tags", rows, rows)
 
@@ -200,7 +200,7 @@ def test_class_names_are_taken_by_the_list_of_labels():
     labels = ["no", "yes"]
     found = compute(["f1"], "single_label", ["yes", "no", "yes"], ["yes", "yes", "no"], labels=labels)
     assert found == {"f1": pytest.approx(0.5)}
-    assert details("single_label", ["no"], ["no"], labels) == {"f1_no": 1.0, "f1_yes": 0.0}
+    assert by_class("single_label", ["no"], ["no"], labels) == {"no": 1.0, "yes": 0.0}
     with pytest.raises(ExpError, match="class 'maybe' is none of the labels: no, yes"):
         compute(["f1"], "single_label", ["maybe"], ["yes"], labels=labels)
 

@@ -57,12 +57,22 @@ def test_what_guessing_gives_is_asked_of_the_loss_itself(tmp_path, monkeypatch):
 @on_gpu
 @pytest.mark.parametrize("loop", ["accelerate", "trainer"])
 @pytest.mark.parametrize(
-    "words", [[], ["precision=bf16"], ["gradient_accumulation_steps=4"], ["data=markov_text"], ["loss=focal"]], ids=str
+    "words",
+    [
+        ["model.dropout=0.1"],
+        ["precision=bf16"],
+        ["precision=fp16"],
+        ["gradient_accumulation_steps=4"],
+        ["adapter=lora"],
+        ["freeze=layers", "freeze.count=1"],
+        ["freeze=gradual", "freeze.steps=2"],
+        ["data=markov_text"],
+        ["loss=focal"],
+    ],
+    ids=str,
 )
 def test_a_replayed_step_gives_the_same_numbers(words, loop, tmp_path):
-    words = (
-        [*words, f"loop={loop}", "model.attention_probs_dropout_prob=0.1"] if words == [] else [*words, f"loop={loop}"]
-    )
+    words = [*words, f"loop={loop}"]
     runs = [run_loop(tmp_path / str(on), *words, f"speed.cuda_graphs={on}") for on in ("true", "false")]
     assert runs[0][0].events == runs[1][0].events
     assert isinstance(runs[0][2].step_loss, GraphedLoss) and not runs[0][2].step_loss.given_up

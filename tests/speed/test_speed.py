@@ -9,16 +9,21 @@ import pytest
 import torch
 from torch import nn
 from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
     BertForMultipleChoice,
     BertForSequenceClassification,
     DistilBertConfig,
     DistilBertForSequenceClassification,
     ElectraForMultipleChoice,
     ElectraForSequenceClassification,
+    GPT2Config,
+    LlamaConfig,
     RobertaForSequenceClassification,
+    T5Config,
 )
 
-from exp.speed.dropout import ATTENTION, Pool, PooledDropout
+from exp.speed.dropout import ATTENTION, Pool, PooledDropout, pool_dropout
 from exp.speed.embedding import KeptGradientEmbedding, keep_embedding_gradients
 from exp.speed.first_token import first_token_only
 from exp.speed.linear import OneDnnLinear, onednn_linear
@@ -75,6 +80,76 @@ def test_fast_and_exact_agree_without_dropout():
     padded = fast.collator([fast.encoded.train[i] for i in range(4)])
     assert padded["input_ids"].shape[1] % 8 == 0
     assert torch.allclose(fast.model.train()(**padded).logits, exact.model(**batch).logits, atol=1e-5)
+
+
+TINY = {"vocab_size": 60, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 1}
+RARE = 1e-9  # a rate above 0, so that training goes the pool's way, and so small that nothing is dropped
+READ_PART = {  # families whose attention does not look at all tokens alike: causal, grouped, by distance
+    "gpt2": GPT2Config(n_embd=32, n_layer=2, n_head=2, attn_pdrop=RARE, resid_pdrop=0, embd_pdrop=0, **TINY),
+    "llama": LlamaConfig(
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        intermediate_size=64,
+        attention_dropout=RARE,
+        **TINY,
+    ),
+    "t5": T5Config(
+        d_model=32, d_kv=16, d_ff=64, num_layers=2, num_heads=2, dropout_rate=RARE, decoder_start_token_id=0, **TINY
+    ),
+}
+
+
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("family", READ_PART)
+def test_pooled_attention_looks_where_transformers_looks(family, padded):
+    config = copy.deepcopy(READ_PART[family])
+    torch.manual_seed(0)
+    kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    model = kind.from_config(config).train()
+    ids = torch.randint(2, 60, (3, 12))
+    batch = {"input_ids": ids, "labels": ids}
+    if padded:
+        batch["attention_mask"] = torch.ones_like(ids).index_fill(1, torch.tensor([10, 11]), 0)
+    plain = model(**batch).logits
+    pool_dropout(model, seed=0)
+    assert model.config._attn_implementation == ATTENTION
+    assert torch.allclose(model(**batch).logits, plain, atol=1e-5)
+
+
+def nodes_of(tensor):
+    """Names of all steps of a tensor's backward pass."""
+    found, open_ = set(), [tensor.grad_fn]
+    while open_:
+        node = open_.pop()
+        if node is not None and node not in found:
+            found.add(node)
+            open_ += [further for further, _ in node.next_functions]
+    return {node.name() for node in found}
+
+
+@pytest.mark.parametrize("family", READ_PART)
+def test_attention_without_dropout_is_plain_products_in_bf16(family, monkeypatch):
+    config = copy.deepcopy(READ_PART[family])
+    config.attention_dropout = config.attn_pdrop = config.dropout_rate = 0.0
+    torch.manual_seed(0)
+    kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    model = kind.from_config(config).train()
+    pool_dropout(model, seed=0)
+    ids = torch.randint(2, 60, (3, 12))
+
+    def logits_and_nodes():
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = model(input_ids=ids, labels=ids).logits
+        return logits, any("ScaledDotProduct" in name for name in nodes_of(logits))
+
+    found, fused = logits_and_nodes()
+    assert not fused
+    monkeypatch.setattr("exp.speed.dropout.FEW_SCORES", 0)  # so there are too many
+    expected, fused = logits_and_nodes()
+    assert fused
+    assert torch.allclose(found.float(), expected.float(), atol=0.05)
 
 
 def test_what_is_left_out_is_said(caplog, monkeypatch):

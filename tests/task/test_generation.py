@@ -98,16 +98,20 @@ def test_the_saved_folder_generates_the_predictions(kind, place, tmp_path):
         assert LANGUAGES[kind]["target"] in tokenizer.convert_ids_to_tokens(made[0, :2].tolist())
 
 
+NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="generates on a GPU")
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=NO_GPU)])
 @pytest.mark.parametrize("kind", ["t5", "bart", "marian"])
-def test_rows_that_have_ended_leave_the_batch_and_the_tokens_stay_the_same(kind, place):
+def test_rows_that_have_ended_leave_the_batch_and_the_tokens_stay_the_same(kind, device, place):
     parts = parts_of(config_of(*words(place, kind, "task.no_repeat_ngram_size=2", "task.min_new_tokens=2")))
-    model = parts.model.eval()
+    model = parts.model.to(device).eval()
     torch.manual_seed(0)
     with torch.no_grad():
         for weight in model.parameters():  # small ones say the same of every row
             weight.normal_(std=0.4)
     batch = parts.collator([parts.encoded.train[row] for row in range(10)])
-    inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+    inputs = {name: batch[name].to(device) for name in ("input_ids", "attention_mask")}
     model.generation_config.eos_token_id = model.generation_config.pad_token_id = model.config.vocab_size - 1
     rows = model.generate(**inputs)[:, 3:-2]
     first = {token: {row.tolist().index(token) for row in rows if token in row} for token in rows.unique().tolist()}

@@ -10,7 +10,7 @@ import pytest
 
 from exp.data.examples import Examples
 from exp.errors import ExpError
-from exp.task.multi_label import MultiLabelReading
+from exp.task.multi_label_reading import MultiLabelReading
 from tests.reading import option, raw, rows
 
 NAMES = ["anger", "joy", "love"]

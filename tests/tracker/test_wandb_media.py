@@ -10,7 +10,7 @@ from PIL import Image
 from exp.data.dice import Dice
 from exp.data.tones import recording
 from tests.tracker.folders import history, new_run, wandb_folders
-from tests.tracker.test_wandb import tracker
+from tests.tracker.wandb_runs import tracker
 
 ROWS = {
     "id": ["4", "2"],

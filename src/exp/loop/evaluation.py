@@ -13,6 +13,7 @@ import torch
 from exp.distributed.world import SINGLE_PROCESS, in_batch_order, own_batches
 from exp.loop.token_batches import evaluation_batches
 from exp.speed.memory import release_freed_memory
+from exp.speed.precision import weights_cast_once
 from exp.task.base import EvaluatedBatch
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class Evaluator:
         order = sorted(range(len(features)), key=lambda row: features.lengths[row])
         batches = evaluation_batches(order, features.longest, self.batch_size, self.max_tokens)
         found: list[tuple[Answers | None, float, int]] = []  # answers, sum of losses, units
-        with torch.inference_mode():
+        with torch.no_grad(), weights_cast_once(self.device):  # in inference_mode autocast keeps no copies
             for number, rows in enumerate(own_batches(self.world, batches[::-1]), start=1):
                 batch = {
                     key: value.to(self.device) for key, value in self.collator([features[i] for i in rows]).items()

@@ -18,8 +18,9 @@ from exp.loop.evaluation import Evaluation
 from exp.loss.guessing import guessed_loss
 from exp.metrics.key import Key
 from exp.run.files import write_json
+from exp.run.folder import read_record
 from exp.run.result import Result
-from exp.run.said import counted, near
+from exp.run.said import MOST, counted, few, near, shown_scores
 from exp.task.base import Floors
 from exp.task.mistakes import mistakes
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from exp.task.base import Reading, Task
 
 log = logging.getLogger("exp")
-MOST_LABELS = 12  # in one line
 MOST_MEDIA = 16  # wrongly answered images or recordings of a split that errors/ has copies of
 
 
@@ -141,11 +141,8 @@ def _flat(targets: Any) -> Iterator[Any]:
 
 def shown_counts(counts: Mapping[str, int]) -> str:
     """`neg 54, pos 54`; of many labels the commonest and the rarest."""
-    ordered = sorted(counts.items(), key=lambda item: -item[1]) if len(counts) > MOST_LABELS else list(counts.items())
-    told = [f"{name} {count:,}" for name, count in ordered]
-    if len(told) > MOST_LABELS:
-        told = [*told[: MOST_LABELS - 3], f"... ({len(told)} labels)", *told[-2:]]
-    return ", ".join(told)
+    ordered = sorted(counts.items(), key=lambda item: -item[1]) if len(counts) > MOST else list(counts.items())
+    return few([f"{name} {count:,}" for name, count in ordered])
 
 
 def reading_of(task: Task, data: TaskData) -> Reading:
@@ -154,11 +151,14 @@ def reading_of(task: Task, data: TaskData) -> Reading:
 
 
 def write_predictions(run: Run, name: str, found: Evaluation, reading: Reading, examples: Examples) -> None:
-    """predictions/<name>.parquet, and errors/<name>.parquet and .csv where the examples have labels."""
+    """predictions/<name>.parquet; where the examples have labels errors/<name>.parquet and .csv, and F1 by class."""
     import pyarrow.parquet as pq
 
     run.predictions.mkdir(exist_ok=True)
     pq.write_table(found.table, run.predictions / f"{name}.parquet")
+    if found.metrics and (scores := reading.by_class(found.table)):
+        run.update_data(by_class={**read_record(run.folder).get("data", {}).get("by_class", {}), name: scores})
+        log.info("%s, F1 by class: %s", name, shown_scores(scores))
     wrong = mistakes(reading, found.table)
     if wrong is not None:
         run.errors.mkdir(exist_ok=True)

@@ -9,36 +9,29 @@ points that lie inside a step.
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from exp.data.examples import split_name
 from exp.distributed import sharding
-from exp.loop import outputs
 from exp.loop.bad_loss import BadLoss
 from exp.loop.callbacks import Callbacks, CallbackStates, LiveCallbacks, NoCallbacks
 from exp.loop.cost import Cost
 from exp.loop.display import Display
-from exp.loop.evaluation import Evaluation, Evaluator
-from exp.loop.plan import epoch_of, eval_key
+from exp.loop.evaluations import Evaluations
+from exp.loop.plan import epoch_of
 from exp.loop.rhythm import Rhythm
 from exp.loop.saving import Saving
 from exp.loop.stopping import Stopping
 from exp.loop.train_loss import TrainLoss
 from exp.metrics.best import Extremes
-from exp.metrics.key import Key
-from exp.metrics.names import LOSS
 from exp.optim.averaging import average_of
 from exp.run.interrupts import Interrupts
 from exp.run.result import Result
-from exp.tracker.base import ShowsPredictions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exp.data.examples import Examples
     from exp.loop.base import Parts
     from exp.loop.trial import Trial
     from exp.run.folder import Run
@@ -71,18 +64,6 @@ class Session:
         self.loss = torch.zeros(())  # of the step at work, over all processes
         self.train_loss = TrainLoss(device)
         self.records = Extremes(self.plan.directions)
-        self.evaluator = Evaluator(
-            parts.task,
-            parts.reading,
-            parts.processor,
-            parts.collator,
-            self.settings.per_device_eval_batch_size,
-            device,
-            parts.world,
-            self.settings.eval_max_tokens,
-        )
-        self.reading = parts.reading
-        self.evaluations: dict[str, Evaluation] = {}  # of the weights as they are now, by suffix
         self.stopping = Stopping(
             self.plan.greater_is_better,
             self.settings.early_stopping_patience,
@@ -93,6 +74,7 @@ class Session:
         self.average = average_of(
             parts.averaging, parts.model, optimizer, self.plan.total_steps, self.plan.steps_per_epoch
         )
+        self.evaluations = Evaluations(parts, run, tracker, model=model, average=self.average, device=device)
         self.callbacks: Callbacks = NoCallbacks()
         more: dict[str, Any] = {}
         if parts.callbacks:
@@ -160,7 +142,7 @@ class Session:
         self.step += 1
         self.train_loss.add(self.loss)
         last = self.step >= self.plan.total_steps
-        self.evaluations = {}
+        self.evaluations.forget()
         self.display.step(self.step, self.loss, lr)
         due = self.rhythm.due(self.step)
         epoch_over = last or self.step % self.plan.steps_per_epoch == 0
@@ -190,7 +172,7 @@ class Session:
         if self.settings.load_best_model_at_end and over:
             weights_step = self.saving.load_best(self.stopping.best_step, self.step)
         if weights_step != self.step:
-            self.evaluations = {}
+            self.evaluations.forget()
         if over and self.average is not None:
             self.average.install()
             if self.world.rank == 0:
@@ -200,7 +182,7 @@ class Session:
         self.display.close()
         self.interrupts.__exit__(None, None, None)
         if over:
-            self._write_predictions(weights_step)
+            self.evaluations.write(weights_step, self.plan.total_steps, self._publish)
             sharding.unshard(self.parts.model)
         cost, basis = self.cost.summary(self.step)
         if self.world.rank == 0:
@@ -244,23 +226,15 @@ class Session:
 
     # ---- evaluation and what follows from it ----
 
-    def _pass_over_evals(self, final: bool) -> dict[str, Evaluation]:
-        encoded, data = self.parts.encoded, self.parts.data
-        sets = {suffix: (encoded.evals[suffix], examples) for suffix, examples in data.evals.items()}
-        with nullcontext() if self.average is None else self.average.evaluated():
-            found, self.reading = self.evaluator.sets(self.model, sets, tune=True, final=final)
-        return found
-
     def _evaluate(self, wanted: bool = False) -> None:
         """`wanted`: by a callback, whatever the strategy says."""
         self.bad_loss.settle()
         if self.settings.eval_strategy == "no" and not wanted:
             return
         self.cost.pause()
-        self.evaluations = self._pass_over_evals(final=self.step >= self.plan.total_steps)
-        metrics = _keyed(self.evaluations)
+        metrics = self.evaluations.measure(final=self.step >= self.plan.total_steps)
         self._publish(metrics)
-        self._show_predictions()
+        self.evaluations.show(self.step)
         self.display.evaluation(metrics, self.step, self.epoch, self.records.last.get("train/loss"))
         self.callbacks.evaluated(metrics)
         if self.settings.eval_strategy == "no":  # the objective is the training loss
@@ -283,40 +257,6 @@ class Session:
         if improved and (self.settings.load_best_model_at_end or self.status != "running"):
             self._save()
 
-    def _show_predictions(self) -> None:
-        if isinstance(self.tracker, ShowsPredictions):
-            for suffix, found in self.evaluations.items():
-                if found.answered:
-                    self.tracker.predictions(split_name("eval", suffix), found.table, step=self.step)
-
-    def _write_predictions(self, weights_step: int) -> None:
-        """Of the final weights, those of `weights_step`, whatever the evaluation strategy was."""
-        found = self.evaluations
-        if not found or not all(one.answered for one in found.values()):
-            found = self._pass_over_evals(final=True)
-            if self.parts.reading.names == (LOSS,) and weights_step < self.plan.total_steps:
-                # The evaluation of these weights was of the loss alone.
-                more = {key: value for key, value in _keyed(found).items() if Key.of(key).name != LOSS}
-                self._publish(more, weights_step)
-        for suffix, evaluation in found.items():
-            self._write(split_name("eval", suffix), evaluation, self.parts.data.evals[suffix])
-        if self.settings.do_predict:
-            encoded, data = self.parts.encoded, self.parts.data
-            tests = {suffix: (encoded.tests[suffix], examples) for suffix, examples in data.tests.items()}
-            tested, _ = self.evaluator.with_reading(self.reading).sets(self.model, tests, tune=False)
-            for suffix, evaluation in tested.items():
-                name = split_name("test", suffix)
-                self._write(name, evaluation, data.tests[suffix])
-                if evaluation.metrics:
-                    self._publish({f"{name}/{key}": value for key, value in evaluation.metrics.items()}, weights_step)
-        if self.world.rank == 0:
-            outputs.keep_tuned(self.run, found)
-            outputs.keep_calibration(self.run, self.reading, found)
-
-    def _write(self, name: str, found: Evaluation, examples: Examples) -> None:
-        if self.world.rank == 0:
-            outputs.write_predictions(self.run, name, found, self.reading, examples)
-
     def _save(self) -> None:
         self.bad_loss.settle()
         self.cost.pause()
@@ -325,10 +265,3 @@ class Session:
 
     def _lr(self) -> float:
         return max(group["lr"] for group in self.optimizer.param_groups)
-
-
-def _keyed(evaluations: Mapping[str, Evaluation]) -> dict[str, float]:
-    """eval/accuracy, eval_mm/loss and so on."""
-    return {
-        eval_key(suffix, name): value for suffix, found in evaluations.items() for name, value in found.metrics.items()
-    }

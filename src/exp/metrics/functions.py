@@ -47,23 +47,17 @@ def of_each_class(kind: str, predictions: Array, references: Array, labels: Sequ
         indices = np.union1d(predictions, references) if labels is None else np.arange(len(labels))
     each = f1_score(references, predictions, labels=indices, average=None, zero_division=0.0)
     names = [str(index) if labels is None else labels[int(index)] for index in indices]
-    return {f"f1_{name}": float(f1) for name, f1 in zip(names, each, strict=True)}
+    return {name: float(f1) for name, f1 in zip(names, each, strict=True)}
 
 
-def of_each_type(predictions: Tags, references: Tags) -> dict[str, float]:
-    """Of types with an entity among the answers or predictions; empty where a tag is not IOB2."""
-    from seqeval.metrics import classification_report
-    from seqeval.scheme import IOB2
+def of_each_tag(predictions: Tags, references: Tags) -> dict[str, float]:
+    """Of every tag that occurs, over words."""
+    from sklearn.metrics import f1_score
 
-    if _not_iob2(predictions, references) is not None:
-        return {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        report = classification_report(
-            references, predictions, mode="strict", scheme=IOB2, output_dict=True, zero_division=0
-        )
-    averages = ("micro avg", "macro avg", "weighted avg")
-    return {f"f1_{name}": float(row["f1-score"]) for name, row in report.items() if name not in averages}
+    found, right = ([tag for row in rows for tag in row] for rows in (predictions, references))
+    names = sorted({*found, *right})
+    each = f1_score(right, found, labels=names, average=None, zero_division=0.0) if names else []
+    return {name: float(f1) for name, f1 in zip(names, each, strict=True)}
 
 
 def _of_answers(function: str, **options: Any) -> Function:
@@ -149,24 +143,6 @@ def _of_words(predictions: Tags, references: Tags, scores: Array | None) -> floa
     return accuracy_score(references, predictions) if any(references) else 0.0
 
 
-def _of_entities(function: str) -> Function:
-    """Micro average in strict IOB2: an entity is right where its type and both ends are."""
-
-    def score(predictions: Tags, references: Tags, scores: Array | None) -> float:
-        from seqeval import metrics
-        from seqeval.scheme import IOB2
-
-        wrong = _not_iob2(references, predictions)
-        if wrong is not None:
-            raise ExpError(
-                f"tag {wrong!r} is not IOB2 (O, B-<type> or I-<type>), and entities are counted in it; "
-                f"for plain tags use task.metrics=[accuracy]"
-            )
-        return getattr(metrics, function)(references, predictions, mode="strict", scheme=IOB2, zero_division=0)
-
-    return score
-
-
 def _of_spans(of_one: Callable[[str, Sequence[str]], float], answerable: bool | None = None) -> Function:
     """The mean over the questions; `answerable`: over those alone that have an answer, or that have none."""
 
@@ -175,11 +151,6 @@ def _of_spans(of_one: Callable[[str, Sequence[str]], float], answerable: bool | 
         return float(np.mean([of_one(*pair) for pair in pairs if answerable in (None, bool(pair[1]))] or [0.0]))
 
     return score
-
-
-def _not_iob2(*sets: Tags) -> str | None:
-    tags = (tag for rows in sets for row in rows for tag in row)
-    return next((tag for tag in tags if tag != "O" and not (tag[:2] in ("B-", "I-") and len(tag) > 2)), None)
 
 
 def _averages(kind: str) -> dict[tuple[str, str], Function]:
@@ -218,9 +189,6 @@ FUNCTIONS: dict[tuple[str, str], Function] = {
     ("average_precision", "multi_label"): _of_labels("macro"),
     ("average_precision_micro", "multi_label"): _of_labels("micro"),
     ("accuracy", "tags"): _of_words,
-    ("entity_f1", "tags"): _of_entities("f1_score"),
-    ("entity_precision", "tags"): _of_entities("precision_score"),
-    ("entity_recall", "tags"): _of_entities("recall_score"),
     ("f1", "spans"): _of_spans(squad.f1),
     ("exact_match", "spans"): _of_spans(squad.exact),
     ("HasAns_f1", "spans"): _of_spans(squad.f1, answerable=True),

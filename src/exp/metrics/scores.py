@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from exp.errors import ExpError
-from exp.metrics import likelihood, outside, ranks, text
-from exp.metrics.functions import of_each_class, of_each_type, value
+from exp.metrics import entities, likelihood, outside, ranks, text
+from exp.metrics.functions import of_each_class, of_each_tag, value
 from exp.metrics.names import COMBINED, KINDS, LOSS, produced
 
 NUMBERS = ("regression", "similarity", *ranks.KINDS, *likelihood.KINDS)  # kinds whose answers are numbers, not classes
+# Of metrics that share what they read of a row.
+TOGETHER: dict[str, Callable[..., dict[str, float]]] = {"text": text.compute, "tags": entities.compute}
 
 
 def compute(
@@ -46,7 +48,8 @@ def compute(
         raise ExpError("there are no rows to score")
     predictions, references = (in_form(rows, kind, labels) for rows in (predictions, references))
     scores = None if scores is None else np.asarray(scores, dtype=np.float64)
-    values: dict[str, float] = text.compute(metrics, predictions, references) if kind == "text" else {}
+    together = TOGETHER.get(kind)
+    values: dict[str, float] = {} if together is None else together(metrics, predictions, references)
     for name in metrics:
         if name in values:
             continue
@@ -60,8 +63,8 @@ def compute(
     return values
 
 
-def details(kind: str, predictions: Any, references: Any, labels: Sequence[str] | None = None) -> dict[str, float]:
-    """F1 of every class, label or type of entity, as `f1_<name>`; empty for numbers, plain tags and texts.
+def by_class(kind: str, predictions: Any, references: Any, labels: Sequence[str] | None = None) -> dict[str, float]:
+    """F1 of every class, label or type of entity, by its name; of plain tags each tag's; empty for numbers and texts.
 
     Args: as for `compute`. Without `labels` the names are indices, and only classes that occur are told.
     """
@@ -69,7 +72,8 @@ def details(kind: str, predictions: Any, references: Any, labels: Sequence[str] 
         return {}
     predictions, references = (in_form(rows, kind, labels) for rows in (predictions, references))
     if kind == "tags":
-        return of_each_type(predictions, references)
+        types = entities.of_each_type(predictions, references)
+        return of_each_tag(predictions, references) if types is None else types
     return of_each_class(kind, predictions, references, labels)
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+
+MOST = 12  # labels in one line
 
 
 def command(name: str, *words: str | Path) -> str:
@@ -28,3 +31,16 @@ def near(path: Path | str) -> str:
 def counted(count: int, thing: str, things: str | None = None) -> str:
     """`1 run`, `2 runs`."""
     return f"{count:,} {thing if count == 1 else things or thing + 's'}"
+
+
+def shown_scores(scores: Mapping[str, float]) -> str:
+    """`neg 0.954, pos 0.948`; of many the worst and the best."""
+    ordered = sorted(scores.items(), key=lambda item: item[1]) if len(scores) > MOST else list(scores.items())
+    return few([f"{name} {score:.3f}" for name, score in ordered])
+
+
+def few(told: list[str]) -> str:
+    """Words of labels in one line; of many the first and the last."""
+    if len(told) > MOST:
+        told = [*told[: MOST - 3], f"... ({len(told)} labels)", *told[-2:]]
+    return ", ".join(told)

@@ -50,6 +50,7 @@ RECORD: dict[str, Any] = {
             "greater_is_better": (bool, NOTHING),
             "directions": {"*": (bool,)},
             "chance_train_loss": (*NUMBER, NOTHING),
+            "by_class": {"*": {"*": NUMBER}},
             "chance": Whole(loss=(*NUMBER, NOTHING), metrics={"*": [NUMBER, NUMBER]}),
         },
     ),

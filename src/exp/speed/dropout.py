@@ -17,6 +17,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from exp.compat.transformers import attention_of
 
 POOL = 2**22  # elements; 8 MB in bf16, 16 MB in fp32
+FEW_SCORES = 2**23  # elements; a layer keeps 16 MB of them for its backward pass
 ATTENTION = "exp_pooled"
 
 
@@ -73,23 +74,49 @@ def _attention_with(pool: Pool) -> Any:
     def attention(
         module: nn.Module,
         query: torch.Tensor,  # batch, heads, tokens, width
-        key: torch.Tensor,
+        key: torch.Tensor,  # of fewer heads in some families: each serves a group of the query's
         value: torch.Tensor,
         attention_mask: torch.Tensor | None,
         dropout: float = 0.0,
         scaling: float | None = None,
+        is_causal: bool | None = None,
+        position_bias: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """As transformers' sdpa_attention_forward, but for where the mask comes from; evaluation goes there."""
-        if dropout == 0.0:
-            return sdpa(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs)
-        scores = query @ key.transpose(-1, -2) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
-        if attention_mask is not None:  # True where a token may look, or numbers to add
-            if attention_mask.dtype == torch.bool:
-                scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
-            else:
-                scores = scores + attention_mask
-        weights = pool.drop(scores.softmax(-1), dropout)
+        if dropout == 0.0 and not _fused_lags(query, key):
+            given = {"is_causal": is_causal, "position_bias": position_bias, **kwargs}
+            return sdpa(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **given)
+        groups = query.shape[1] // key.shape[1]
+        if groups > 1:
+            key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+        # The query is scaled, which is smaller than the scores.
+        scores = query * (query.shape[-1] ** -0.5 if scaling is None else scaling) @ key.transpose(-1, -2)
+        if position_bias is not None:
+            scores = scores + position_bias
+        causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
+        if attention_mask is None and causal and query.shape[2] > 1:
+            attention_mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
+        if attention_mask is not None:
+            scores = scores + _added(attention_mask, scores.dtype)
+        weights = scores.softmax(-1)
+        if dropout > 0.0:
+            weights = pool.drop(weights, dropout)
         return (weights @ value).transpose(1, 2).contiguous(), None
 
     return attention
+
+
+def _fused_lags(query: torch.Tensor, key: torch.Tensor) -> bool:
+    """Whether plain products train faster than torch's fused attention: its backward pass in bf16 on a CPU takes 3 to
+    20 times as long. It keeps no scores, so many are left to it."""
+    autocast = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
+    bf16 = query.dtype == torch.bfloat16 or autocast
+    return torch.is_grad_enabled() and bf16 and query[..., 0].numel() * key.shape[2] <= FEW_SCORES
+
+
+def _added(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """What is added to scores: `mask` is True where a token may look, or numbers to add."""
+    if mask.dtype != torch.bool:
+        return mask
+    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, torch.finfo(dtype).min)

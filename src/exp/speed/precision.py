@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from exp.errors import ExpError
+
+if TYPE_CHECKING:
+    import torch
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +47,16 @@ class Precision:
         if device == "mps" and not has_fast_bf16(device):
             raise ExpError("precision=bf16 on MPS needs macOS 14. Take precision=fp16 or fp32")
         return "bf16"
+
+
+def weights_cast_once(device: torch.device) -> torch.autocast:
+    """A context in which mixed precision casts a weight at its first use alone, not in every forward pass.
+
+    For passes without a step of the optimizer in between: autocast keeps its copies until its outermost context ends.
+    """
+    import torch
+
+    return torch.autocast(device.type, enabled=False)
 
 
 def has_fast_bf16(device: str) -> bool:

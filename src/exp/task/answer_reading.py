@@ -116,6 +116,9 @@ class AnswerReading:
         predictions, references = (table[name].to_pylist() for name in ("prediction", "label"))
         return metrics.compute(self.metrics, "spans", predictions, references)
 
+    def by_class(self, table: pa.Table) -> dict[str, float]:
+        return {}
+
     def additive(self, table: pa.Table, metric: str) -> Additive | None:
         from exp.metrics.additive import additive
 

@@ -187,6 +187,10 @@ class Reading(Protocol):
 
     def chance(self, examples: Examples) -> Floors: ...
 
+    def by_class(self, table: pa.Table) -> dict[str, float]:
+        """F1 of each class, label or type of entity; empty where answers are none of these. `table` has labels."""
+        ...
+
     def pictures(self, table: pa.Table) -> list[Picture]: ...
 
     def summary(self, table: pa.Table) -> str:
@@ -203,7 +207,10 @@ class Reading(Protocol):
 
 
 class Untuned:
-    """For readings that fit nothing, and say nothing of probabilities and of sums over examples."""
+    """For readings that fit nothing, and say nothing of classes, of probabilities and of sums over examples."""
+
+    def by_class(self, table: pa.Table) -> dict[str, float]:
+        return {}
 
     def confidence(self, table: pa.Table) -> np.ndarray | None:
         return None

@@ -44,7 +44,7 @@ def greedy(
     import torch
 
     ids, done = input_ids, torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
-    places = torch.arange(len(ids))  # of the rows at work
+    places = torch.arange(len(ids), device=ids.device)  # of the rows at work
     ended: list[torch.Tensor | None] = [None] * len(ids)
     pad = padding_of(generation_config)
     new = None  # tokens that the cache lacks; None: all
@@ -66,7 +66,7 @@ def greedy(
                 break
             stay = (~done).nonzero()[:, 0]
             inputs = {name: _of_rows(value, stay, len(ids)) for name, value in inputs.items()}
-            ids, places, done = ids[stay], places[stay.cpu()], done[stay]
+            ids, places, done = ids[stay], places[stay], done[stay]
     return torch.nn.utils.rnn.pad_sequence(ended, batch_first=True, padding_value=0 if pad is None else int(pad))  # type: ignore[arg-type]
 
 

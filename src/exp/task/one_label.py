@@ -66,6 +66,14 @@ class OneLabelReading(Untuned):
         scores = self._stacked(table)
         return compute(self.metrics, "single_label", predictions, references, scores, self.label_names)
 
+    def by_class(self, table: pa.Table) -> dict[str, float]:
+        from exp.metrics.scores import by_class
+
+        if self.label_names is None:
+            return {}
+        predictions, references = (self._indices(table[name]) for name in ("prediction", "label"))
+        return by_class("single_label", predictions, references, self.label_names)
+
     def additive(self, table: pa.Table, metric: str) -> Additive | None:
         from exp.metrics.additive import additive
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import pickle
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 from hydra.utils import execution_whitelist
 
+from exp.compat.hydra import put_values
 from exp.config.compose import compose, plain
 from exp.data.examples import split_name
 from exp.loop import outputs
@@ -24,6 +26,7 @@ from exp.run.result import Result
 from exp.task.base import EvaluatedBatch
 from exp.tracker.base import NullTracker
 from exp.training.build import build, build_loop
+from exp.work.job_configs import VALUE
 
 # Eleven batches an epoch; with an accumulation of 4 the last group has three, and the last batch two examples.
 SMALL = [
@@ -58,7 +61,27 @@ def config_of(*overrides: str) -> dict[str, Any]:
 @lru_cache(maxsize=256)
 def _composed(overrides: tuple[str, ...], here: str, trusted: str | None) -> dict[str, Any]:
     """Composing takes as long as some steps of a tiny model, and a promise composes the same words several times."""
-    return plain(compose([*SMALL, *overrides]))
+    words = (*SMALL, *overrides)
+    values = [word for word in words if _is_value(word)]
+    config = pickle.loads(_with_options(tuple(word for word in words if word not in values), here, trusted))
+    return plain(config if put_values(config, values) else compose(words))
+
+
+@lru_cache(maxsize=64)
+def _with_options(words: tuple[str, ...], here: str, trusted: str | None) -> bytes:
+    """The config with Hydra's node. Values are put into a copy: many configs choose the same options."""
+    return pickle.dumps(compose(words))
+
+
+def _is_value(word: str) -> bool:
+    """And chooses no option: no group has a dot in its name."""
+    found = VALUE.match(word)
+    return found is not None and (bool(found[2]) or found[1] in _settings()) and found[1] != "hydra"
+
+
+@lru_cache(maxsize=1)
+def _settings() -> frozenset[str]:
+    return frozenset(key for key, value in plain(compose([])).items() if not isinstance(value, dict))
 
 
 def parts_of(config: dict[str, Any]) -> Parts:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -90,3 +91,8 @@ class SignsOfLife:
             self.seen[worker] = (beat["time"], time.monotonic())
             return True
         return time.monotonic() - since < self.stale_after
+
+    def runs(self, worker: str | None, beats: Mapping[str, Any]) -> bool:
+        """Whether the worker of a running trial lives. None: it sets its name under the lock, and died in between."""
+        beat = beats.get(heartbeat_key(worker)) if worker is not None else None
+        return worker is not None and beat is not None and self.is_alive(worker, beat)

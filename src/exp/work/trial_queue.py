@@ -22,9 +22,10 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from exp.compat.optuna import created, storage_of, study_id, tell, trial_id
 from exp.run import environment
 from exp.work.fixed_list import JOB, after, check_order, latest_by_tag
-from exp.work.heartbeat import SignsOfLife, heartbeat_key
-from exp.work.last_read import GIVEN_BACK, RETRY_OF, LastRead, slot_holders
+from exp.work.heartbeat import SignsOfLife
+from exp.work.last_read import GIVEN_BACK, LastRead, slot_holders
 from exp.work.locks import ClaimLock
+from exp.work.recovery import free_slot, give_up_dependents
 from exp.work.settings import WorkPlan
 from exp.work.storage import open_storage, retrying
 
@@ -260,57 +261,16 @@ class TrialQueue:
         return self.retrying(work)
 
     def _recover(self, trials: Sequence[FrozenTrial]) -> list[int]:
-        self._give_up_dependents(trials)
+        give_up_dependents(self.study, trials)
         running = [trial for trial in trials if trial.state == TrialState.RUNNING]
         if not running:
             return []
         beats = self.study.user_attrs
         self.signs.note_absence()
-        dead = [trial for trial in running if not self._worker_lives(trial, beats)]
+        dead = [trial for trial in running if not self.signs.runs(trial.user_attrs.get(WORKER), beats)]
         for trial in dead:
-            self._free_slot(trial, {t.user_attrs[RETRY_OF] for t in trials if RETRY_OF in t.user_attrs})
+            free_slot(self.study, trial, trials, self.retries)
         return [trial.number for trial in dead]
-
-    def _give_up_dependents(self, trials: Sequence[FrozenTrial]) -> None:
-        waiting = [trial for trial in trials if trial.state == TrialState.WAITING and after(trial)]
-        if not waiting:
-            return
-        storage, held = storage_of(self.study), latest_by_tag(trials)
-        failed = {tag for tag, trial in held.items() if trial.state == TrialState.FAIL}
-        for trial in waiting:
-            if first := failed.intersection(after(trial)):
-                storage.set_trial_user_attr(trial_id(trial), "error", f"starts from {min(first)}, which failed")
-                storage.set_trial_state_values(trial_id(trial), TrialState.FAIL)
-
-    def _worker_lives(self, trial: FrozenTrial, beats: dict[str, Any]) -> bool:
-        worker = trial.user_attrs.get(WORKER)
-        if worker is None:
-            return False  # a worker sets it under the lock that we hold now, so it died in between
-        beat = beats.get(heartbeat_key(worker))
-        return beat is not None and self.signs.is_alive(worker, beat)
-
-    def _free_slot(self, trial: FrozenTrial, retried: set[int]) -> None:
-        storage = storage_of(self.study)
-        attempts = int(trial.user_attrs.get("attempts", 0)) + 1
-        if trial.number not in retried and attempts <= self.retries:
-            again = create_trial(
-                state=TrialState.WAITING,
-                user_attrs={
-                    RETRY_OF: trial.number,
-                    "attempts": attempts,
-                    **{key: trial.user_attrs[key] for key in (JOB,) if key in trial.user_attrs},
-                },
-                # A grid's cell goes with it; what was not drawn yet is drawn freely.
-                system_attrs={
-                    **trial.system_attrs,
-                    "fixed_params": {**trial.system_attrs.get("fixed_params", {}), **trial.params},
-                },
-            )
-            self.study.add_trial(again)
-        if trial.number in retried or attempts <= self.retries:
-            storage.set_trial_user_attr(trial_id(trial), GIVEN_BACK, True)
-        storage.set_trial_user_attr(trial_id(trial), "error", f"its worker died (attempt {attempts})")
-        storage.set_trial_state_values(trial_id(trial), TrialState.FAIL)
 
     def _read_trials(self) -> list[FrozenTrial]:
         return self.last.anew(lambda: self.study.get_trials(deepcopy=False))

@@ -175,6 +175,8 @@ def _facts(run: RunData) -> dict[str, Any]:
         "data fingerprint": run.data.get("fingerprint"),
     }
     facts |= {f"best {key}": f"{point.value:.5g} @{point.step}" for key, point in run.best.items()}
+    for split, scores in run.data.get("by_class", {}).items():
+        facts |= {f"F1 of {name}, {split}": rounded(score) for name, score in scores.items()}
     facts |= {f"cost {key}": None if value is None else rounded(value) for key, value in run.cost.items()}
     return facts | {"note": "; ".join(run.notes) or None}
 

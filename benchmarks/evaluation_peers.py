@@ -1,0 +1,157 @@
+"""What transformers' own example scripts give their Trainer to evaluate with: collators and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from exp.loop.base import Parts
+
+
+def _texts(parts: Parts) -> Any:
+    from transformers import DataCollatorWithPadding
+
+    return DataCollatorWithPadding(parts.processor)
+
+
+def _tokens(parts: Parts) -> Any:
+    from transformers import DataCollatorForTokenClassification
+
+    return DataCollatorForTokenClassification(parts.processor)
+
+
+def _pairs(parts: Parts) -> Any:
+    from transformers import DataCollatorForSeq2Seq
+
+    return DataCollatorForSeq2Seq(parts.processor, model=parts.model)
+
+
+def _questions(parts: Parts) -> Any:
+    from exp.task.spans import POSITIONS
+
+    collate = _texts(parts)
+    return lambda rows: collate([{**row, **{name: int(row[name][0]) for name in POSITIONS}} for row in rows])
+
+
+def _choices(parts: Parts) -> Any:
+    from transformers import DataCollatorForMultipleChoice
+
+    collate = DataCollatorForMultipleChoice(parts.processor)
+
+    def parted(rows: list[Mapping[str, Any]]) -> Any:
+        return collate([_parted(row) for row in rows])
+
+    return parted
+
+
+def _parted(row: Mapping[str, Any]) -> dict[str, Any]:
+    """exp keeps a row's choices end to end, transformers as lists."""
+    ends = np.cumsum(row["choice_lengths"])[:-1]
+    fields = {name: row[name] for name in ("input_ids", "token_type_ids") if name in row}
+    parts = {name: [part.tolist() for part in np.split(np.asarray(field), ends)] for name, field in fields.items()}
+    return {**parts, "label": row["labels"]}
+
+
+def _best_choice(parts: Parts) -> Any:
+    def compute(found: Any) -> dict[str, float]:
+        return {"accuracy": float((found.predictions.argmax(-1) == found.label_ids).mean())}
+
+    return compute
+
+
+def _accuracy(parts: Parts) -> Any:
+    from sklearn.metrics import accuracy_score, f1_score
+
+    def compute(found: Any) -> dict[str, float]:
+        answers = found.predictions.argmax(-1)
+        return {"accuracy": accuracy_score(found.label_ids, answers), "f1": f1_score(found.label_ids, answers)}
+
+    return compute
+
+
+def _spans(parts: Parts) -> Any:
+    from seqeval.metrics import f1_score
+
+    names = list(parts.model.config.id2label.values())
+
+    def compute(found: Any) -> dict[str, float]:
+        answers = found.predictions.argmax(-1)
+        pairs = [
+            [(names[a], names[b]) for a, b in zip(*row, strict=True) if b != -100]
+            for row in zip(answers, found.label_ids, strict=True)
+        ]
+        return {"f1": f1_score([[b for _, b in row] for row in pairs], [[a for a, _ in row] for row in pairs])}
+
+    return compute
+
+
+def _rouge(parts: Parts) -> Any:
+    from rouge_score.rouge_scorer import RougeScorer
+
+    scorer, pad = RougeScorer(["rouge1", "rouge2", "rougeL"]), parts.processor.pad_token_id
+
+    def compute(found: Any) -> dict[str, float]:
+        texts = [
+            parts.processor.batch_decode(np.where(ids == -100, pad, ids), skip_special_tokens=True)
+            for ids in (found.label_ids, found.predictions)
+        ]
+        scores = [scorer.score(*pair)["rouge1"].fmeasure for pair in zip(*texts, strict=True)]
+        return {"rouge1": float(np.mean(scores))}
+
+    return compute
+
+
+def _answers(parts: Parts) -> Any:
+    """The n best pairs of the n best starts and ends of each window, in plain Python, as run_qa.py finds them."""
+    from exp.metrics import squad
+
+    examples, windows = next(iter(parts.data.evals.values())), next(iter(parts.encoded.evals.values()))
+    n_best, longest = parts.task.n_best_size, parts.task.max_answer_length
+    contexts = examples.inputs[parts.reading.context]
+    offsets = [
+        [windows.kept[name][row].tolist() for name in ("begins", "ends", "places")] for row in range(len(windows))
+    ]
+
+    def compute(found: Any) -> dict[str, float]:
+        of_example: list[list[tuple[float, str]]] = [[] for _ in contexts]
+        nulls = [np.inf] * len(contexts)
+        for window, row in enumerate(windows.example):
+            starts, ends = (logits[window] for logits in found.predictions)
+            begins, closes, (first, cls) = offsets[window]
+            nulls[row] = min(nulls[row], starts[cls] + ends[cls])
+            last = first + len(begins)
+            for start in np.argsort(starts)[-1 : -n_best - 1 : -1].tolist():
+                for end in np.argsort(ends)[-1 : -n_best - 1 : -1].tolist():
+                    if first <= start <= end < last and end - start < longest:
+                        text = contexts[row][begins[start - first] : closes[end - first]]
+                        of_example[row].append((starts[start] + ends[end], text))
+        answers = []
+        for best, null in zip(of_example, nulls, strict=True):
+            score, text = max(best, default=(-np.inf, ""))
+            answers.append(text if score >= null else "")
+        gold = [one.texts for one in examples.targets]
+        pairs = list(zip(answers, gold, strict=True))
+        return {
+            "exact": np.mean([squad.exact(*one) for one in pairs]),
+            "f1": np.mean([squad.f1(*one) for one in pairs]),
+        }
+
+    return compute
+
+
+COLLATORS: dict[str, Callable[[Parts], Any]] = {
+    "texts": _texts,
+    "tokens": _tokens,
+    "spans": _questions,
+    "choices": _choices,
+    "generation": _pairs,
+}
+METRICS: dict[str, Callable[[Parts], Any]] = {
+    "texts": _accuracy,
+    "tokens": _spans,
+    "spans": _answers,
+    "choices": _best_choice,
+    "generation": _rouge,
+}
