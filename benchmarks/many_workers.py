@@ -28,9 +28,9 @@ from tests.postgres import server
 
 from exp.run.environment import cores
 from exp.work.database import with_driver
+from exp.work.last_read import slot_holders
 from exp.work.settings import WorkPlan
 from exp.work.storage import open_storage
-from exp.work.trial_queue import slot_holders
 from exp.work.worker import Outcome, Worker
 
 PORT = 13_579

@@ -9,7 +9,7 @@ import optuna
 from optuna.trial import TrialState
 
 from exp.work.database import with_driver
-from exp.work.trial_queue import slot_holders
+from exp.work.last_read import slot_holders
 from tests.postgres import Postgres
 from tests.study.test_study_faults import finished, start
 

@@ -20,9 +20,10 @@ from exp.study.objective import Objective, read_constraints, reduce
 from exp.study.space_words import read_space
 from exp.work.database import with_driver
 from exp.work.heartbeat import heartbeat_key
+from exp.work.last_read import slot_holders
 from exp.work.locks import ClaimLock
 from exp.work.storage import open_storage
-from exp.work.trial_queue import TrialQueue, slot_holders
+from exp.work.trial_queue import TrialQueue
 
 from .conftest import until
 

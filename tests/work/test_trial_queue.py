@@ -14,9 +14,10 @@ from exp.compat.optuna import trial_id
 from exp.run.process import this_process
 from exp.work import last_read
 from exp.work.heartbeat import heartbeat_key
+from exp.work.last_read import slot_holders
 from exp.work.settings import WorkPlan
 from exp.work.storage import open_storage
-from exp.work.trial_queue import TrialQueue, open_queue, slot_holders
+from exp.work.trial_queue import TrialQueue, open_queue
 
 
 @pytest.fixture(autouse=True)
