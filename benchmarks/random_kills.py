@@ -23,7 +23,7 @@ from pathlib import Path
 import psutil
 from tests.study.conftest import environment, load, stub_command
 
-from exp.work.trial_queue import slot_holders
+from exp.work.last_read import slot_holders
 
 JOBS = 2
 COMPLETE = 1  # Optuna's number of the state

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from pathlib import Path
+
 import optuna
 import pytest
 from optuna.storages import BaseStorage
@@ -65,3 +68,61 @@ def test_a_journal_still_numbers_its_lines(tmp_path) -> None:
     trial.set_user_attr("y", 1)
     study.tell(trial, 0.5)
     assert [private.passing(log) for log in logs] == [False, True, False, True, True, True, False]
+
+
+@pytest.mark.parametrize("storage", [None, "sqlite:///{}/s.db"])
+def test_a_trial_that_was_just_made_is_known_by_its_id(storage: str | None, tmp_path: Path) -> None:
+    study = optuna.create_study(storage=storage and storage.format(tmp_path))
+    blank = create_trial(state=TrialState.RUNNING, user_attrs={"worker": "me"})
+    for number in range(2):
+        made = private.created(study, private.storage_of(study).create_new_trial(private.study_id(study), blank))
+        assert made == study.trials[number], "optuna's cache keeps another trial than it has made: see created()"
+
+
+class Remembers(optuna.samplers.RandomSampler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list = []
+
+    def after_trial(self, study, trial, state, values) -> None:  # type: ignore[no-untyped-def]
+        self.seen.append((trial.number, state, values))
+
+
+@pytest.mark.parametrize("pruner", [None, optuna.pruners.HyperbandPruner(1, 9, 3)])
+def test_told_for_a_trial_that_was_read_is_told_as_optuna_does(pruner: optuna.pruners.BasePruner | None) -> None:
+    def told(tell) -> tuple:  # type: ignore[no-untyped-def]
+        study = optuna.create_study(study_name="s", pruner=pruner, sampler=Remembers())
+        for state, values, reports in (
+            (TrialState.COMPLETE, [2.0], []),
+            (TrialState.COMPLETE, [float("nan")], []),
+            (TrialState.COMPLETE, [1.0, 2.0], []),
+            (TrialState.PRUNED, None, [3.0]),
+            (TrialState.PRUNED, None, [float("nan")]),
+            (TrialState.PRUNED, None, []),
+            (TrialState.FAIL, None, []),
+        ):
+            trial = study.ask()
+            for report in reports:
+                trial.report(report, 1)
+            with contextlib.suppress(ValueError):
+                tell(study, trial, state, values)
+        return [(trial.state, trial.values) for trial in study.trials], study.sampler.seen
+
+    def ours(study, trial, state, values) -> None:  # type: ignore[no-untyped-def]
+        read = private.storage_of(study).get_trial(private.trial_id(trial))
+        private.tell(study, read, state, values, contextlib.nullcontext())
+
+    def theirs(study, trial, state, values) -> None:  # type: ignore[no-untyped-def]
+        study.tell(trial, values, state)
+
+    assert told(ours) == told(theirs)
+    assert len(told(ours)[1]) == 5
+
+
+def test_a_finished_trial_is_not_told_again(study: optuna.Study) -> None:
+    trial = study.ask()
+    read = private.storage_of(study).get_trial(private.trial_id(trial))
+    study.tell(trial, 1.0)
+    with pytest.raises(optuna.exceptions.UpdateFinishedTrialError):
+        private.tell(study, read, TrialState.COMPLETE, [2.0], contextlib.nullcontext())
+    assert study.best_value == 1.0

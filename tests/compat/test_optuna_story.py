@@ -17,9 +17,10 @@ from optuna.trial import TrialState
 from exp.compat.optuna import trial_id
 from exp.run.process import this_process
 from exp.work.heartbeat import heartbeat_key
+from exp.work.last_read import slot_holders
 from exp.work.settings import WorkPlan
 from exp.work.storage import open_storage
-from exp.work.trial_queue import TrialQueue, open_queue, slot_holders
+from exp.work.trial_queue import TrialQueue, open_queue
 from tests.postgres import Postgres, postgres  # noqa: F401 (a fixture)
 
 

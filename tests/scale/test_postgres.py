@@ -8,8 +8,8 @@ from pathlib import Path
 import optuna
 from optuna.trial import TrialState
 
-from exp.work.storage import with_driver
-from exp.work.trial_queue import slot_holders
+from exp.work.database import with_driver
+from exp.work.last_read import slot_holders
 from tests.postgres import Postgres
 from tests.study.test_study_faults import finished, start
 

@@ -13,8 +13,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from exp.work.storage import with_driver
-from exp.work.trial_queue import slot_holders
+from exp.work.database import with_driver
+from exp.work.last_read import slot_holders
 from tests.postgres import Postgres
 
 from .conftest import Sweep, environment, load, stub_command, until

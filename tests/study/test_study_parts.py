@@ -18,9 +18,12 @@ from exp.run.process import is_stopped, started, this_process
 from exp.study.direction import check_objectives, directions, greater_is_better, objective_names
 from exp.study.objective import Objective, read_constraints, reduce
 from exp.study.space_words import read_space
+from exp.work.database import with_driver
 from exp.work.heartbeat import heartbeat_key
-from exp.work.storage import ClaimLock, open_storage, with_driver
-from exp.work.trial_queue import TrialQueue, slot_holders
+from exp.work.last_read import slot_holders
+from exp.work.locks import ClaimLock
+from exp.work.storage import open_storage
+from exp.work.trial_queue import TrialQueue
 
 from .conftest import until
 
@@ -202,7 +205,7 @@ def test_a_claim_beyond_the_total_is_given_back(tmp_path: Path, monkeypatch: pyt
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The monotonic clock, in seconds, to be set."""
     now = [1000.0]
-    monkeypatch.setattr("exp.work.trial_queue.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("exp.work.heartbeat.time.monotonic", lambda: now[0])
     return now
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from optuna.trial import FrozenTrial, TrialState
 
 from exp.errors import ExpError
-from exp.work.trial_queue import GIVEN_BACK, slot_holders
+from exp.work.last_read import GIVEN_BACK, slot_holders
 from exp.work.worker import SAME_FAILURES
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from exp.study.equal_trials import EQUAL_TO
 from exp.study.plan import StudyPlan
-from exp.work.trial_queue import GIVEN_BACK, RETRY_OF, slot_holders
+from exp.work.last_read import GIVEN_BACK, RETRY_OF, slot_holders
 
 ROWS = 20  # trials in the live table, where the terminal is high enough
 OTHER_COLUMNS = 38  # columns that number, state, value and time of a trial take

@@ -25,7 +25,8 @@ from exp.study.pictures import draw
 from exp.study.plan import StudyPlan
 from exp.study.progress import best_of, state_name, trial_seconds, value_text
 from exp.work.hydra_jobs import HydraJobs
-from exp.work.trial_queue import SWEEP, TrialQueue, slot_holders
+from exp.work.last_read import slot_holders
+from exp.work.trial_queue import SWEEP, TrialQueue
 
 
 def report(queue: TrialQueue, plan: StudyPlan, jobs: HydraJobs, command: str, pictures: bool) -> None:

@@ -37,8 +37,9 @@ from exp.work.fixed_list import JOB, latest_by_tag
 from exp.work.folder import make_folder
 from exp.work.hydra_jobs import HydraJobs
 from exp.work.launcher_workers import by_launcher, runs_here
+from exp.work.locks import ClaimLock
 from exp.work.settings import WorkPlan, WorkSettings
-from exp.work.storage import ClaimLock, open_storage, opening_errors, quiet_optuna
+from exp.work.storage import open_storage, opening_errors, quiet_optuna
 from exp.work.storage_file import check_storage
 from exp.work.trial_queue import TrialQueue, open_queue
 from exp.work.worker import Outcome, Worker

@@ -29,7 +29,7 @@ from exp.work.settings import WorkSettings
 from exp.work.trial_queue import TrialQueue
 from exp.work.worker import Worker
 
-POLL = 0.2  # seconds
+POLL, SLOWEST_POLL = 0.2, 2.0  # seconds
 GRACE = 20.0  # seconds that a run gets to save when it is stopped
 
 
@@ -128,7 +128,7 @@ class Coordinator:
                 self.progress.update(trials, len(living_workers(self.queue)))
                 if self.queue.is_complete(trials):
                     break
-                time.sleep(POLL)
+                self._rest()
         except KeyboardInterrupt:
             request.finish = True
             return True
@@ -178,7 +178,11 @@ class Coordinator:
                 beat = Heartbeat(plan.storage, plan.folder, plan.study_name, COORDINATOR, plan.beat_every)
                 presence.enter_context(beat)
                 announced = True
-            time.sleep(POLL)
+            self._rest()
+
+    def _rest(self) -> None:
+        """Until the next look: a fifth of the time goes into looking at the most, or the workers would feel it."""
+        time.sleep(min(max(POLL, 4 * self.queue.last.seconds), SLOWEST_POLL))
 
 
 @contextmanager

@@ -71,7 +71,7 @@ def _program() -> list[str]:
 def living_coordinator(queue: TrialQueue) -> dict[str, Any] | None:
     """The heartbeat of a detached coordinator that lives; None without one."""
     beat = queue.retrying(lambda: queue.study.user_attrs).get(heartbeat_key(COORDINATOR))
-    return beat if beat is not None and queue.is_alive(COORDINATOR, beat) else None
+    return beat if beat is not None and queue.signs.is_alive(COORDINATOR, beat) else None
 
 
 def is_asked_to_stop(queue: TrialQueue) -> bool:
@@ -88,7 +88,7 @@ def living_workers(queue: TrialQueue) -> dict[str, Mapping[str, Any]]:
     """Heartbeats of workers that live, by name."""
     attrs = queue.retrying(lambda: queue.study.user_attrs)
     beats = {key.removeprefix(heartbeat_key("")): beat for key, beat in attrs.items() if key.startswith("worker ")}
-    return {name: beat for name, beat in beats.items() if name != COORDINATOR and queue.is_alive(name, beat)}
+    return {name: beat for name, beat in beats.items() if name != COORDINATOR and queue.signs.is_alive(name, beat)}
 
 
 def stop(queue: TrialQueue, seconds: float) -> bool:

@@ -183,7 +183,7 @@ class LauncherWorkers:
         if not own:  # in the queue
             return False
         name = max(own, key=lambda name: own[name]["time"])
-        return not self.queue.is_alive(name, own[name]) and not _in_queue(own[name].get("slurm"))
+        return not self.queue.signs.is_alive(name, own[name]) and not _in_queue(own[name].get("slurm"))
 
 
 def _in_queue(job: str | None) -> bool:

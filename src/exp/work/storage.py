@@ -1,16 +1,9 @@
-"""Where a study is kept, and the one lock that makes its total exact.
-
-A journal file, SQLite, PostgreSQL and MySQL each have their own kind of lock. The operating system or the server
-releases every kind when its holder dies, so a killed worker never blocks the others.
-"""
+"""Where a study is kept: a journal file, SQLite, a database server, or a proxy in front of one."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
-import hashlib
-import importlib.util
 import json
 import os
 import time
@@ -24,6 +17,8 @@ from exp.compat.optuna import passing
 from exp.errors import ExpError
 from exp.run.files import disk_trouble, no_room
 from exp.run.secrets import redacted
+from exp.work.database import with_driver, without_dead_connections
+from exp.work.locks import ClaimLock, FileLock
 from exp.work.storage_file import check_storage, journal_path
 
 if TYPE_CHECKING:
@@ -32,26 +27,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 GONE_SECONDS = 5.0  # that a file may be missing, on a slow network disk, until it counts as deleted
 SQLITE_WAIT = 20.0  # seconds until another process releases the file
-
-
-class FileLock:
-    """flock on a file of its own. Optuna's own lock file survives its holder and then blocks for 30 s."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.handle: int | None = None
-
-    def acquire(self) -> bool:
-        handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        self.handle = handle
-        return True
-
-    def release(self) -> None:
-        if self.handle is not None:
-            fcntl.flock(self.handle, fcntl.LOCK_UN)  # closing would not do: a forked data loader may hold a copy
-            os.close(self.handle)
-            self.handle = None
 
 
 class RepairedJournal(JournalFileBackend):
@@ -108,8 +83,12 @@ def _identity(path: Path) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def open_storage(storage: str | None, folder: Path) -> BaseStorage:
-    """Raises ExpError for a URL that names no kind of database we know, or one whose driver is missing."""
+def open_storage(storage: str | None, folder: Path, *, rarely: bool = False) -> BaseStorage:
+    """Raises ExpError for a URL that names no kind of database we know, or one whose driver is missing.
+
+    Args:
+        rarely: For one call now and then: no connection to a server is kept.
+    """
     import optuna
 
     check_storage(storage, folder)
@@ -125,15 +104,20 @@ def open_storage(storage: str | None, folder: Path) -> BaseStorage:
     if kind == "grpc":
         return _proxy(storage)
     url = with_driver(storage)
-    options: dict[str, Any] = {"pool_pre_ping": True}
+    # One connection is kept: a server has a hundred for all. The default for MySQL asks for a ping; see _database.
+    options: dict[str, Any] = {"pool_size": 1, "pool_pre_ping": False}
     if kind == "postgresql":
         # A trial is a dozen commits, and each would wait for the disk. The lock's own, at the end of a claim and of a
         # tell, waits for all before it; what lies between (drawn values, reports) is on disk within 0.6 s.
         options["connect_args"] = {"options": "-c synchronous_commit=off"}
     if kind == "sqlite":
         options = {"connect_args": {"timeout": SQLITE_WAIT}}
-    with ClaimLock(storage, folder, "tables"):  # two processes that make the tables at once would collide
-        return _database(url, options)
+    tables = ClaimLock(storage, folder, "tables")  # two processes that make the tables at once would collide
+    try:
+        with tables:
+            return _database(url, options, kept=not rarely)
+    finally:
+        tables.close()
 
 
 def _proxy(storage: str) -> BaseStorage:
@@ -147,30 +131,21 @@ def _proxy(storage: str) -> BaseStorage:
         raise ExpError(f"storage={storage}: {error}; pip install grpcio protobuf") from None
 
 
-def _database(url: str, options: dict[str, Any]) -> BaseStorage:
+def _database(url: str, options: dict[str, Any], *, kept: bool) -> BaseStorage:
     import optuna
+    from sqlalchemy import NullPool
 
+    if not kept:
+        options = {**options, "poolclass": NullPool}
+        options.pop("pool_size", None)
     try:
-        return optuna.storages.get_storage(optuna.storages.RDBStorage(url, engine_kwargs=options))
+        database = optuna.storages.RDBStorage(url, engine_kwargs=options)
     except ImportError as error:
         extra = "pip install 'exp[postgres]'" if url.startswith("postgresql") else "pip install pymysql"
         raise ExpError(f"storage={redacted(url)}: its driver is missing ({error}); {extra}") from None
-
-
-def with_driver(url: str) -> str:
-    """SQLAlchemy 2.1 takes psycopg 3 for a plain postgresql:// and pymysql is not its default: name what is here.
-
-    Raises ExpError where no driver is installed.
-    """
-    kind, _, rest = url.partition("://")
-    for name, drivers in (("postgresql", ("psycopg", "psycopg2")), ("mysql", ("MySQLdb", "pymysql"))):
-        found = [driver for driver in drivers if importlib.util.find_spec(driver) is not None]
-        if kind == name and not found:
-            extra = "pip install 'exp[postgres]'" if kind == "postgresql" else "pip install pymysql"
-            raise ExpError(f"cannot open storage={redacted(url)}: its driver is missing; {extra}")
-        if kind == name:
-            return f"{kind}+{found[0].replace('MySQLdb', 'mysqldb')}://{rest}"
-    return url
+    if not url.startswith("sqlite"):
+        without_dead_connections(database.engine)
+    return optuna.storages.get_storage(database)
 
 
 @contextlib.contextmanager
@@ -187,65 +162,6 @@ def opening_errors(storage: str | None, folder: Path) -> Iterator[None]:
             raise
         cause = getattr(error.__cause__ or error, "orig", None) or error
         raise ExpError(f"cannot open storage={redacted(storage or '')}: {str(cause).strip().splitlines()[0]}") from None
-
-
-class ClaimLock:
-    """The lock under which a slot is taken or freed. One process of all that work on the study holds it at a time."""
-
-    def __init__(self, storage: str | None, folder: Path, study: str) -> None:
-        self.url = storage
-        self.number = int.from_bytes(hashlib.sha256(f"exp {study}".encode()).digest()[:7], "big")
-        path = journal_path(storage, folder)
-        if path is None and storage is not None and storage.startswith("sqlite"):
-            path = Path(storage.partition(":///")[2].partition("?")[0] or "memory")
-        if storage is not None and storage.startswith("grpc"):
-            path = folder / "study"  # the proxy has no locks; the folder is one that all workers see
-        self.file = FileLock(path.with_name(path.name + ".claim")) if path is not None else None
-        self.engine: Any = None
-        self.connection: Any = None
-
-    def __enter__(self) -> None:
-        if self.file is not None:
-            self.file.acquire()
-            return
-        import sqlalchemy
-
-        if self.engine is None:
-            assert self.url is not None
-            self.engine = sqlalchemy.create_engine(with_driver(self.url), pool_size=1, pool_pre_ping=True)
-        self.connection = self.engine.connect()
-        try:
-            if self.url.startswith("mysql"):  # type: ignore[union-attr]
-                self.connection.execute(sqlalchemy.text(f"SELECT GET_LOCK('exp{self.number}', -1)"))
-            else:
-                self.connection.execute(sqlalchemy.text(f"SELECT pg_advisory_lock({self.number})"))
-        except BaseException:
-            self.__exit__()
-            raise
-
-    def __exit__(self, *_: object) -> None:
-        if self.file is not None:
-            self.file.release()
-        elif self.connection is not None:
-            import sqlalchemy
-
-            try:
-                self.connection.execute(sqlalchemy.text(f"SELECT {self._unlock_call}"))
-                self.connection.commit()
-            except Exception:
-                # The lock belongs to the connection. Closing it releases the lock, also if the server is gone.
-                with contextlib.suppress(Exception):
-                    self.connection.invalidate()
-            with contextlib.suppress(Exception):
-                self.connection.close()  # kept for the next time: to connect costs PostgreSQL a process
-            self.connection = None
-
-    @property
-    def _unlock_call(self) -> str:
-        if self.url is not None and self.url.startswith("mysql"):
-            return f"RELEASE_LOCK('exp{self.number}')"
-        # A transaction number makes the server flush this commit and all commits before it: see open_storage.
-        return f"pg_advisory_unlock({self.number}), txid_current()"
 
 
 def retrying(work: Callable[[], T], seconds: float, say: Callable[[str], None] = lambda text: None) -> T:

@@ -11,7 +11,6 @@ run, the tags of the jobs that it starts from, and its overrides.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,22 +19,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from exp.compat.optuna import storage_of, study_id, trial_id
+from exp.compat.optuna import created, storage_of, study_id, tell, trial_id
 from exp.run import environment
-from exp.run.process import is_stopped, lives, machine
 from exp.work.fixed_list import JOB, after, check_order, latest_by_tag
-from exp.work.heartbeat import heartbeat_key
+from exp.work.heartbeat import SignsOfLife
+from exp.work.last_read import GIVEN_BACK, LastRead, slot_holders
+from exp.work.locks import ClaimLock
+from exp.work.recovery import free_slot, give_up_dependents
 from exp.work.settings import WorkPlan
-from exp.work.storage import ClaimLock, open_storage, retrying
+from exp.work.storage import open_storage, retrying
 
 if TYPE_CHECKING:
     from optuna import Study
 
 T = TypeVar("T")
-CLOCK_SKEW = 300.0  # seconds that the clocks of two machines may differ
 RETRY_SECONDS = 300.0  # seconds without an answer of the storage until a worker gives up
-GIVEN_BACK = "gave_slot_back"
-RETRY_OF = "retry_of"
 WORKER = "worker"
 SWEEP = "sweep"  # the folder that holds a trial's folder
 WAITS_FOR = "waits_for"  # the number of a trial that has to end before a waiting one is claimed
@@ -59,15 +57,27 @@ class TrialQueue:
     stale_after: float  # seconds
     retry_seconds: float  # seconds
     only: frozenset[str] | None = None  # tags; None: all trials
-    seen: dict[str, tuple[Any, float]] = field(default_factory=dict)
-    looked: float = 0.0  # by the monotonic clock
+    signs: SignsOfLife = field(init=False)
+    last: LastRead = field(default_factory=LastRead)
+    held: set[int] = field(default_factory=set)  # ids of trials that were claimed here, and not told yet
+
+    def __post_init__(self) -> None:
+        self.signs = SignsOfLife(self.stale_after)
 
     def retrying(self, work: Callable[[], T]) -> T:
-        return retrying(work, self.retry_seconds, lambda text: print(text, flush=True))
+        def tried() -> T:
+            try:
+                return work()
+            except BaseException:
+                self.last.forget()  # what was asked for may have happened
+                raise
 
-    def trials(self) -> list[FrozenTrial]:
-        """Those that this command works on."""
-        return [trial for trial in self.retrying(self._read_trials) if self._is_ours(trial)]
+        return retrying(tried, self.retry_seconds, lambda text: print(text, flush=True))
+
+    def trials(self, newest: bool = True) -> list[FrozenTrial]:
+        """Those that this command works on. Not `newest`: as they were read last, if that is not long ago."""
+        known = self.last.trials if not newest and self.last.holds() else self.retrying(self._read_trials)
+        return known if self.only is None else [trial for trial in known if self._is_ours(trial)]
 
     def enqueue(self, jobs: Sequence[Mapping[str, Any]], begin_again: Callable[[FrozenTrial], bool]) -> None:
         """Puts jobs into the storage that do not stand there yet.
@@ -121,7 +131,10 @@ class TrialQueue:
         return self.retrying(lambda: self._claim(worker, {WORKER: worker, **attrs}))
 
     def _claim(self, worker: str, attrs: dict[str, Any]) -> FrozenTrial | None:
+        known = self.last.holds()  # before waiting for the lock, which may take longer than reading
         with self.lock:
+            if known and self._has_free_slot():
+                return self._begin(attrs)
             trials = self._read_trials()
             if self._recover(trials):
                 trials = self._read_trials()
@@ -131,24 +144,41 @@ class TrialQueue:
             waiting = self.claimable(trials)
             if not waiting and (self.n_trials is None or len(slot_holders(trials)) >= self.n_trials):
                 return None
-            storage = storage_of(self.study)
-            if waiting:
-                mine_id = trial_id(waiting[0])
-                storage.set_trial_state_values(mine_id, TrialState.RUNNING)
-                for key, value in attrs.items():
-                    storage.set_trial_user_attr(mine_id, key, value)
-            else:
-                blank = create_trial(state=TrialState.RUNNING, user_attrs=attrs)
-                mine_id = storage.create_new_trial(study_id(self.study), blank)
-            mine = storage.get_trial(mine_id)
-            # The lock was lost if a database restarted in between; the order of numbers then decides.
-            if self.n_trials is not None and RETRY_OF not in mine.user_attrs:
-                before = trials if mine.number <= len(trials) else self._read_trials()
-                if sum(trial.number < mine.number for trial in slot_holders(before)) >= self.n_trials:
-                    storage.set_trial_user_attr(mine_id, GIVEN_BACK, True)
-                    storage.set_trial_state_values(mine_id, TrialState.FAIL)
-                    return None
-            return mine
+            return self._take(waiting[0], attrs) if waiting else self._begin(attrs)
+
+    def _has_free_slot(self) -> bool:
+        """Whether a new trial may begin for sure: there are fewer trials than slots, which one question tells."""
+        if self.n_trials is None or self.held or self.last.any_waiting:
+            return False
+        try:
+            storage_of(self.study).get_trial_id_from_study_id_trial_number(study_id(self.study), self.n_trials - 1)
+        except KeyError:
+            return True
+        return False
+
+    def _take(self, waiting: FrozenTrial, attrs: Mapping[str, Any]) -> FrozenTrial:
+        storage, own = storage_of(self.study), trial_id(waiting)
+        storage.set_trial_state_values(own, TrialState.RUNNING)
+        for key, value in attrs.items():
+            storage.set_trial_user_attr(own, key, value)
+        self.last.forget()
+        self.held.add(own)
+        return storage.get_trial(own)
+
+    def _begin(self, attrs: dict[str, Any]) -> FrozenTrial | None:
+        storage = storage_of(self.study)
+        own = storage.create_new_trial(study_id(self.study), create_trial(state=TrialState.RUNNING, user_attrs=attrs))
+        mine = created(self.study, own)
+        # The lock was lost if a database restarted in between; the order of numbers then decides.
+        if self.n_trials is not None and mine.number >= self.n_trials:
+            before = [trial for trial in slot_holders(self._read_trials()) if trial.number < mine.number]
+            if len(before) >= self.n_trials:
+                storage.set_trial_user_attr(own, GIVEN_BACK, True)
+                storage.set_trial_state_values(own, TrialState.FAIL)
+                self.last.forget()
+                return None
+        self.held.add(own)
+        return mine
 
     def tell(
         self, trial: optuna.Trial, worker: str, state: TrialState, values: Sequence[float] | None, **attrs: Any
@@ -156,21 +186,27 @@ class TrialQueue:
         """Writes a trial's result. False if another worker has taken the trial, because this one seemed dead."""
 
         def work() -> bool:
-            with self.lock:
-                storage, own = storage_of(self.study), trial_id(trial)
+            storage, own = storage_of(self.study), trial_id(trial)
+            self.held.discard(own)
+            now = storage.get_trial(own)
+            try:
+                if now.state == TrialState.RUNNING:
+                    for name, distribution in trial.distributions.items():
+                        if name not in now.params:  # a database that crashed right after it was drawn
+                            value = distribution.to_internal_repr(trial.params[name])
+                            storage.set_trial_param(own, name, value, distribution)
+                    for key, value in attrs.items():
+                        trial.set_user_attr(key, value)
+                    tell(self.study, now, state, values, self.lock)
+                    return True
+            except optuna.exceptions.UpdateFinishedTrialError:
                 now = storage.get_trial(own)
-                if now.state != TrialState.RUNNING:
-                    return now.state == state and now.user_attrs.get(WORKER) == worker and "error" not in now.user_attrs
-                for name, distribution in trial.distributions.items():
-                    if name not in now.params:  # a database that crashed right after it was drawn
-                        value = distribution.to_internal_repr(trial.params[name])
-                        storage.set_trial_param(own, name, value, distribution)
-                for key, value in attrs.items():
-                    trial.set_user_attr(key, value)
-                self.study.tell(trial, list(values) if values is not None else None, state)
-                return True
+            return now.state == state and now.user_attrs.get(WORKER) == worker and "error" not in now.user_attrs
 
-        return self.retrying(work)
+        told = self.retrying(work)
+        if state == TrialState.FAIL:
+            self.last.forget()  # too many of these end the work
+        return told
 
     def put_back(self, trial: FrozenTrial, worker: str, lost: str | None = None) -> None:
         """For a trial whose run was interrupted and has saved: the next worker goes on with it under its number.
@@ -178,31 +214,33 @@ class TrialQueue:
         `lost` says which of its processes died; that costs one of its tries, and after the last one the trial fails.
         """
 
-        def work() -> None:
-            with self.lock:
-                storage = storage_of(self.study)
-                now = storage.get_trial(trial_id(trial))
-                if now.state == TrialState.RUNNING and now.user_attrs.get(WORKER) == worker:
-                    key = INTERRUPTED if lost is None else "attempts"
-                    count = now.user_attrs.get(key, 0) + 1
-                    storage.set_trial_user_attr(trial_id(trial), key, count)
-                    given_up = lost is not None and count > self.retries
-                    if given_up:
-                        storage.set_trial_user_attr(trial_id(trial), "error", f"{lost} (attempt {count})")
-                    storage.set_trial_state_values(trial_id(trial), TrialState.FAIL if given_up else TrialState.WAITING)
+        def changed(now: FrozenTrial) -> dict[str, Any]:
+            key = INTERRUPTED if lost is None else "attempts"
+            count = now.user_attrs.get(key, 0) + 1
+            given_up = lost is not None and count > self.retries
+            return {key: count, **({"error": f"{lost} (attempt {count})"} if given_up else {})}
 
-        self.retrying(work)
+        self._leave(trial, worker, changed)
 
     def defer(self, trial: FrozenTrial, worker: str, until: int) -> None:
         """Puts a trial back until the one with the number `until` has ended."""
+        self._leave(trial, worker, lambda now: {WAITS_FOR: until})
+
+    def _leave(self, trial: FrozenTrial, worker: str, changed: Callable[[FrozenTrial], dict[str, Any]]) -> None:
+        """Lets go of a trial that is still this worker's, with new user attributes; with an error it has failed."""
 
         def work() -> None:
             with self.lock:
+                self.held.discard(trial_id(trial))
+                self.last.forget()
                 storage = storage_of(self.study)
                 now = storage.get_trial(trial_id(trial))
                 if now.state == TrialState.RUNNING and now.user_attrs.get(WORKER) == worker:
-                    storage.set_trial_user_attr(trial_id(trial), WAITS_FOR, until)
-                    storage.set_trial_state_values(trial_id(trial), TrialState.WAITING)
+                    attrs = changed(now)
+                    for key, value in attrs.items():
+                        storage.set_trial_user_attr(trial_id(trial), key, value)
+                    ended = TrialState.FAIL if "error" in attrs else TrialState.WAITING
+                    storage.set_trial_state_values(trial_id(trial), ended)
 
         self.retrying(work)
 
@@ -223,91 +261,22 @@ class TrialQueue:
         return self.retrying(work)
 
     def _recover(self, trials: Sequence[FrozenTrial]) -> list[int]:
-        self._give_up_dependents(trials)
+        give_up_dependents(self.study, trials)
         running = [trial for trial in trials if trial.state == TrialState.RUNNING]
         if not running:
             return []
         beats = self.study.user_attrs
-        self._note_absence()
-        dead = [trial for trial in running if not self._worker_lives(trial, beats)]
+        self.signs.note_absence()
+        dead = [trial for trial in running if not self.signs.runs(trial.user_attrs.get(WORKER), beats)]
         for trial in dead:
-            self._free_slot(trial, {t.user_attrs[RETRY_OF] for t in trials if RETRY_OF in t.user_attrs})
+            free_slot(self.study, trial, trials, self.retries)
         return [trial.number for trial in dead]
 
-    def _give_up_dependents(self, trials: Sequence[FrozenTrial]) -> None:
-        waiting = [trial for trial in trials if trial.state == TrialState.WAITING and after(trial)]
-        if not waiting:
-            return
-        storage, held = storage_of(self.study), latest_by_tag(trials)
-        failed = {tag for tag, trial in held.items() if trial.state == TrialState.FAIL}
-        for trial in waiting:
-            if first := failed.intersection(after(trial)):
-                storage.set_trial_user_attr(trial_id(trial), "error", f"starts from {min(first)}, which failed")
-                storage.set_trial_state_values(trial_id(trial), TrialState.FAIL)
-
-    def _note_absence(self) -> None:
-        """Heartbeats that could not be seen are not missing: the storage was away, or this process was suspended."""
-        now = time.monotonic()
-        if now - self.looked > self.stale_after / 2:
-            self.seen = {worker: (beat, now) for worker, (beat, _) in self.seen.items()}
-        self.looked = now
-
-    def _worker_lives(self, trial: FrozenTrial, beats: dict[str, Any]) -> bool:
-        worker = trial.user_attrs.get(WORKER)
-        if worker is None:
-            return False  # a worker sets it under the lock that we hold now, so it died in between
-        beat = beats.get(heartbeat_key(worker))
-        return beat is not None and self.is_alive(worker, beat)
-
-    def is_alive(self, worker: str, beat: dict[str, Any]) -> bool:
-        if beat["machine"] == machine():
-            if not lives(beat):
-                return False
-            if not is_stopped(beat["pid"]):
-                return True
-        elif time.time() - beat["time"] > self.stale_after + CLOCK_SKEW:
-            return False
-        # Another machine's clock may be wrong. So measure by our own clock since we saw the last new heartbeat.
-        known, since = self.seen.get(worker, (None, 0.0))
-        if known != beat["time"]:
-            self.seen[worker] = (beat["time"], time.monotonic())
-            return True
-        return time.monotonic() - since < self.stale_after
-
-    def _free_slot(self, trial: FrozenTrial, retried: set[int]) -> None:
-        storage = storage_of(self.study)
-        attempts = int(trial.user_attrs.get("attempts", 0)) + 1
-        if trial.number not in retried and attempts <= self.retries:
-            again = create_trial(
-                state=TrialState.WAITING,
-                user_attrs={
-                    RETRY_OF: trial.number,
-                    "attempts": attempts,
-                    **{key: trial.user_attrs[key] for key in (JOB,) if key in trial.user_attrs},
-                },
-                # A grid's cell goes with it; what was not drawn yet is drawn freely.
-                system_attrs={
-                    **trial.system_attrs,
-                    "fixed_params": {**trial.system_attrs.get("fixed_params", {}), **trial.params},
-                },
-            )
-            self.study.add_trial(again)
-        if trial.number in retried or attempts <= self.retries:
-            storage.set_trial_user_attr(trial_id(trial), GIVEN_BACK, True)
-        storage.set_trial_user_attr(trial_id(trial), "error", f"its worker died (attempt {attempts})")
-        storage.set_trial_state_values(trial_id(trial), TrialState.FAIL)
-
     def _read_trials(self) -> list[FrozenTrial]:
-        return self.study.get_trials(deepcopy=False)
+        return self.last.anew(lambda: self.study.get_trials(deepcopy=False))
 
     def _is_ours(self, trial: FrozenTrial) -> bool:
         return self.only is None or trial.user_attrs.get(JOB, {}).get("tag") in self.only
-
-
-def slot_holders(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """The trials that hold a slot of the total."""
-    retried = {trial.user_attrs[RETRY_OF] for trial in trials if RETRY_OF in trial.user_attrs}
-    return [t for t in trials if t.number not in retried and not t.user_attrs.get(GIVEN_BACK)]
 
 
 def open_queue(plan: WorkPlan, pruner: optuna.pruners.BasePruner | None = None) -> TrialQueue:

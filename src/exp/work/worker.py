@@ -83,7 +83,7 @@ class Worker:
         with quiet_optuna(), Heartbeat(plan.storage, plan.folder, plan.study_name, name, plan.beat_every):
             queue = open_queue(plan, self.recipe.pruner())
             errors: list[str | None] = []
-            while not self._should_stop(queue) and self.recipe.problem(queue.trials()) is None:
+            while not self._should_stop(queue) and self.recipe.problem(queue.trials(newest=False)) is None:
                 claimed = queue.claim(name, commit=commit, sweep=str(plan.folder))
                 if claimed is None:
                     break
