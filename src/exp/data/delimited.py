@@ -72,7 +72,9 @@ def _dialect(options: ReadOptions, sep: str, quotechar: str | None) -> Dialect:
 
 
 def _records(path: Path, text: str, dialect: Dialect) -> Iterator[Record]:
-    plain = dialect.quotechar is None and dialect.escapechar is None
+    special = [one for one in (dialect.quotechar, dialect.escapechar, "\r") if one is not None]
+    # Python's own reader takes five times as long, and finds the same where nothing is quoted or escaped.
+    plain = special == ["\r"] or not any(one in text for one in special)
     lines = lines_of(text, keep_returns=not plain)
     if lines[-1] == "":
         lines.pop()  # what follows the last line's end

@@ -89,8 +89,13 @@ def _among(label: str, held: set[str] | str) -> bool:
 def keys(split: Examples, form: Any = None) -> list[Any]:
     """One a row, equal where all inputs are; `form` is applied to each cell."""
     make = form or _same
-    columns = [[make(cell) for cell in cells] for cells in split.inputs.values()]
+    columns = [_made(cells, make) for cells in split.inputs.values()]
     return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+
+
+def _made(cells: Sequence[Any], make: Any) -> list[Any]:
+    texts = make is _same and set(map(type, cells)) == {str}
+    return list(cells) if texts else [make(cell) for cell in cells]
 
 
 def _same(cell: Any) -> Any:

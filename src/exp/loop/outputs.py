@@ -125,7 +125,8 @@ def label_counts(data: TaskData) -> dict[str, int] | None:
     """Of the train split, each label as often as it stands there; None where the targets are no labels."""
     if data.labels is None or data.train.targets is None:
         return None
-    found = Counter(_flat(data.train.targets))
+    targets = data.train.targets
+    found = Counter(targets if set(map(type, targets)) == {int} else _flat(targets))
     if not all(isinstance(index, int) and 0 <= index < len(data.labels) for index in found):
         return None
     return {name: found[index] for index, name in enumerate(data.labels)}

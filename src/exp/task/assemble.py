@@ -128,9 +128,11 @@ def assemble(
 def warn_of_blanks(data: TaskData) -> None:
     """Says of each split how many of its rows hold no text at all; for tasks whose rows are texts to be judged."""
     for name, split in data.splits().items():
-        blank = sum(not any(text.strip() for text in row) for row in zip(*split.inputs.values(), strict=True))
+        first, *others = split.inputs.values()
+        blank = [row for row, text in enumerate(first) if not text.strip()]
+        blank = [row for row in blank if not any(cells[row].strip() for cells in others)]
         if blank:
-            log.warning("%s split: no text in %s of %s", name, f"{blank:,}", counted(len(split), "row"))
+            log.warning("%s split: no text in %s of %s", name, f"{len(blank):,}", counted(len(split), "row"))
 
 
 def with_fingerprint(data: TaskData) -> TaskData:
@@ -239,9 +241,14 @@ def fingerprint(splits: Mapping[str, Examples], labels: Sequence[str] | None) ->
 
     def add(values: Iterable[object]) -> None:
         # Lengths first, so that moving a word from one cell to the next changes the sum.
-        data = [str(value).encode("utf-8", "surrogatepass") for value in values]
-        total.update(f"{len(data)}:{','.join(str(len(item)) for item in data)};".encode())
-        total.update(b"".join(data))
+        texts = list(map(str, values))
+        whole = "".join(texts)
+        if whole.isascii():  # a character is a byte: no text is encoded by itself
+            sizes = map(len, texts)
+        else:
+            sizes = (len(text.encode("utf-8", "surrogatepass")) for text in texts)
+        total.update(f"{len(texts)}:{','.join(map(str, sizes))};".encode())
+        total.update(whole.encode("utf-8", "surrogatepass"))
 
     add(labels or ())
     for key in sorted(splits):

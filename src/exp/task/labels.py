@@ -158,9 +158,15 @@ def _text(cell: Any) -> str | None:
 
 def _names(rows: Rows, column: str) -> list[str]:
     """Of every row; a value is looked at once. Raises ExpError as `_name` does."""
+    cells = rows.column(column)
+    if set(map(type, cells)) == {str}:
+        # The row where each stands first: later pairs replace earlier ones.
+        first = dict(zip(reversed(cells), range(len(cells) - 1, -1, -1), strict=True))
+        named = {cell: _name(rows, column, row) for cell, row in sorted(first.items(), key=lambda one: one[1])}
+        return [named[cell] for cell in cells]
     known: dict[tuple[type, Any], str] = {}
     names = []
-    for row, cell in enumerate(rows.column(column)):
+    for row, cell in enumerate(cells):
         mark = (type(cell), cell if isinstance(cell, str | int) else row)  # 1, 1.0 and true are equal
         if mark not in known:
             known[mark] = _name(rows, column, row)
