@@ -28,6 +28,12 @@ def test_a_config_is_hydras_own(words: list[str]) -> None:
         found["optimizer"]["lr"] = 1000  # it is the caller's own
 
 
+def test_variables_that_configs_read_are_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in ("/tmp/one", "/tmp/other"):
+        monkeypatch.setenv("EXP_CACHE", place)
+        assert config_of()["cache_dir"] == place
+
+
 @pytest.mark.parametrize("word", ["optimizer.lrr=0.1", "sead=1", "seed=1,2"])
 def test_what_does_not_fit_is_told_as_ever(word: str) -> None:
     with pytest.raises(ExpError) as expected:

@@ -40,6 +40,9 @@ SMALL = [
 ]
 
 
+Asked = tuple[tuple[str, str], ...]
+
+
 @dataclass
 class Recorder(NullTracker):
     """Keeps every event as (step, key, value)."""
@@ -55,20 +58,21 @@ class Recorder(NullTracker):
 
 def config_of(*overrides: str) -> dict[str, Any]:
     """The config of a small run, over the options of this project and of trusted packages too."""
-    return deepcopy(_composed(overrides, str(Path.cwd()), os.environ.get("EXP_TRUST")))
+    asked = tuple(sorted(one for one in os.environ.items() if one[0].startswith("EXP_")))
+    return deepcopy(_composed(overrides, str(Path.cwd()), asked))
 
 
 @lru_cache(maxsize=256)
-def _composed(overrides: tuple[str, ...], here: str, trusted: str | None) -> dict[str, Any]:
-    """Composing takes as long as some steps of a tiny model, and a promise composes the same words several times."""
+def _composed(overrides: tuple[str, ...], here: str, asked: Asked) -> dict[str, Any]:
+    """`asked`: variables that configs read. Composing takes as long as some steps of a tiny model, and a promise composes the same words several times."""
     words = (*SMALL, *overrides)
     values = [word for word in words if _is_value(word)]
-    config = pickle.loads(_with_options(tuple(word for word in words if word not in values), here, trusted))
+    config = pickle.loads(_with_options(tuple(word for word in words if word not in values), here, asked))
     return plain(config if put_values(config, values) else compose(words))
 
 
 @lru_cache(maxsize=64)
-def _with_options(words: tuple[str, ...], here: str, trusted: str | None) -> bytes:
+def _with_options(words: tuple[str, ...], here: str, asked: Asked) -> bytes:
     """The config with Hydra's node. Values are put into a copy: many configs choose the same options."""
     return pickle.dumps(compose(words))
 
