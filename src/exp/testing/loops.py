@@ -38,9 +38,7 @@ SMALL = [
     "num_train_epochs=2",
     "logging_steps=1",
 ]
-
-
-Asked = tuple[tuple[str, str], ...]
+Asked = tuple[tuple[str, str], ...]  # variables that configs read
 
 
 @dataclass
@@ -64,7 +62,7 @@ def config_of(*overrides: str) -> dict[str, Any]:
 
 @lru_cache(maxsize=256)
 def _composed(overrides: tuple[str, ...], here: str, asked: Asked) -> dict[str, Any]:
-    """`asked`: variables that configs read. Composing takes as long as some steps of a tiny model, and a promise composes the same words several times."""
+    """Composing takes as long as some steps of a tiny model, and a promise composes the same words several times."""
     words = (*SMALL, *overrides)
     values = [word for word in words if _is_value(word)]
     config = pickle.loads(_with_options(tuple(word for word in words if word not in values), here, asked))
