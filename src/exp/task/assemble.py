@@ -243,11 +243,9 @@ def fingerprint(splits: Mapping[str, Examples], labels: Sequence[str] | None) ->
         # Lengths first, so that moving a word from one cell to the next changes the sum.
         texts = list(map(str, values))
         whole = "".join(texts)
-        if whole.isascii():  # a character is a byte: no text is encoded by itself
-            sizes = map(len, texts)
-        else:
-            sizes = (len(text.encode("utf-8", "surrogatepass")) for text in texts)
-        total.update(f"{len(texts)}:{','.join(map(str, sizes))};".encode())
+        # Of ASCII a character is a byte, so no text is encoded by itself.
+        coded: Iterable[Any] = texts if whole.isascii() else (text.encode("utf-8", "surrogatepass") for text in texts)
+        total.update(f"{len(texts)}:{','.join(map(str, map(len, coded)))};".encode())
         total.update(whole.encode("utf-8", "surrogatepass"))
 
     add(labels or ())
