@@ -179,7 +179,7 @@ def _header(
 
 def _rows(path: Path, names: list[str], records: Iterator[Record], dialect: Dialect, drop_ragged: bool) -> Rows:
     width = len(names)
-    cells: list[list[str]] = []
+    cells: list[str] = []  # row by row: no list a row, which Python's garbage collector would visit again and again
     lines: list[int] = []
     dropped: list[int] = []
     empty_line: int | None = None
@@ -187,7 +187,7 @@ def _rows(path: Path, names: list[str], records: Iterator[Record], dialect: Dial
         if len(fields) == width:
             if empty_line is not None and width == 1 and dialect.quotechar is None:
                 raise ExpError(f"{path}, line {empty_line}: empty line; is it an empty text?")
-            cells.append(fields)
+            cells.extend(fields)
             lines.append(line)
         elif not fields or (len(fields) == 1 and not fields[0].strip()):
             empty_line = line
@@ -198,8 +198,8 @@ def _rows(path: Path, names: list[str], records: Iterator[Record], dialect: Dial
                 f"{path}, line {line}: {len(fields)} fields, expected {width} ({listed(names)})"
                 f"{_ragged_hint(fields, dialect, first=not cells)}"
             )
-    columns = [list(column) for column in zip(*cells, strict=True)] if cells else [[] for _ in names]
-    return Rows(path, dict(zip(names, columns, strict=True)), lines, dropped)
+    columns = {name: cells[number::width] for number, name in enumerate(names)}
+    return Rows(path, columns, lines, dropped)
 
 
 def _ragged_hint(fields: list[str], dialect: Dialect, first: bool) -> str:
