@@ -159,6 +159,7 @@ def test_a_single_run_that_is_requeued_goes_on(slurm: Slurm, tmp_path: Path) -> 
     assert [path.parent for path in tmp_path.glob("outputs/*/*/run.json")] == [folder]
     assert record(folder)["status"] == "completed", (tmp_path / "job.log").read_text()
     assert steps(folder) == list(range(100, 801, 100))
+    until(lambda: not slurm.jobs())  # a run is complete before its job has ended
 
 
 def test_what_slurm_cannot_give_is_one_message(slurm: Slurm, entry: Any, tmp_path: Path) -> None:
