@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,15 @@ def wandb_folders(run: Run) -> list[Path]:
 
 def records(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in _inspect(folder).splitlines()]
+
+
+def exit_of(folder: Path) -> dict[str, Any]:
+    """The record with which a run ends; W&B may write some of the system's figures after it."""
+    deadline = time.monotonic() + 30  # a busy machine flushes the log late
+    while not (found := [record["exit"] for record in records(folder) if record["type"] == "exit"]):
+        assert time.monotonic() < deadline, f"{folder} has no exit record"
+        time.sleep(0.1)
+    return found[0]
 
 
 def summary(folder: Path) -> dict[str, Any]:
