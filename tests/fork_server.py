@@ -276,6 +276,8 @@ def leave_out() -> None:
 if __name__ == "__main__":
     leaving = Exit()
     listening = socket.socket(fileno=int(sys.argv[1]))
+    if 0 in select.select([0, listening], [], [])[0]:  # no test has asked for a process
+        os._exit(0)
     gc.disable()  # nothing of it is to be collected
     for name in HEAVY:
         with contextlib.suppress(ImportError):  # a library that is no longer there only costs time
