@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from exp.config.compose import compose
 from exp.data.examples import Examples
 from exp.data.tastes import Tastes
 from exp.data.trips import Trips
 from exp.errors import ExpError
-from exp.options.confdir import conf_dir
 from exp.task.assemble import fingerprint
 
 
 def keys(name, **changed):
-    with initialize_config_dir(str(conf_dir())):
-        node = OmegaConf.to_container(compose("train", overrides=[f"data={name}"]).data)
+    node = OmegaConf.to_container(compose([f"data={name}"]).data)
     node.pop("_target_")
     return {**node, **changed}
 
@@ -54,9 +52,7 @@ EMBEDDED = ["reviews", "trips", "tastes", "quiz", "markov_text", "paraphrases", 
 @pytest.mark.parametrize("name", [*EMBEDDED, "textures"])
 def test_an_embedded_set_is_drawn_in_its_own_sizes(name):
     """A generator with too few different rows would draw for ever."""
-    with initialize_config_dir(str(conf_dir())):
-        node = compose("train", overrides=[f"data={name}"]).data
-    source = instantiate(node)
+    source = instantiate(compose([f"data={name}"]).data)
     raw = source.read()
     assert tuple(len(rows) for rows in (raw.train, raw.evals[""], raw.tests[""])) == source.sizes
     assert sum(source.sizes) <= source.most
