@@ -247,14 +247,16 @@ def begin() -> None:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from transformers import conversion_mapping
 
-    from exp.config.compose import compose
+    from exp.config.compose import compose, plain
     from exp.curves import curve, picture
     from exp.curves.verdict import Verdict
     from exp.options import trust
+    from exp.training.build import build_raw
     from exp.training.launch import check_config
 
     OverridesParser.create().parse_overrides(SPELT)
     check_config(compose([]))
+    build_raw(plain(compose(["tracker=none"])))  # merged and drawn: the words of most runs here
     trust.whitelist()
     conversion_mapping.get_checkpoint_conversion_mapping("bert")
     HydraConfig.instance().cfg = None

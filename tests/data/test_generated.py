@@ -36,6 +36,16 @@ def test_the_same_rows_on_every_machine(make, sum_):
     assert fingerprint(examples, None)[:12] == sum_
 
 
+def test_rows_are_drawn_once_however_many_are_taken(monkeypatch):
+    drawn, real = [], Trips.draw
+    monkeypatch.setattr(Trips, "draw", lambda source: drawn.append(source) or real(source))
+    sizes = {"train_size": 30, "eval_size": 10, "test_size": 10}
+    first, second = trips(**sizes), trips(**sizes, max_train_samples=5)
+    assert len(drawn) == 1 and second.train == first.train
+    assert (first.max_train_samples, second.max_train_samples) == (None, 5)
+    assert trips(**sizes, generator_seed=1).train != first.train and len(drawn) == 2
+
+
 def test_answers_stand_in_their_sentence_and_none_is_a_fifth():
     rows = trips(label_noise=0.0).train
     found = list(zip(rows.columns["context"], rows.columns["answers"], strict=True))
