@@ -18,7 +18,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.default_element import ResultDefault
 from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigResult
-from omegaconf import DictConfig
+from omegaconf import DictConfig, grammar_parser
 
 # Pickled, because Hydra changes what it gets: unpickling is seven times as fast as copying, thirty as parsing.
 _parsed: dict[tuple[Any, ...], bytes] = {}
@@ -27,7 +27,7 @@ KEPT = 128  # merged configs, of 20 KB
 merge = ConfigLoaderImpl._compose_config_from_defaults_list
 
 # OmegaConf parses an interpolation each time that it is read. What comes out is only read.
-omegaconf.base.parse = functools.lru_cache(maxsize=1024)(omegaconf.base.parse)
+vars(omegaconf.base)["parse"] = functools.lru_cache(maxsize=1024)(grammar_parser.parse)
 
 
 class ParsedOnce(ConfigRepository):
@@ -80,5 +80,5 @@ def parse_once(loader: ConfigLoader) -> ConfigLoader:
     """`loader`, which no longer parses a file that it has parsed, nor merges what it has merged."""
     assert isinstance(loader, ConfigLoaderImpl)
     loader.repository = ParsedOnce(loader.config_search_path)
-    loader._compose_config_from_defaults_list = functools.partial(merged_once, loader)  # type: ignore[method-assign]
+    vars(loader)["_compose_config_from_defaults_list"] = functools.partial(merged_once, loader)
     return loader
