@@ -19,6 +19,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import TrialState, create_trial
 from tests.postgres import server
 
+from exp.compat.optuna import keep_search_space
 from exp.study.objective import Objective
 from exp.study.plan import StudyPlan
 from exp.study.samplers import make_sampler
@@ -70,7 +71,9 @@ def spent(plan: StudyPlan) -> list[float]:
             begun = time.perf_counter()
             mine = queue.claim("w", commit="c", sweep="f")
             assert mine is not None
+            before = queue.study.sampler
             queue.study.sampler = make_sampler(plan.sampler, plan.study_name, mine.number, plan.space)
+            keep_search_space(before, queue.study.sampler)
             trial = optuna.Trial(queue.study, mine._trial_id)
             plan.space.suggest(trial)
             queue.tell(trial, "w", TrialState.COMPLETE, [0.5], task_seconds=1.0)

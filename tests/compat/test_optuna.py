@@ -126,3 +126,49 @@ def test_a_finished_trial_is_not_told_again(study: optuna.Study) -> None:
     with pytest.raises(optuna.exceptions.UpdateFinishedTrialError):
         private.tell(study, read, TrialState.COMPLETE, [2.0], contextlib.nullcontext())
     assert study.best_value == 1.0
+
+
+@pytest.mark.parametrize("group", [False, True])
+def test_a_sampler_that_takes_over_a_search_space_draws_as_one_that_looks_itself(group: bool) -> None:
+    """And it looks at new trials alone; a range that has changed leaves the space for both."""
+
+    def sampler(seed: int) -> optuna.samplers.TPESampler:
+        return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=group, n_startup_trials=2)
+
+    drawn = []
+    for keeps in (False, True):
+        study = optuna.create_study(sampler=sampler(0))
+        rows = []
+        for number in range(12):
+            before, study.sampler = study.sampler, sampler(number)
+            if keeps:
+                private.keep_search_space(before, study.sampler)
+            trial = study.ask()
+            wide = 1.0 if number < 8 else 2.0
+            rows.append((trial.suggest_float("x", 0, 1), trial.suggest_float("y", 0, wide)))
+            study.tell(trial, sum(rows[-1]))
+        drawn.append(rows)
+        known = study.sampler._search_space if not group else study.sampler._group_decomposed_search_space
+        assert known is not None, f"optuna {optuna.__version__}: see exp.compat.optuna.keep_search_space"
+    assert drawn[0] == drawn[1]
+
+
+def test_trials_that_a_search_space_knows_are_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    from optuna.search_space import intersection
+
+    looked: list[int] = []
+    found = intersection._calculate
+
+    def counting(trials, pruned, space, since):
+        looked.append(since)
+        return found(trials, pruned, space, since)
+
+    monkeypatch.setattr(intersection, "_calculate", counting)
+    study = optuna.create_study()
+    for number in range(3):
+        before, study.sampler = study.sampler, optuna.samplers.TPESampler(seed=number, multivariate=True)
+        private.keep_search_space(before, study.sampler)
+        trial = study.ask()
+        trial.suggest_float("x", 0, 1)
+        study.tell(trial, 0.0)
+    assert looked[-1] > 0, f"optuna {optuna.__version__} starts anew: see exp.compat.optuna.keep_search_space"

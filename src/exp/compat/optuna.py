@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from optuna.pruners import _filter_study
-from optuna.samplers import CmaEsSampler
+from optuna.samplers import CmaEsSampler, TPESampler
 from optuna.storages._cached_storage import _CachedStorage
 from optuna.study import Study, StudyDirection
 from optuna.study._tell import _check_values_are_feasible
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from optuna.samplers import BaseSampler
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial, Trial
 
@@ -70,6 +71,16 @@ def tell(
     finally:
         with lock:
             study._storage.set_trial_state_values(trial._trial_id, state, values)
+
+
+def keep_search_space(before: BaseSampler, now: BaseSampler) -> None:
+    """What TPE knows of the parameters of earlier trials: a new sampler looks through all trials again.
+
+    Both are of one study and made from one config.
+    """
+    if type(before) is TPESampler and type(now) is TPESampler:
+        now._search_space = before._search_space
+        now._group_decomposed_search_space = before._group_decomposed_search_space
 
 
 def passing(log: Mapping[str, Any]) -> bool:

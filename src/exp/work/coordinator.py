@@ -138,13 +138,18 @@ class Coordinator:
         queue = self.queue
         try:
             with ExitStack() as presence:
-                return self._until_done(workers, request, presence)
-        finally:
-            if request.stop or not queue.is_complete(queue.trials()):
-                workers.stop(GRACE)
-                queue.recover()
+                problem = self._until_done(workers, request, presence)
+            complete = not request.stop and queue.is_complete(queue.trials())
+        except BaseException:  # the storage may be gone, and is not asked again
+            workers.stop(GRACE)
             workers.leave()
-            self.progress.update(queue.trials(), 0)
+            raise
+        if not complete:
+            workers.stop(GRACE)
+            queue.recover()
+        workers.leave()
+        self.progress.update(queue.trials(), 0)
+        return problem
 
     def _until_done(self, workers: Workers, request: StopRequest, presence: ExitStack) -> ExpError | None:
         queue, recipe, plan = self.queue, self.worker.recipe, self.worker.plan

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from exp.compat.optuna import trial_id
+from exp.compat.optuna import keep_search_space, trial_id
 from exp.run.files import NoRoom, no_room
 from exp.work.detached import STOP
 from exp.work.heartbeat import Heartbeat, stop_key
@@ -106,7 +106,8 @@ class Worker:
     def _run_trial(self, queue: TrialQueue, claimed: FrozenTrial, name: str) -> str | None:
         """Why the trial failed; None where it did not."""
         study, number = queue.study, claimed.number
-        study.sampler = self.recipe.sampler(number)
+        before, study.sampler = study.sampler, self.recipe.sampler(number)
+        keep_search_space(before, study.sampler)
         trial = queue.retrying(lambda: optuna.Trial(study, trial_id(claimed)))
         try:
             outcome = self.recipe.run(self.jobs, queue, trial)
