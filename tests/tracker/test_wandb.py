@@ -6,7 +6,6 @@ import logging
 import math
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import psutil
