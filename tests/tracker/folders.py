@@ -57,19 +57,23 @@ def wandb_folders(run: Run) -> list[Path]:
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in _inspect(folder).splitlines()]
-
-
-def exit_of(folder: Path) -> dict[str, Any]:
-    """The record with which a run ends; W&B may write some of the system's figures after it."""
-    deadline = time.monotonic() + 30  # a busy machine flushes the log late
-    while not (found := [record["exit"] for record in records(folder) if record["type"] == "exit"]):
+    """All of a run that has ended. W&B writes its file after `finish` has returned, on a busy machine much later."""
+    deadline = time.monotonic() + 30
+    while True:
+        found = [json.loads(line) for line in _inspect(folder).splitlines()]
+        if any(record["type"] == "exit" for record in found):  # figures of the system may follow it
+            return found
         assert time.monotonic() < deadline, f"{folder} has no exit record"
         time.sleep(0.1)
-    return found[0]
+
+
+def exit_code(folder: Path) -> int:
+    (code,) = [record["exit"].get("exit_code", 0) for record in records(folder) if record["type"] == "exit"]
+    return code
 
 
 def summary(folder: Path) -> dict[str, Any]:
+    records(folder)
     return json.loads(_inspect(folder, "--summary"))
 
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from exp.errors import ExpError
-from tests.tracker.folders import exit_of, history, leave_results, new_run, records, summary, wandb_folders
+from tests.tracker.folders import exit_code, history, leave_results, new_run, records, summary, wandb_folders
 from tests.tracker.wandb_runs import tracker, train
 
 
@@ -100,7 +100,7 @@ def test_exit_state(wandb_home, tmp_path, status):
     run = new_run(tmp_path / "run")
     train(tracker(), run, status=status)
     (folder,) = wandb_folders(run)
-    assert exit_of(folder).get("exit_code", 0) == {"failed": 1, "interrupted": 130}.get(status, 0)
+    assert exit_code(folder) == {"failed": 1, "interrupted": 130}.get(status, 0)
     assert any(record["type"] == "preempting" for record in records(folder)) == (status == "interrupted")
 
 
@@ -120,7 +120,7 @@ def test_a_run_that_was_not_finished_ends_when_the_next_starts(wandb_home, tmp_p
     tracker().start(first)
     train(tracker(), second)
     assert summary(wandb_folders(second)[0])["run_id"] == second.id
-    assert "exit_code" not in exit_of(wandb_folders(first)[0])  # 0, the format's default
+    assert exit_code(wandb_folders(first)[0]) == 0
 
 
 def test_group_is_the_condition_outside_of_a_study_and_can_be_set(wandb_home, tmp_path):
