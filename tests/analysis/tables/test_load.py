@@ -59,6 +59,9 @@ BAD = {
         {"cells": {"slow/reviews": {"published": 80}}},
         "cell slow/reviews: its published value stands twice",
     ),
+    "a seed named by a number": ({"seeds": {1: [2]}}, "seeds: 1: no such word"),
+    "no seeds": ({"seeds": {}}, "seeds is empty"),
+    "a metric of no name": ({"columns": {"a": {"metric": 1}}, "published": {}}, "metric has to be a text, not 1"),
     "a repeated seed": ({"seeds": [1, 2, 1]}, "seed 1 is repeated"),
     "a seed of no kind": ({"seeds": {"init": [1]}}, "init: no such word.*init_seed"),
     "a metric of another split": (

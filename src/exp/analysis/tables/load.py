@@ -153,7 +153,9 @@ def _column(name: Any, value: Any, split: str, where: str) -> PaperColumn:
     _keys(node, {"overrides", "metric", "epoch", "start_from"}, at)
     if "metric" not in node:
         raise ExpError(f"{at}: metric is missing")
-    metric = str(node["metric"])
+    metric = node["metric"]
+    if not isinstance(metric, str):
+        raise ExpError(f"{at}: metric has to be a text, not {metric!r}")
     prefix = PREFIX[split]
     key = Key.of(metric) if "/" in metric else Key(prefix, metric)
     if key.kind != prefix:
@@ -235,6 +237,8 @@ def _seeds(value: Any, where: str) -> tuple[dict[str, int], ...]:
     """A list of seeds, or lists by the name of a seed, whose every combination is run."""
     named = value if isinstance(value, Mapping) else {"seed": value}
     _keys(named, set(SEEDS), f"{where}: seeds")
+    if not named:
+        raise ExpError(f"{where}: seeds is empty; give a list of seeds, or lists by the name of a seed")
     for name, listed in named.items():
         if not isinstance(listed, list) or not listed or not all(type(seed) is int and seed >= 0 for seed in listed):
             raise ExpError(f"{where}: seeds has to be a list of whole numbers, not {listed!r}")
@@ -283,4 +287,4 @@ def _words(value: Any, where: str) -> tuple[str, ...]:
 def _keys(node: Mapping[str, Any], known: set[str], where: str) -> None:
     for key in node:
         if key not in known:
-            raise ExpError(f"{where}: {key}: no such word{nearest(key, known - {''})}")
+            raise ExpError(f"{where}: {key}: no such word{nearest(str(key), known - {''})}")

@@ -48,7 +48,7 @@ def read_search(node: Any, where: str) -> Search | None:
         raise ExpError(f"{at}: give either grid or random, and select where it is not the cell's own metric")
     select = node.get("select")
     if select is not None:
-        select = str(Key.parse(select))
+        select = str(Key.parse(str(select)))
     if select is not None and Key.of(select).kind != "eval":
         raise ExpError(f"{at}: select={select} is not of the dev split; its keys begin with eval")
     if "grid" in node:
