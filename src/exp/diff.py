@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from exp.analysis.run_data import RunData, read_run
-from exp.errors import ExpError
 from exp.options import arguments
 from exp.options.arguments import Option
 from exp.options.option import shown
