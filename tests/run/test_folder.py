@@ -33,7 +33,7 @@ def test_ids_differ_and_a_reopened_run_keeps_its_own(tmp_path):
 
 
 def test_what_is_no_run_and_what_a_newer_exp_wrote_are_refused(tmp_path):
-    with pytest.raises(ExpError, match="no run folder: it holds no run.json"):
+    with pytest.raises(ExpError, match=r"no run folder: it holds no run\.json"):
         read_record(tmp_path)
     with pytest.raises(ExpError, match="no run folder: it is not there"):
         read_record(tmp_path / "gone")
