@@ -41,6 +41,12 @@ LONG = (
 )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """One process to fork for all workers: its imports take as long as twenty commands."""
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        os.environ[forked.STARTED] = forked.start()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first; the others keep their order."""
     place = {ROOT / "tests" / name: at for at, name in enumerate(LONG)}

@@ -247,14 +247,16 @@ def begin() -> None:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from transformers import conversion_mapping
 
-    from exp.config.compose import compose
+    from exp.config.compose import compose, plain
     from exp.curves import curve, picture
     from exp.curves.verdict import Verdict
     from exp.options import trust
+    from exp.training.build import build_raw
     from exp.training.launch import check_config
 
     OverridesParser.create().parse_overrides(SPELT)
     check_config(compose([]))
+    build_raw(plain(compose(["tracker=none"])))  # merged and drawn: the words of most runs here
     trust.whitelist()
     conversion_mapping.get_checkpoint_conversion_mapping("bert")
     HydraConfig.instance().cfg = None
@@ -276,6 +278,8 @@ def leave_out() -> None:
 if __name__ == "__main__":
     leaving = Exit()
     listening = socket.socket(fileno=int(sys.argv[1]))
+    if 0 in select.select([0, listening], [], [])[0]:  # no test has asked for a process
+        os._exit(0)
     gc.disable()  # nothing of it is to be collected
     for name in HEAVY:
         with contextlib.suppress(ImportError):  # a library that is no longer there only costs time

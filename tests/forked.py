@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
+import os
 import shutil
 import socket
 import subprocess
@@ -23,6 +24,7 @@ import psutil
 
 SERVER = Path(__file__).with_name("fork_server.py")
 CLIENT = Path(__file__).with_name("fork_client.py")
+STARTED = "EXP_FORKED_PYTHON"  # the program that pytest started for all its workers
 
 
 def run(
@@ -53,7 +55,14 @@ def _text(said: bytes) -> str:
 
 @functools.cache
 def python() -> str:
-    """The program's path. The first call starts the process that is forked, which ends with this one."""
+    """The program's path. The first call waits until the process that is forked has imported all."""
+    program = os.environ.get(STARTED) or start()
+    subprocess.run([program, "-c", ""], check=True)  # its imports are in no test's time
+    return program
+
+
+def start() -> str:
+    """Starts the process that is forked, which imports when the program first runs, and ends with this one."""
     folder = Path(tempfile.mkdtemp(prefix="exp-fork-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     program, address = folder / "python", folder / "socket"
@@ -68,9 +77,9 @@ def python() -> str:
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         pass_fds=[listener.fileno()],
+        env={**os.environ, "EXP_CACHE": str(folder)},
     )
     listener.close()
     atexit.register(server.wait)  # after it is killed
     atexit.register(server.kill)
-    subprocess.run([program, "-c", ""], check=True)  # its imports are in no test's time
     return str(program)

@@ -20,6 +20,7 @@ from exp.options import trust
 from exp.run.folder import create
 from exp.study import frozen_config
 from exp.training.launch import check_config
+from tests import forked
 
 PLACES = ("data", "model", "precision", "speed", "hub", "loop", "optimizer", "tracker.evil")
 
@@ -244,9 +245,7 @@ def test_readers_run_nothing(mark: Path, capsys: pytest.CaptureFixture[str], mon
         )
     before = contents(mark.parent)
     for command in (["compare", str(runs)], ["curves", str(runs)], ["runs", "list", str(runs)]):
-        done = subprocess.run(
-            [sys.executable, "-m", f"exp.{command[0]}", *command[1:]], capture_output=True, text=True, env=os.environ
-        )
+        done = forked.run(f"exp.{command[0]}", *command[1:], cwd=Path.cwd(), env=os.environ)
         assert "Traceback" not in done.stderr, (command, done.stderr)
     after = {name: text for name, text in contents(mark.parent).items() if name in before}
     assert after == before and not mark.exists()

@@ -10,6 +10,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import JobReturn, JobStatus
 
 from exp.compat import hydra as private
+from exp.compat import hydra_repository
 from exp.options.confdir import conf_dir
 
 
@@ -104,3 +105,54 @@ def test_a_file_is_parsed_once_a_state_of_it(tmp_path, monkeypatch):
     assert compose(words, config_dir=tmp_path).model.size == 1  # what one composition changed stays its own
     option.write_text("_target_: exp.model.own.Own\nsize: 30\n")
     assert compose(words, config_dir=tmp_path).model.size == 30 and parsed == ["model/parsed"]
+
+
+def test_options_are_merged_once_a_state_of_them(tmp_path, monkeypatch):
+    from exp.config.compose import compose
+
+    option = tmp_path / "model" / "merged.yaml"
+    option.parent.mkdir()
+    option.write_text("_target_: exp.model.own.Own\nsize: 1\n")
+    words, merged, real = ["model=merged"], [], hydra_repository.merge
+
+    def merge(loader, defaults, repo):
+        merged.append(defaults)
+        return real(loader, defaults, repo)
+
+    monkeypatch.setattr(hydra_repository, "merge", merge)
+    assert compose([*words, "model.size=2"], config_dir=tmp_path).model.size == 2
+    found = compose([*words, "seed=3"], config_dir=tmp_path)
+    assert (found.model.size, found.seed, len(merged)) == (1, 3, 1)  # what one composition changed stays its own
+    other = compose([*words, "optimizer=sgd"], config_dir=tmp_path)
+    assert (other.model.size, "momentum" in other.optimizer, len(merged)) == (1, True, 2)
+    option.write_text("_target_: exp.model.own.Own\nsize: 30\n")
+    assert compose(words, config_dir=tmp_path).model.size == 30 and len(merged) == 3
+
+
+@pytest.mark.parametrize("words", [["seed=3"], ["data=mrpc", "+optimizer.x=1"], ["experiment=debug"]], ids=" ".join)
+def test_what_was_merged_before_is_hydras_own(words, monkeypatch):
+    """Every node: its value, its type and its flags."""
+    from exp.config.compose import compose
+
+    compose(words)
+    kept = _nodes(compose(words))
+    monkeypatch.setattr(hydra_repository, "merged_once", hydra_repository.merge)
+    assert kept == _nodes(compose(words)) and len(kept) > 200
+
+
+def _nodes(config):
+    found, waiting = {}, [config]
+    while waiting:
+        node = waiting.pop()
+        about, held = node._metadata, node._value()
+        inside = list(held.values()) if isinstance(held, dict) else held if isinstance(held, list) else []
+        found[node._get_full_key(None)] = (
+            type(node),
+            str(held) if not inside else None,
+            about.object_type,
+            about.ref_type,
+            about.optional,
+            about.flags,
+        )
+        waiting += inside
+    return found

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from exp.config.check import SEVERAL, check
+from exp.config.compose import compose, own
 from exp.config.schema import EXAMPLES, PRESETS
 from exp.config.targets import check_node, declaration
 from exp.errors import ExpError
@@ -167,11 +167,8 @@ def options() -> Iterator[str]:
 
 def try_option(option: str, found: Found, seen: set[str]) -> None:
     """Changes one key at a time in an otherwise good option; `seen` are targets that had their turn."""
-    with initialize_config_dir(str(conf_dir()), job_name="train"):
-        cfg = compose("train", overrides=[option, *GIVEN.get(option, [])], return_hydra_config=True)
-    choices = dict(cfg.hydra.runtime.choices)
-    with open_dict(cfg):
-        del cfg["hydra"]
+    composed = compose([option, *GIVEN.get(option, [])])
+    choices, cfg = dict(composed.hydra.runtime.choices), own(composed)
     group = option.partition("=")[0]
     several = {f"{group}.{name}": node for name, node in cfg[group].items()} if group in SEVERAL else None
     nodes = {group: cfg[group]} if several is None else several
@@ -197,8 +194,7 @@ def _try_node(cfg: DictConfig, choices: dict[str, Any], where: str, node: Any, f
 
 
 def try_settings(found: Found) -> None:
-    with initialize_config_dir(str(conf_dir()), job_name="train"):
-        cfg = compose("train")
+    cfg = own(compose([]))
     properties = json_schema(RootSettings)["properties"]
     settings = {key: value for key, value in OmegaConf.to_container(cfg, resolve=True).items() if key in properties}
     for key, schema in properties.items():

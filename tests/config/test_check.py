@@ -5,26 +5,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, open_dict
 
 from exp.config import rules
 from exp.config.check import check
+from exp.config.compose import compose, own
 from exp.config.targets import check_node
 from exp.errors import ExpError
-from exp.options.confdir import conf_dir, groups
+from exp.options.confdir import groups
 from exp.options.other_names import NOT_HERE, TRAINING_ARGUMENTS
 from exp.options.settings import RootSettings
 from tests.config.bad_values import GIVEN, options, prepare
 
 
 def composed(*overrides: str) -> tuple[DictConfig, dict[str, Any]]:
-    with initialize_config_dir(str(conf_dir()), job_name="train"):
-        cfg = compose("train", overrides=list(overrides), return_hydra_config=True)
-    with open_dict(cfg):
-        choices = dict(cfg.hydra.runtime.choices)
-        del cfg["hydra"]
-    return cfg, choices
+    cfg = compose(overrides)
+    return own(cfg), dict(cfg.hydra.runtime.choices)
 
 
 def told(*overrides: str) -> str:

@@ -7,19 +7,17 @@ import json
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from exp.config.compose import compose
 from exp.data.files import Files
 from exp.data.files_or_hub import FilesOrHub
 from exp.data.hub import HubDataset
 from exp.errors import ExpError
-from exp.options.confdir import conf_dir
 
 
 def option(*words):
-    with initialize_config_dir(str(conf_dir())):
-        node = OmegaConf.to_container(compose("train", overrides=list(words)).data)
+    node = OmegaConf.to_container(compose(words).data)
     assert node.pop("_target_") == "exp.data.files_or_hub.FilesOrHub"
     return FilesOrHub(**node)
 

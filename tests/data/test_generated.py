@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from exp.config.compose import compose
 from exp.data.examples import Examples
 from exp.data.tastes import Tastes
 from exp.data.trips import Trips
 from exp.errors import ExpError
-from exp.options.confdir import conf_dir
 from exp.task.assemble import fingerprint
 
 
 def keys(name, **changed):
-    with initialize_config_dir(str(conf_dir())):
-        node = OmegaConf.to_container(compose("train", overrides=[f"data={name}"]).data)
+    node = OmegaConf.to_container(compose([f"data={name}"]).data)
     node.pop("_target_")
     return {**node, **changed}
 
@@ -38,6 +36,16 @@ def test_the_same_rows_on_every_machine(make, sum_):
     assert fingerprint(examples, None)[:12] == sum_
 
 
+def test_rows_are_drawn_once_however_many_are_taken(monkeypatch):
+    drawn, real = [], Trips.draw
+    monkeypatch.setattr(Trips, "draw", lambda source: drawn.append(source) or real(source))
+    sizes = {"train_size": 30, "eval_size": 10, "test_size": 10}
+    first, second = trips(**sizes), trips(**sizes, max_train_samples=5)
+    assert len(drawn) == 1 and second.train == first.train
+    assert (first.max_train_samples, second.max_train_samples) == (None, 5)
+    assert trips(**sizes, generator_seed=1).train != first.train and len(drawn) == 2
+
+
 def test_answers_stand_in_their_sentence_and_none_is_a_fifth():
     rows = trips(label_noise=0.0).train
     found = list(zip(rows.columns["context"], rows.columns["answers"], strict=True))
@@ -54,9 +62,7 @@ EMBEDDED = ["reviews", "trips", "tastes", "quiz", "markov_text", "paraphrases", 
 @pytest.mark.parametrize("name", [*EMBEDDED, "textures"])
 def test_an_embedded_set_is_drawn_in_its_own_sizes(name):
     """A generator with too few different rows would draw for ever."""
-    with initialize_config_dir(str(conf_dir())):
-        node = compose("train", overrides=[f"data={name}"]).data
-    source = instantiate(node)
+    source = instantiate(compose([f"data={name}"]).data)
     raw = source.read()
     assert tuple(len(rows) for rows in (raw.train, raw.evals[""], raw.tests[""])) == source.sizes
     assert sum(source.sizes) <= source.most

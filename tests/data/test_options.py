@@ -21,11 +21,9 @@ OPTIONS = sorted((path.parent.name, path.stem) for group in ("data", "task") for
 
 @pytest.mark.parametrize(("group", "name"), OPTIONS)
 def test_every_default_stands_once_in_the_yaml(group: str, name: str) -> None:
-    from hydra import compose, initialize_config_dir
+    from exp.config.compose import compose
 
-    with initialize_config_dir(str(CONF)):
-        cfg = compose("train", overrides=[f"{group}={name}"])
-    node = OmegaConf.to_container(cfg[group])
+    node = OmegaConf.to_container(compose([f"{group}={name}"])[group])
     module, _, attribute = node.pop("_target_").rpartition(".")
     declared = fields(getattr(import_module(module), attribute))
     assert {one.name for one in declared} == set(node)

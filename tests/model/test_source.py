@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from exp.errors import ExpError
 from exp.model.source import check_folder, locate
+from tests import forked
 from tests.model.test_pretrained import head_of, tokenizer_of
 from tests.optim.test_options import make
 from tests.tiny_models import make_tiny
@@ -51,7 +51,7 @@ def test_a_pickled_model_is_refused_and_the_printed_command_mends_it(tmp_path):
         locate(str(folder))
     command = str(error.value).splitlines()[-1].strip()
     assert command.startswith("python -c ")
-    subprocess.run(command.replace("python", sys.executable, 1), shell=True, check=True, capture_output=True)
+    subprocess.run(command.replace("python", forked.python(), 1), shell=True, check=True, capture_output=True)
     again = load_file(f"{folder}-safetensors/model.safetensors")
     assert torch.equal(again["classifier.weight"], weights["classifier.weight"])
     assert locate(f"{folder}-safetensors")

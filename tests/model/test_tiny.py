@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 import subprocess
 import sys
 from collections import Counter
@@ -52,15 +53,14 @@ def test_a_pair_reads_as_in_bert():
 @pytest.mark.slow
 def test_the_vocabulary_is_the_same_in_every_process():
     code = (
-        "from tests.model.test_tiny import pair_tokenizer; import hashlib;"
-        " t = pair_tokenizer();"
-        " print(hashlib.sha256(t.backend_tokenizer.to_str().encode()).hexdigest())"
+        "import hashlib, pickle, sys; from tests.optim.test_options import make;"
+        " tokenizer = make('model', 'bert_tiny').processor(*pickle.load(sys.stdin.buffer));"
+        " print(hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest())"
     )
-    again = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env={**_env(), "PYTHONHASHSEED": "1"}
-    )
+    given, env = pickle.dumps((PAIR, HEAD)), {**_env(), "PYTHONHASHSEED": "1"}
+    again = subprocess.run([sys.executable, "-c", code], input=given, capture_output=True, env=env)
     own = hashlib.sha256(pair_tokenizer().backend_tokenizer.to_str().encode()).hexdigest()
-    assert again.stdout.strip() == own, again.stderr
+    assert again.stdout.decode().strip() == own, again.stderr.decode()
 
 
 def _env():

@@ -15,8 +15,9 @@ from typing import Any
 
 import optuna
 import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
-from exp.compat.hydra_repository import ParsedOnce
+from exp.compat.hydra_repository import ParsedOnce, merged_once
 from exp.errors import ExpError
 from tests import forked
 from tests.postgres import postgres  # noqa: F401 (a fixture)
@@ -77,7 +78,9 @@ def inside(folder: Path, words: list[str], check: bool = True) -> subprocess.Com
         patch.setattr(sys, "argv", [str(STUB / "app.py"), *words])
         for name in ("HYDRA_FULL_ERROR", "PYTHONPATH"):
             patch.setenv(name, environment()[name])
-        patch.setattr("hydra._internal.config_loader_impl.ConfigRepository", ParsedOnce)  # as exp's own composing
+        # As exp's own composing.
+        patch.setattr("hydra._internal.config_loader_impl.ConfigRepository", ParsedOnce)
+        patch.setattr(ConfigLoaderImpl, "_compose_config_from_defaults_list", merged_once)
         patch.syspath_prepend(str(STUB))
         patch.chdir(folder)
         GlobalHydra.instance().clear()

@@ -201,7 +201,6 @@ def test_ctrl_c_once_finishes_running_trials_twice_stops(tmp_path: Path) -> None
     words = [X, UP, NAMED, "hydra.sweeper.n_trials=50", "seconds=0.3"]
     once = start(tmp_path, *words)
     until(lambda: len(list(folder.glob("[0-9]*/starts"))) >= 1)
-    time.sleep(0.3)
     once.send_signal(signal.SIGINT)
     output, _ = once.communicate(timeout=60)
     assert once.returncode == 130, output
@@ -210,7 +209,7 @@ def test_ctrl_c_once_finishes_running_trials_twice_stops(tmp_path: Path) -> None
     twice = start(tmp_path, *words, "hydra.sweep.dir=multirun/s")
     until(lambda: len(list(folder.glob("[0-9]*/starts"))) > len(states))
     twice.send_signal(signal.SIGINT)
-    time.sleep(0.3)
+    assert any("Ctrl-C again stops them now" in line for line in twice.stdout or ())  # reads as far as that line
     twice.send_signal(signal.SIGINT)
     output, _ = twice.communicate(timeout=60)
     assert twice.returncode == 130, output

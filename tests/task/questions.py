@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from exp.config.compose import compose
 from exp.data.base import RawData
 from exp.data.rows import Rows
-from exp.options.confdir import conf_dir
 from exp.task.question_answering import QuestionAnswering
 
 CONTEXT = "anna went to paris on monday"
 
 
 def option(**keys):
-    with initialize_config_dir(str(conf_dir())):
-        node = OmegaConf.to_container(compose("train", overrides=["task=question_answering"]).task)
+    node = OmegaConf.to_container(compose(["task=question_answering"]).task)
     node.pop("_target_")
     return QuestionAnswering(**{**node, **keys})
 

@@ -6,18 +6,15 @@ import subprocess
 import sys
 
 import pytest
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
+from exp.config.compose import compose, plain
 from exp.errors import ExpError
-from exp.options.confdir import conf_dir
 from exp.study.direction import check_objectives, directions, objective_names
 from exp.task import metrics_of
 
 
 def composed(*overrides):
-    with initialize_config_dir(str(conf_dir()), job_name="train"):
-        return OmegaConf.to_container(compose("train", overrides=list(overrides)), resolve=True)
+    return plain(compose(list(overrides)))
 
 
 @pytest.mark.parametrize(

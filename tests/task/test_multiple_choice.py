@@ -8,22 +8,20 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from exp.config.compose import compose
 from exp.data.base import RawData
 from exp.data.examples import Examples
 from exp.data.rows import Rows
 from exp.errors import ExpError
-from exp.options.confdir import conf_dir
 from exp.task.choices import ChoiceCollator, choices_of, real_choices, right_ones, without_padded_choices
 from exp.task.forward import correct_outputs
 from exp.task.multiple_choice import MultipleChoice
 
 
 def option(**keys):
-    with initialize_config_dir(str(conf_dir())):
-        node = OmegaConf.to_container(compose("train", overrides=["task=multiple_choice"]).task)
+    node = OmegaConf.to_container(compose(["task=multiple_choice"]).task)
     node.pop("_target_")
     return MultipleChoice(**{**node, **keys})
 

@@ -15,8 +15,9 @@ import yaml
 
 from exp.errors import ExpError
 from exp.tracker.trackio import Trackio
+from tests import forked
 
-# trackio reads TRACKIO_DIR once, at its import, so it is imported in processes of their own here.
+# trackio reads TRACKIO_DIR once, at its import, so it is imported in processes of their own here; forks have not.
 pytestmark = pytest.mark.skipif(not importlib.util.find_spec("trackio"), reason="the extra trackio is missing")
 
 TRAIN = """
@@ -60,7 +61,7 @@ def train(store, folder: Path, *, steps=(10, 20), status="completed", logged_unt
     words = json.dumps([str(folder), options(**changes), list(steps), status, logged_until])
     root = Path(__file__).parents[2]
     env = {**store, "PYTHONPATH": os.pathsep.join([str(root), str(root / "src")])}
-    done = subprocess.run([sys.executable, "-c", TRAIN, words], capture_output=True, text=True, env=env)
+    done = subprocess.run([forked.python(), "-c", TRAIN, words], capture_output=True, text=True, env=env)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 1, done.stdout  # trackio itself prints nothing
     return done.stdout.strip()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge
@@ -44,7 +45,7 @@ class Generated(Sampled):
         """The train, evaluation and test split, of `sizes` rows."""
 
     def read(self) -> RawData:
-        train, evaluation, test = self.draw()
+        train, evaluation, test = _drawn(replace(self, max_train_samples=None, max_eval_samples=None))
         return RawData(
             name=self.name,
             train=train,
@@ -54,3 +55,9 @@ class Generated(Sampled):
             max_train_samples=self.max_train_samples,
             max_eval_samples=self.max_eval_samples,
         )
+
+
+@lru_cache(maxsize=2)
+def _drawn(source: Generated) -> tuple[Rows, Rows, Rows]:
+    """Once a process for one seed and size: trials of a sweep differ in how many of the rows they take."""
+    return source.draw()

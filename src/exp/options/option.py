@@ -6,6 +6,7 @@ what one key means for another. Any other callable (a function of the user's) is
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 import math
@@ -147,7 +148,7 @@ def _explained(error: ValidationError, declared: type, values: Mapping[str, Any]
         return ExpError(f"{where or 'the settings'} cannot be read: {first['msg']}")
     key = str(first["loc"][0])
     said = f"{_dotted(where, key)}={shown(values[key])}"
-    schema = json_schema(declared)["properties"][key]
+    schema = _schema(declared)["properties"][key]
     mine = [one for one in errors if one["loc"][0] == key]
     outside = next((one for one in mine if one["type"] in OUT_OF_RANGE), None)
     if outside is not None:
@@ -165,8 +166,15 @@ def _explained(error: ValidationError, declared: type, values: Mapping[str, Any]
 
 def json_schema(declared: type) -> dict[str, Any]:
     """The JSON schema of a dataclass, with references to other dataclasses filled in."""
+    return copy.deepcopy(_schema(declared))
+
+
+@cache
+def _schema(declared: type) -> dict[str, Any]:
+    """Made once: pydantic takes milliseconds for it."""
     found = adapter(declared).json_schema()
-    return _filled(found, found.get("$defs", {}))
+    filled: dict[str, Any] = _filled(found, found.get("$defs", {}))
+    return filled
 
 
 def _filled(node: Any, definitions: Mapping[str, Any]) -> Any:
