@@ -36,7 +36,7 @@ def saving(folder: Path) -> dict[str, list[float]]:
     training = {"optimizer": optimizer.state_dict()}
 
     def save() -> None:
-        checkpoints.save(folder / "saved", {"step": 1}, checkpoints.weights_of(parts.model), training, best=False)
+        checkpoints.save(folder / "saved", {"step": 1}, checkpoints.weights_of(parts.model), training)
 
     save()
     size = sum(file.stat().st_size for file in (folder / "saved" / "step-000001").iterdir())

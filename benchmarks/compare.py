@@ -16,6 +16,7 @@ import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from exp.run.events import EventLog
 from exp.run.folder import create
@@ -32,7 +33,7 @@ def write_runs(root: Path, count: int) -> None:
     filler = {f"option_{number}": number / 7 for number in range(CONFIG_KEYS)}
     first = root / "0"
     first.mkdir(parents=True)
-    config = {"data": {"name": "mrpc"}, "optimizer": {"lr": 1e-5}, "more": filler, "seed": 0}
+    config: dict[str, Any] = {"data": {"name": "mrpc"}, "optimizer": {"lr": 1e-5}, "more": filler, "seed": 0}
     run = create(first, config)
     run.update(git={"commit": "0" * 40, "dirty": True, "diff": "x" * DIFF})
     log = EventLog(run.metrics_path)

@@ -135,7 +135,7 @@ def fast_with_fused_attention(words: Sequence[str], *given: Any) -> None:
 CONTENDERS: dict[str, Callable[..., None]] = {
     "tutorial": tutorial,
     "Trainer": stock_trainer,
-    "Trainer padded to 128": lambda *given: stock_trainer(*given, pad_to=128),
+    "Trainer padded to 128": lambda words, steps, chunk, turn: stock_trainer(words, steps, chunk, turn, pad_to=128),
     "loop=accelerate": lambda words, *given: ours([*words, "loop=accelerate"], *given),
     "loop=trainer": lambda words, *given: ours([*words, "loop=trainer"], *given),
     "speed=fast": lambda words, *given: ours([*words, "loop=accelerate", "speed=fast"], *given),
@@ -166,6 +166,7 @@ LESS = {
     "without bf16": "precision=fp32",
     "without length_grouped": "batching=random",
     "without pooled_dropout": "speed.pooled_dropout=false",
+    "without fused_gelu": "speed.fused_gelu=false",
     "without first_token_only": "speed.first_token_only=false",
     "without keep_embedding_gradients": "speed.keep_embedding_gradients=false",
     "without keep_memory": "speed.keep_memory=false",

@@ -108,8 +108,11 @@ def _answers(parts: Parts) -> Any:
     from exp.metrics import squad
 
     examples, windows = next(iter(parts.data.evals.values())), next(iter(parts.encoded.evals.values()))
-    n_best, longest = parts.task.n_best_size, parts.task.max_answer_length
-    contexts = examples.inputs[parts.reading.context]
+    task: Any = parts.task  # of question answering
+    reading: Any = parts.reading
+    contexts = examples.inputs[reading.context]
+    assert windows.example is not None and examples.targets is not None
+    rows, gold = windows.example, [one.texts for one in examples.targets]
     offsets = [
         [windows.kept[name][row].tolist() for name in ("begins", "ends", "places")] for row in range(len(windows))
     ]
@@ -117,25 +120,24 @@ def _answers(parts: Parts) -> Any:
     def compute(found: Any) -> dict[str, float]:
         of_example: list[list[tuple[float, str]]] = [[] for _ in contexts]
         nulls = [np.inf] * len(contexts)
-        for window, row in enumerate(windows.example):
+        for window, row in enumerate(rows):
             starts, ends = (logits[window] for logits in found.predictions)
             begins, closes, (first, cls) = offsets[window]
             nulls[row] = min(nulls[row], starts[cls] + ends[cls])
             last = first + len(begins)
-            for start in np.argsort(starts)[-1 : -n_best - 1 : -1].tolist():
-                for end in np.argsort(ends)[-1 : -n_best - 1 : -1].tolist():
-                    if first <= start <= end < last and end - start < longest:
+            for start in np.argsort(starts)[-1 : -task.n_best_size - 1 : -1].tolist():
+                for end in np.argsort(ends)[-1 : -task.n_best_size - 1 : -1].tolist():
+                    if first <= start <= end < last and end - start < task.max_answer_length:
                         text = contexts[row][begins[start - first] : closes[end - first]]
                         of_example[row].append((starts[start] + ends[end], text))
         answers = []
         for best, null in zip(of_example, nulls, strict=True):
             score, text = max(best, default=(-np.inf, ""))
             answers.append(text if score >= null else "")
-        gold = [one.texts for one in examples.targets]
         pairs = list(zip(answers, gold, strict=True))
         return {
-            "exact": np.mean([squad.exact(*one) for one in pairs]),
-            "f1": np.mean([squad.f1(*one) for one in pairs]),
+            "exact": float(np.mean([squad.exact(*one) for one in pairs])),
+            "f1": float(np.mean([squad.f1(*one) for one in pairs])),
         }
 
     return compute

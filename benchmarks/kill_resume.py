@@ -134,7 +134,8 @@ def main() -> None:
         total, lost, different = total + hit, lost + steps, different + (not same)
         print(f"{name}: {hit} kills, {steps} steps made again, {'the same end' if same else 'ANOTHER END'}", flush=True)
         if same:
-            shutil.rmtree(whole), shutil.rmtree(cut)
+            shutil.rmtree(whole)
+            shutil.rmtree(cut)
     print(f"kills {total}, resumes {total}, lost steps {lost}, runs whose end differed {different} of {len(cases)}")
     raise SystemExit(different > 0)
 

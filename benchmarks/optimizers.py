@@ -18,6 +18,7 @@ import logging
 import statistics
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import exp
@@ -67,12 +68,11 @@ def table(out: Path, names: list[str]) -> None:
         for name in names
         for words, rates in [OPTIMIZERS[name]]
     }
-    best = {
-        name: max(
-            rates, key=lambda lr, rates=rates: statistics.mean(one["eval/accuracy"] for one in rates[lr].values())
-        )
-        for name, rates in found.items()
-    }
+
+    def dev(name: str, lr: float) -> float:
+        return statistics.mean(one["eval/accuracy"] for one in found[name][lr].values())
+
+    best = {name: max(rates, key=partial(dev, name)) for name, rates in found.items()}
     tests = {
         name: {seed: one["test/accuracy"] for seed, one in rates[best[name]].items()} for name, rates in found.items()
     }

@@ -84,7 +84,7 @@ def read(folder: Path) -> list[Curve]:
 
 def drawn(trial: optuna.Trial, curves: list[Curve], luck: random.Random) -> tuple[list[float], float]:
     """The trial's curve, and the seconds of one of its epochs."""
-    params = {
+    params: dict[str, Any] = {
         "lr": trial.suggest_float("lr", 1e-5, 3e-3, log=True),
         "batch": trial.suggest_categorical("batch", list(EPOCH_SECONDS)),
         "warmup": trial.suggest_float("warmup", 0, 0.2),

@@ -18,7 +18,9 @@ from benchmarks.harness import report, show
 from benchmarks.turns import take_turns
 
 RECIPE = ["max_grad_norm=0", "optimizer=adamw", "scheduler=linear", "scheduler.warmup_ratio=0", "optimizer.lr=5e-5"]
-TASKS = ["wnut17", "squad_part", "commonsenseqa", "tiny_shakespeare"]
+TASKS = ["wnut17", "squad_part", "commonsenseqa", "tiny_shakespeare", "tiny_shakespeare:gpt2"]
+# After a colon: another size of a case's model. GPT-2's own, with the vocabulary of ours.
+SIZES = {"gpt2": ["model.num_hidden_layers=12", "model.hidden_size=768", "model.num_attention_heads=12"]}
 LOOPS = ["tutorial", "Trainer", "Trainer padded to 128", "loop=accelerate", "loop=trainer", "speed=fast"]
 
 
@@ -49,12 +51,13 @@ def words_of(model: str, glue: Path | None, batch: int, folder: Path) -> list[st
 
 
 def words_of_task(name: str, data: Path) -> tuple[list[str], int]:
-    """Of a case of benchmarks.task_cases, with its batch size."""
+    """Of a case of benchmarks.task_cases, with its batch size; `tiny_shakespeare:gpt2` is one of another size."""
     from benchmarks.task_cases import CASES
 
+    name, _, size = name.partition(":")
     case = CASES[name]
     words = [word.format(data=data.resolve(), minilm=minilm()) for word in case.words]
-    return [*words, *RECIPE, f"per_device_train_batch_size={case.batch}"], case.batch
+    return [*words, *SIZES.get(size, []), *RECIPE, f"per_device_train_batch_size={case.batch}"], case.batch
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from tests.postgres import server
 from exp.study.objective import Objective
 from exp.study.plan import StudyPlan
 from exp.study.samplers import make_sampler
-from exp.study.space import read_space
+from exp.study.space_words import read_space
 from exp.work.heartbeat import Heartbeat
 from exp.work.storage import open_storage
 from exp.work.trial_queue import open_queue
@@ -38,7 +38,7 @@ def plan_of(storage: str | None, folder: Path, sampler: str) -> StudyPlan:
         study_name="s", storage=storage, folder=folder, n_trials=1_000_000, only=None, retries=3, beat_every=10.0,
         stale_after=60.0, max_failure_rate=1.0, sampler={"_target_": sampler, "seed": 1},
         pruner={"_target_": "optuna.pruners.NopPruner"}, seeds=(), space=read_space(PARAMS, None, None, [], {}),
-        custom=None, objective=objective, extra={},
+        custom=None, objective=objective, run_equal_trials=True, extra={},
     )  # fmt: skip
 
 

@@ -136,7 +136,7 @@ def _used(run: Any) -> str:
         model = pipeline(kind, model=place)
         assert model(TEXTS[kind])
     elif kind in ("image-classification", "audio-classification"):
-        source = str(next(iter(sorted((run.folder / "errors" / "eval").iterdir()))))  # the file of a wrong answer
+        source: Any = str(next(iter(sorted((run.folder / "errors" / "eval").iterdir()))))  # the file of a wrong answer
         model = pipeline(kind, model=place)
         if kind == "audio-classification":
             import soundfile

@@ -45,6 +45,8 @@ class Truth:
 class Cut:
     """Ends a run at the first evaluation that reaches a value: what it was doing then is known."""
 
+    study = None
+
     def __init__(self, value: float) -> None:
         self.limit = value
         self.reached = False
@@ -82,9 +84,8 @@ def train(folder: Path, truth: Truth, seed: int) -> None:
     from exp.tracker.jsonl import JsonlTracker
     from exp.training.build import build, build_loop
 
-    config = OmegaConf.to_container(
-        compose("train", overrides=[*ALWAYS, *truth.overrides, f"seed={seed}"]), resolve=True
-    )
+    composed = compose("train", overrides=[*ALWAYS, *truth.overrides, f"seed={seed}"])
+    config: dict[str, Any] = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
     folder.mkdir(parents=True)
     run = create(folder, config)
     tracker = JsonlTracker()

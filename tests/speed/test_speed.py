@@ -23,7 +23,7 @@ from transformers import (
     T5Config,
 )
 
-from exp.speed.dropout import ATTENTION, Pool, PooledDropout, pool_dropout
+from exp.speed.dropout import ATTENTION, PIECE, Pool, PooledDropout, pool_dropout
 from exp.speed.embedding import KeptGradientEmbedding, keep_embedding_gradients
 from exp.speed.first_token import first_token_only
 from exp.speed.linear import OneDnnLinear, onednn_linear
@@ -48,12 +48,19 @@ def test_a_pooled_mask_drops_the_rate_and_keeps_the_mean():
     assert pool.drop(ones.bfloat16(), 0.1).dtype == torch.bfloat16
 
 
-def test_a_mask_too_large_for_the_pool_is_drawn():
-    large = torch.ones(2**21)
+def test_each_piece_of_a_large_tensor_has_a_mask_of_its_own():
+    large = torch.ones(5, PIECE // 2, requires_grad=True)  # two pieces and a half
     torch.manual_seed(1)
-    expected = nn.functional.dropout(large, 0.5, training=True)
+    dropped = Pool(0).drop(large, 0.5)
+    assert dropped.unique().tolist() == [0.0, 2.0]
+    assert (dropped == 0).float().mean().item() == pytest.approx(0.5, abs=0.002)
+    first, second, rest = dropped.detach().view(-1).split(PIECE)
+    for one, other in ((first, second), (first[: len(rest)], rest)):
+        assert (one == other).float().mean().item() == pytest.approx(0.5, abs=0.002)
+    dropped.sum().backward()
+    assert torch.equal(large.grad, dropped.detach())
     torch.manual_seed(1)
-    assert torch.equal(Pool(0).drop(large, 0.5), expected)
+    assert torch.equal(Pool(0).drop(large.detach().view(-1), 0.5), dropped.detach().view(-1))
 
 
 def test_gradients_pass_where_values_passed():
@@ -325,3 +332,32 @@ def test_a_config_of_an_older_version_is_read_as_it_was_meant():
     older = Speed(compile="auto", pad_to_multiple_of="auto", pooled_dropout=True, keep_memory=True)
     assert older.pads_to("cpu", "no") is None and older.pads_to("cuda", "bf16") == 8
     assert not (older.first_token_only or older.keep_embedding_gradients or older.onednn_linear)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "t5"])
+def test_the_tanh_form_of_gelu_is_one_kernel(family):
+    """The same function and gradient to fp32's rounding, and nothing else of the model changes."""
+    from transformers import GPT2Config, GPT2LMHeadModel, T5Config, T5ForConditionalGeneration
+    from transformers.activations import NewGELUActivation
+
+    torch.manual_seed(0)
+    if family == "gpt2":
+        plain = GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=2, n_head=2, vocab_size=50)).eval()
+    else:
+        size = {"d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 2, "num_heads": 2, "vocab_size": 50}
+        plain = T5ForConditionalGeneration(
+            T5Config(**size, feed_forward_proj="gated-gelu", decoder_start_token_id=0)
+        ).eval()
+    fused = copy.deepcopy(plain)
+    Speed(compile=False, pad_to_multiple_of=None, pooled_dropout=False, fused_gelu=True).kernels(
+        fused, "cpu", "no", packed=False
+    )
+    assert modules(plain, NewGELUActivation) and not modules(fused, NewGELUActivation)
+    ids = torch.randint(50, (2, 9))
+    losses = [model(input_ids=ids, labels=ids).loss for model in (plain, fused)]
+    for loss in losses:
+        loss.backward()
+    assert losses[0].item() == pytest.approx(losses[1].item(), rel=1e-6)
+    for (name, one), other in zip(plain.named_parameters(), fused.parameters(), strict=True):
+        assert one.grad is None or torch.allclose(one.grad, other.grad, rtol=1e-4, atol=1e-6), name
+    assert fused.state_dict().keys() == plain.state_dict().keys()

@@ -60,6 +60,7 @@ ADDED: dict[str, Any] = {
     "optimizer.groups": [],
     "speed.cuda_graphs": False,
     "speed.first_token_only": False,
+    "speed.fused_gelu": False,
     "speed.keep_embedding_gradients": True,
     "speed.onednn_linear": "auto",
 }

@@ -17,6 +17,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from exp.compat.transformers import attention_of
 
 POOL = 2**22  # elements; 8 MB in bf16, 16 MB in fp32
+PIECE = POOL // 4  # elements that one place in the pool serves
 FEW_SCORES = 2**23  # elements; a layer keeps 16 MB of them for its backward pass
 ATTENTION = "exp_pooled"
 
@@ -28,21 +29,37 @@ class Pool:
         self.uniform = torch.rand(POOL, generator=torch.Generator().manual_seed(seed))
         self.masks: dict[tuple[float, torch.dtype], torch.Tensor] = {}
 
-    def mask(self, like: torch.Tensor, rate: float) -> torch.Tensor:
-        """0 with probability `rate`, else 1 / (1 - rate); shape and dtype of `like`.
-
-        The place is drawn from torch's global generator, which checkpoints hold.
-        """
-        key = (rate, like.dtype)
-        if key not in self.masks:
-            self.masks[key] = (self.uniform >= rate).to(like.dtype) / (1 - rate)
-        place = int(torch.randint(POOL - like.numel() + 1, ()))
-        return self.masks[key][place : place + like.numel()].view(like.shape)
-
     def drop(self, values: torch.Tensor, rate: float) -> torch.Tensor:
-        if values.numel() > POOL // 4:  # a large mask would repeat itself; drawing it is no waste there
-            return nn.functional.dropout(values, rate, training=True)
-        return values * self.mask(values, rate)
+        """0 with probability `rate`, else `values` / (1 - rate). A large tensor is cut into pieces, each with a place.
+
+        The places are drawn from torch's global generator, which checkpoints hold.
+        """
+        key = (rate, values.dtype)
+        if key not in self.masks:
+            self.masks[key] = (self.uniform >= rate).to(values.dtype) / (1 - rate)
+        places = torch.randint(POOL - PIECE + 1, (max(1, -(-values.numel() // PIECE)),)).tolist()
+        return _Dropped.apply(values, self.masks[key], places)
+
+
+class _Dropped(torch.autograd.Function):
+    """Keeps neither the mask nor the values for the backward pass: the places say all."""
+
+    @staticmethod
+    def forward(ctx: Any, values: torch.Tensor, masks: torch.Tensor, places: list[int]) -> torch.Tensor:
+        ctx.masks, ctx.places = masks, places
+        return _masked(values, masks, places)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        return _masked(gradient, ctx.masks, ctx.places), None, None
+
+
+def _masked(values: torch.Tensor, masks: torch.Tensor, places: list[int]) -> torch.Tensor:
+    values = values.contiguous()
+    masked = torch.empty_like(values)
+    for piece, out, place in zip(values.view(-1).split(PIECE), masked.view(-1).split(PIECE), places, strict=True):
+        torch.mul(piece, masks[place : place + len(piece)], out=out)
+    return masked
 
 
 class PooledDropout(nn.Module):

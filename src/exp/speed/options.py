@@ -30,6 +30,7 @@ class Speed:
     keep_embedding_gradients: bool = False
     onednn_linear: bool | Literal["auto"] = False  # auto: where MKL leaves half of the processor idle
     cuda_graphs: bool = False
+    fused_gelu: bool = False
 
     def pads_to(self, device: str, precision: str) -> int | None:
         """`precision` is Accelerate's word for what is computed in: on a CPU oneDNN keeps a kernel for each length, and
@@ -102,6 +103,10 @@ class Speed:
 
             if not first_token_only(model):
                 log.info("speed: first_token_only left out, %s may read other tokens", type(model).__name__)
+        if self.fused_gelu:
+            from exp.speed.activations import fused_gelu
+
+            fused_gelu(model)
         if packed:
             from exp.speed.packing import pack_rows
 
