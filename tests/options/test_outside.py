@@ -59,6 +59,8 @@ def test_a_rule_that_raises_is_named_and_left_out(folder: Path, caplog: pytest.L
 @pytest.mark.parametrize("place", ["acme/conf", "conf"])
 def test_an_option_that_is_no_yaml_hinders_no_other(place: str, folder: Path) -> None:
     option(folder, "loss/broken.yaml", "_target_: [\n", place)
+    if place == "conf":
+        (folder / "pyproject.toml").write_text("[tool.exp]\ntrust = ['acme']\nconf = 'conf'\n")
     trust._places.cache_clear()
     check_config(compose([]))
     with pytest.raises(ExpError, match="YAML"):
