@@ -18,17 +18,23 @@ if TYPE_CHECKING:
 
 
 def recorded(run: Finished) -> dict[str, dict[str, float]]:
-    """As of_saved_weights, of a finished run. Raises ExpError where its evaluations have been lost."""
+    """As of_saved_weights, of a finished run."""
+    return of_saved_weights(
+        read_events(run.folder / "metrics.jsonl"),
+        run.config,
+        run.facts["objective"],
+        run.facts["greater_is_better"],
+        (read_result(run.folder / "result.json") or {}).get("saved_step"),
+    )
+
+
+def check_kept(run: Finished) -> None:
+    """Raises ExpError where the run's evaluations have been lost."""
     path, result = run.folder / "metrics.jsonl", read_result(run.folder / "result.json") or {}
-    events = read_events(path)
-    if _evaluated(result.get("last", {})) and not any(_evaluated(event.metrics) for event in events):
+    if _evaluated(result.get("last", {})) and not any(_evaluated(event.metrics) for event in read_events(path)):
         raise ExpError(
             f"{near(path)} is missing or was changed: it holds no evaluation, and result.json does; put the file back"
         )
-    facts = run.facts
-    return of_saved_weights(
-        events, run.config, facts["objective"], facts["greater_is_better"], result.get("saved_step")
-    )
 
 
 def _evaluated(keys: Iterable[str]) -> bool:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from exp.errors import ExpError, nearest
+from exp.metrics.key import Key
 from exp.run.files import user_path
 from exp.run.links import check_inside
 from exp.run.said import counted
-from exp.saved import finished
+from exp.saved import finished, metrics
 
 if TYPE_CHECKING:
     from exp.data.examples import Examples, TaskData
@@ -124,8 +125,8 @@ def targets(run: Finished, name: str, given: Mapping[str, Any]) -> list[Path]:
 def check_kept(run: Finished, data: TaskData, name: str, places: list[Path]) -> None:
     """Raises ExpError where predictions of other rows would replace those that the run's numbers were made of."""
     kept = [place for place in places if place.exists()]
-    split = data.splits().get(name)
-    if kept and split is not None and split.targets is not None and data.fingerprint != run.facts["fingerprint"]:
+    measured = {Key.of(key).split for key in metrics.recorded(run)}
+    if kept and name in measured and data.fingerprint != run.facts["fingerprint"]:
         raise ExpError(
             f"the run's numbers were made of {kept[0]}, and these are other rows; say where their predictions go, "
             f"out=new.csv"
