@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import types
@@ -46,6 +47,12 @@ def test_alone_it_says_what_can_be_done_here(tmp_path: Path, monkeypatch: pytest
     shutil.rmtree(tmp_path / "outputs" / "2026-01-02")
     text = said()
     assert "completed, eval/accuracy 0.75:" in text and "exp predict 'outputs/2026-01-01/a run'" in text
+    result = tmp_path / "outputs" / "2026-01-01" / "a run" / "result.json"
+    found = json.loads(result.read_text())
+    for objective in ({"name": "eval/accuracy", "value": None, "step": 0}, ...):  # nothing was measured
+        told = {key: value for key, value in found.items() if key != "objective"}
+        result.write_text(json.dumps(told if objective is ... else told | {"objective": objective}))
+        assert "completed:" in said()
     (tmp_path / "conf" / "experiment").mkdir(parents=True)
     (tmp_path / "conf" / "experiment" / "mine.yaml").touch()
     (tmp_path / "pyproject.toml").write_text('[tool.exp]\nconf = "conf"\n')

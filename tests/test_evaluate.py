@@ -140,6 +140,16 @@ def broken(kind: str, folder: Path) -> str:
             file.unlink()
         record |= {"status": "failed", "reason": "no memory"}
         message = "it saved no model; its status is failed (no memory); go on with it"
+    elif kind == "no tokenizer":  # transformers would make one of the special tokens alone
+        for file in (folder / "model").glob("tokenizer*"):
+            file.unlink()
+        message = "model has no tokenizer any more"
+    elif kind == "a config of no keys":
+        (folder / "model" / "config.json").write_text("[1]")
+        message = "model cannot be loaded: TypeError"
+    elif kind == "no metrics":
+        (folder / "metrics.jsonl").unlink()
+        message = "metrics.jsonl is missing or was changed: it holds no evaluation, and result.json does"
     else:
         assert kind == "cut weights"
         file = folder / "model" / "model.safetensors"
@@ -149,7 +159,10 @@ def broken(kind: str, folder: Path) -> str:
     return message
 
 
-@pytest.mark.parametrize("kind", ["no folder", "no run", "newer", "first version", "failed", "cut weights"])
+LACKING = ["no tokenizer", "a config of no keys", "no metrics"]
+
+
+@pytest.mark.parametrize("kind", ["no folder", "no run", "newer", "first version", "failed", "cut weights", *LACKING])
 def test_bad_folders(kind: str, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     message = broken(kind, folder)

@@ -4,7 +4,9 @@ import csv
 import io
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,7 +15,7 @@ import pytest
 from exp import predict as entry
 from exp.errors import ExpError
 from exp.options import arguments
-from exp.saved import finished
+from exp.saved import finished, predictions
 from tests.finished_runs import contents, copy_of, reviews_run
 
 TEXTS = ["the soup was lovely", "the staff was not nice, although the wine was great", "the rice seemed awful"]
@@ -172,6 +174,32 @@ def test_texts_and_lines_get_one_answer_each(
     monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(TEXTS) + "\n\n"))
     entry.main()
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == answers
+
+
+@pytest.mark.parametrize(
+    ("node", "name"),
+    [
+        ({"train_file": ["a.csv", "b.csv"], "sep": ";"}, "new.csv"),
+        ({"train_file": "a.csv.xz", "sep": ";"}, "new.csv"),
+        ({"train_file": "a.txt", "format": "csv", "sep": ";"}, "new.txt"),
+        ({"train_file": "a", "format": "csv", "sep": ";"}, "new"),
+    ],
+)
+def test_a_file_is_read_as_the_runs_own(run: Path, tmp_path: Path, node: dict[str, Any], name: str) -> None:
+    (tmp_path / name).write_text("label;sentence\npositive;the soup, the wine\n")
+    found = finished.find(str(run))
+    found = replace(found, config={**found.config, "data": node})
+    assert predictions.rows_of_file(found, tmp_path / name).columns["sentence"] == ["the soup, the wine"]
+
+
+def test_other_rows_do_not_take_the_place_of_the_runs_own(run: Path, tmp_path: Path) -> None:
+    before = contents(run)
+    with pytest.raises(ExpError, match=r"made of .*eval\.parquet, and these are other rows.*out=new\.csv"):
+        entry.predict([str(run)], {"data.split": "eval", "data.max_eval_samples": "5"})
+    assert contents(run) == before
+    out = tmp_path / "few.csv"
+    entry.predict([str(run)], {"data.split": "eval", "data.max_eval_samples": "5", "out": str(out)})
+    assert len(rows_of(out)) == 5
 
 
 @pytest.mark.parametrize("second", ["-1", "", "maybe"])

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from exp.analysis.run_data import RunData, read_run
-from exp.errors import ExpError
 from exp.options import arguments
 from exp.options.arguments import Option
 from exp.options.option import shown
@@ -31,9 +30,6 @@ ABSENT = "-"
 def told(places: Sequence[str], everything: bool) -> Iterator[str]:
     """The lines of the command. Raises ExpError for a folder that is no run."""
     folders = [Path(place).expanduser().resolve() for place in places]
-    for place, folder in zip(places, folders, strict=True):
-        if not (folder / "run.json").is_file():
-            raise ExpError(f"{place} is no run folder: it holds no run.json")
     one, two = (read_run(folder) for folder in folders)
     records = [read_record(folder) for folder in folders]
     for label, run in zip("AB", (one, two), strict=True):

@@ -80,7 +80,7 @@ def main() -> int:
             print(arguments.usage(GRAMMAR))
             print("\ntables:\n")
             for name in load.names():
-                print(f"  {name:<16} {load.read_yaml(load.find(name))['title']}")
+                print(f"  {name:<16} {load.title(name)}")
             return 0
         return make(*read(words))
 

@@ -166,6 +166,7 @@ def test_a_missing_file_names_its_neighbour(tmp_path: Path, monkeypatch: pytest.
             "no column 'txt'; did you mean 'text'?; say which is which with task.text_columns",
         ),
         (["task.label_column=lable"], "no column 'lable'; did you mean 'label'"),
+        (["data.id_column=labl"], "data.id_column=labl: the train rows have no such column; did you mean 'label'"),
         (["task.metrics=[pearson]"], "'pearson' is for regression"),
         (["task.metrics=[f1]", "metric_for_best_model=accuracy"], "choose one of f1, loss"),
     ],

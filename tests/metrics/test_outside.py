@@ -37,6 +37,12 @@ constant = 3
 MORE = """
 def cost(predictions, references):
     return 0.0
+
+def f1(predictions, references):
+    return 0.0
+
+def loss(predictions, references):
+    return 0.0
 """
 MODULE = """
 import datasets
@@ -160,6 +166,13 @@ def test_what_cannot_be_a_metric(package, name, message):
 def test_two_metrics_of_one_name(package):
     with pytest.raises(ExpError, match="'cost' twice"):
         names.check(["own_pkg.metrics.cost", "own_pkg.more.cost"], "single_label", 2)
+
+
+@pytest.mark.parametrize("name", ["f1", "loss"])
+def test_a_metric_named_as_one_of_exps(package, name):
+    """Its intervals would be those of exp's, and its numbers stand in the place of the loss."""
+    with pytest.raises(ExpError, match=rf"own_pkg\.more\.{name} would be reported as '{name}', which is exp's"):
+        names.check(["accuracy", f"own_pkg.more.{name}"], "single_label", 2)
 
 
 def test_an_evaluate_module(package):

@@ -11,8 +11,10 @@ from exp.analysis.tables.views import view
 from exp.config.compose import compose
 from exp.errors import ExpError
 from exp.options import outside
+from exp.options.calls import READING, UNTUNED, check_reading
 from exp.study.samplers import make_pruner, make_sampler
 from exp.study.sweep import check_made
+from exp.task.base import Reading, Untuned
 from exp.training.build import build_callbacks
 from exp.training.launch import check_config
 from tests.options.test_outside import folder  # noqa: F401 (a fixture)
@@ -144,3 +146,41 @@ def test_a_pruner_and_a_sampler(folder: Path) -> None:  # noqa: F811
         check_made("pruner", lambda: make_pruner(node["pruner"]))
     with pytest.raises(ExpError, match=r"hydra/sweeper/sampler: a Everything is no optuna\.samplers\.BaseSampler"):
         check_made("sampler", lambda: make_sampler(node["sampler"], "", 0, None))
+
+
+class Whole(Untuned):
+    def __init__(self) -> None:
+        self.names = ("accuracy",)
+
+    def decode(self, answers, features, examples): ...  # type: ignore[no-untyped-def]
+    def score(self, table): ...  # type: ignore[no-untyped-def]
+    def item_scores(self, table): ...  # type: ignore[no-untyped-def]
+    def chance(self, examples): ...  # type: ignore[no-untyped-def]
+    def pictures(self, table): ...  # type: ignore[no-untyped-def]
+    def summary(self, table): ...  # type: ignore[no-untyped-def]
+    def said(self, row): ...  # type: ignore[no-untyped-def]
+    def flat(self, table): ...  # type: ignore[no-untyped-def]
+
+
+def test_a_readings_methods() -> None:
+    def methods(one: type) -> set[str]:
+        return {name for name in vars(one) if not name.startswith("_")} - {"names"}
+
+    assert methods(Reading) == {*READING, *UNTUNED}
+    assert methods(Untuned) == {*UNTUNED}
+    check_reading(Whole())
+    plain = type("Plain", (), {name: value for name, value in vars(Whole).items() if not name.startswith("__")})
+    for one, said in (
+        (type("Mute", (Whole,), {"said": None})(), r"Mute\.said is not there; a reading has said\(row\)$"),
+        (
+            type("Odd", (Whole,), {"flat": lambda self: ...})(),
+            r"Odd\.flat is called as \(table\): too many positional arguments",
+        ),
+        (plain(), r"Plain\.names is not there; a reading has names"),
+        (
+            type("Sure", (plain,), {"names": ("accuracy",)})(),
+            r"Sure\.additive is not there; a reading made from exp\.task\.base\.Untuned has additive\(table, metric\)$",
+        ),
+    ):
+        with pytest.raises(ExpError, match=rf"^task: {said}"):
+            check_reading(one)

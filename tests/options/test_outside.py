@@ -10,14 +10,16 @@ import pytest
 
 from exp.analysis.tables.views import view
 from exp.config.compose import compose
+from exp.config.schema import schemas
 from exp.curves.curve import Facts, build
 from exp.curves.rules import verdict
 from exp.curves.verdict import Thresholds
 from exp.errors import ExpError
-from exp.options import outside
+from exp.options import outside, trust
 from exp.options import project as own_project
 from exp.run.events import Event
 from exp.study.samplers import make_pruner
+from exp.training.launch import check_config
 from tests.outside import option, project
 
 
@@ -52,6 +54,19 @@ def test_a_rule_that_raises_is_named_and_left_out(folder: Path, caplog: pytest.L
     outside._parts.cache_clear()
     assert judged() == before
     assert "the verdict rule broken fails and is left out" in caplog.text
+
+
+@pytest.mark.parametrize("place", ["acme/conf", "conf"])
+def test_an_option_that_is_no_yaml_hinders_no_other(place: str, folder: Path) -> None:
+    option(folder, "loss/broken.yaml", "_target_: [\n", place)
+    if place == "conf":
+        (folder / "pyproject.toml").write_text("[tool.exp]\ntrust = ['acme']\nconf = 'conf'\n")
+    trust._places.cache_clear()
+    check_config(compose([]))
+    with pytest.raises(ExpError, match="YAML"):
+        compose(["loss=broken"])
+    with pytest.raises(ExpError, match=r"loss/broken\.yaml is no valid YAML"):
+        schemas()
 
 
 def test_a_view(folder: Path) -> None:

@@ -44,3 +44,11 @@ def test_a_closed_pipe_ends_without_a_word(monkeypatch: pytest.MonkeyPatch) -> N
         print("a line that nobody reads")
     assert ending.value.code == PIPE_CLOSED
     sys.stdout.close()  # flushed into nothing
+
+
+def test_a_home_that_nobody_knows(capsys: pytest.CaptureFixture[str]) -> None:
+    """As in a container whose user has neither HOME nor a line in /etc/passwd."""
+    with pytest.raises(SystemExit) as ending, plain_exits():
+        Path("~nosuchuser/x").expanduser()
+    assert ending.value.code == 2
+    assert "set HOME, or write the whole path" in capsys.readouterr().err

@@ -33,8 +33,13 @@ def test_ids_differ_and_a_reopened_run_keeps_its_own(tmp_path):
 
 
 def test_what_is_no_run_and_what_a_newer_exp_wrote_are_refused(tmp_path):
-    with pytest.raises(ExpError, match="no run folder"):
+    with pytest.raises(ExpError, match=r"no run folder: it holds no run\.json"):
         read_record(tmp_path)
+    with pytest.raises(ExpError, match="no run folder: it is not there"):
+        read_record(tmp_path / "gone")
+    (tmp_path / "file").touch()
+    with pytest.raises(ExpError, match="no run folder: it is a file"):
+        read_record(tmp_path / "file")
     create(tmp_path, CONFIG)
     record = json.loads((tmp_path / "run.json").read_text())
     (tmp_path / "run.json").write_text(json.dumps({**record, "schema": 99}))

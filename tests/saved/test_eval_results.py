@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 import yaml
 
 from exp.run.folder import read_record
 from exp.run.result import read_result
-from exp.saved.card import _write_eval_results
+from exp.saved.card import _results, _write_eval_results
 from tests.analysis.synthetic import write
 
 
@@ -31,3 +34,9 @@ def test_the_primary_metric_of_a_hub_data_set(tmp_path):
 def test_nothing_for_data_of_ones_own(tmp_path):
     path, _ = written(tmp_path / "a", data___target_="exp.data.files.Files")
     assert not path.exists()
+
+
+@pytest.mark.parametrize("objective", [None, {"name": "eval/accuracy", "value": None, "step": 0}])
+def test_a_card_of_a_run_that_never_measured_its_objective(objective: dict[str, Any] | None) -> None:
+    text = _results({"test/loss": {"value": 0.5, "step": 4}}, {} if objective is None else {"objective": objective})
+    assert "0.5000" in text and "best" not in text

@@ -93,6 +93,8 @@ def test_ids_that_are_missing_or_doubled_are_named() -> None:
         ids_of(rows(key=["a", None]), "key")
     with pytest.raises(ExpError, match=r"line 3: id 1 stands in train.jsonl, line 1 too"):
         ids_of(rows(key=["1", "b", 1]), "key")
+    with pytest.raises(ExpError, match=r"id 'x{50,60}\.\.\. stands in"):
+        ids_of(rows(key=["x" * 20_000] * 2), "key")
 
 
 def test_rows_without_a_text_are_said(caplog: pytest.LogCaptureFixture) -> None:

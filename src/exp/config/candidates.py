@@ -84,7 +84,7 @@ def _option_values(group: str, option: str) -> dict[str, Any]:
     if path is None:
         return {}
     node = _yaml(path)
-    bases = [base for base in node.get("defaults", []) if isinstance(base, str) and base != "_self_"]
+    bases = [base for base in node.get("defaults") or [] if isinstance(base, str) and base != "_self_"]
     inherited = {key: value for base in bases for key, value in _option_values(group, base).items()}
     own = {key: value for key, value in node.items() if key != "defaults" and not key.startswith("_")}
     return inherited | own

@@ -86,7 +86,7 @@ def _unreadable(error: OverrideParseException) -> ExpError:
         return ExpError(f"{error.override!r} is no override: write key=value, e.g. optimizer.lr=2e-5")
     return ExpError(
         f"cannot read the override {error.override!r}{': ' + causes[0] if causes else ''}. "
-        f"Quote a value that holds one of = , {{ }} [ ] ( ) or spaces: \"key='the value'\""
+        f"Quote a value that holds spaces, letters beyond ASCII or one of = , {{ }} [ ] ( ): \"key='the value'\""
     )
 
 

@@ -111,6 +111,10 @@ def _columns(options: Mapping[str, Any]) -> None:
                 f"the train rows have no column {column!r}{nearest(column, there)}; say which is which with "
                 f"{' and '.join(keys)}"
             )
+    for where, option in (("data", data), ("task", task)):
+        ids = getattr(option, "id_column", None)
+        if ids is not None and there is not None and ids not in there:
+            raise ExpError(f"{where}.id_column={ids}: the train rows have no such column{nearest(ids, there)}")
 
 
 def _streaming(config: Mapping[str, Any], choices: Mapping[str, Any], options: Mapping[str, Any]) -> None:

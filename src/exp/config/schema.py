@@ -142,10 +142,16 @@ def _draft7(node: Any) -> Any:
 
 
 def _options(group: str) -> Iterator[tuple[Path, dict[str, Any], dict[str, str]]]:
-    """Path, content and comments of each YAML in conf/<group>/ that names a class or function."""
+    """Path, content and comments of each YAML in conf/<group>/ that names a class or function.
+
+    Raises ExpError for one of a user's that cannot be read.
+    """
     for folder in dict.fromkeys((conf_dir(), *conf_folders())):
         for path in sorted((folder / group).glob("*.yaml")):
-            node = yaml.safe_load(path.read_text(encoding="utf-8"))
+            try:
+                node = yaml.safe_load(path.read_text(encoding="utf-8"))
+            except (UnicodeDecodeError, yaml.YAMLError) as error:
+                raise ExpError(f"{path} is no valid YAML: {' '.join(str(error).split())}") from None
             if _is_option(node):
                 yield path, node, comments_of(path)
 

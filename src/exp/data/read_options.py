@@ -115,14 +115,19 @@ def format_of(path: Path, options: ReadOptions) -> Format:
     """Raises ExpError where neither the ending nor `options` says it."""
     if options.format is not None:
         return options.format
-    name = path.name.lower()
-    for compressed in COMPRESSED:
-        name = name.removesuffix(compressed)
-    ending = Path(name).suffix
-    if ending not in _ENDINGS:
+    found = ending(path.name)
+    if found not in _ENDINGS:
         say = "data.format=text (one row a line), data.format=tsv or data.format=conll"
         raise ExpError(
-            f"{path}: cannot tell its format from {ending or 'a name without ending'}; "
+            f"{path}: cannot tell its format from {found or 'a name without ending'}; "
             f"known: {', '.join(_ENDINGS)}, each also with {', '.join(COMPRESSED)}; say {say}"
         )
-    return _ENDINGS[ending]
+    return _ENDINGS[found]
+
+
+def ending(name: str) -> str:
+    """`.csv` of a.csv and of A.CSV.gz; "" where there is none."""
+    name = name.lower()
+    for compressed in COMPRESSED:
+        name = name.removesuffix(compressed)
+    return Path(name).suffix

@@ -17,6 +17,7 @@ from exp.data.media import Media
 from exp.loop.evaluation import Evaluation
 from exp.loss.guessing import guessed_loss
 from exp.metrics.key import Key
+from exp.options.calls import check_reading
 from exp.run.files import write_json
 from exp.run.folder import read_record
 from exp.run.result import Result
@@ -147,8 +148,10 @@ def shown_counts(counts: Mapping[str, int]) -> str:
 
 
 def reading_of(task: Task, data: TaskData) -> Reading:
-    """As readers of the run will make it from run.json."""
-    return task.reading({"label_names": data.labels, "metrics": data.metrics, **data.facts})
+    """As readers of the run will make it from run.json. Raises ExpError for one that exp could not ask."""
+    reading = task.reading({"label_names": data.labels, "metrics": data.metrics, **data.facts})
+    check_reading(reading)
+    return reading
 
 
 def write_predictions(run: Run, name: str, found: Evaluation, reading: Reading, examples: Examples) -> None:

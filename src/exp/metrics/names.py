@@ -148,7 +148,7 @@ def check(metrics: Sequence[str], kind: str, labels: int | None = None) -> None:
         labels: the number of classes or labels, where it is known yet.
     Raises:
         ExpError: for an empty list, an unknown or doubled name, a metric of another kind of task or of two
-            classes where there are more, and an outside metric that is not trusted or not there.
+            classes where there are more, and an outside metric that is not trusted, not there or named as one of ours.
     """
     from exp.metrics import outside
 
@@ -165,6 +165,12 @@ def check(metrics: Sequence[str], kind: str, labels: int | None = None) -> None:
     twice = [name for name in short if short.count(name) > 1]
     if twice:
         raise ExpError(f"task.metrics names {twice[0]!r} twice: {', '.join(metrics)}")
+    for name, reported in zip(metrics, short, strict=True):
+        if outside.is_outside(name) and is_known(reported):
+            # Floors, intervals and comparisons take the name for exp's.
+            raise ExpError(
+                f"task.metrics: {name} would be reported as {reported!r}, which is exp's; give it another name"
+            )
 
 
 def produced(metrics: Sequence[str], kind: str | None = None) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from exp.run.files import user_path
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _LFS = b"version https://git-lfs.github.com/spec/"
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")
-_TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "spm.model", "sentencepiece.bpe.model", "spiece.model")
+TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "spm.model", "sentencepiece.bpe.model", "spiece.model")
 
 
 def locate(path: str, processor: str | None = "tokenizer") -> str:
@@ -42,7 +42,7 @@ def locate(path: str, processor: str | None = "tokenizer") -> str:
 def check_folder(folder: Path, processor: str | None = "tokenizer") -> None:
     """Raises ExpError, with the mend, when `from_pretrained` could not load `folder` as we load it."""
     names = {entry.name for entry in folder.iterdir()}
-    for name in sorted(names & {"config.json", *_WEIGHTS, *_TOKENIZERS}):
+    for name in sorted(names & {"config.json", *_WEIGHTS, *TOKENIZERS}):
         if _is_pointer(folder / name):
             raise ExpError(
                 f"model.path={folder}: {name} is a Git LFS pointer, not the file itself; fetch it with: "
@@ -72,9 +72,9 @@ def check_folder(folder: Path, processor: str | None = "tokenizer") -> None:
             f"model.path={folder} has no {processor.replace('_', ' ')} ({' or '.join(PROCESSORS)}); copy that file of "
             "the model that it was trained from into it"
         )
-    if processor == "tokenizer" and not names & set(_TOKENIZERS):
+    if processor == "tokenizer" and not names & set(TOKENIZERS):
         raise ExpError(
-            f"model.path={folder} has no tokenizer ({', '.join(_TOKENIZERS)}); copy the tokenizer files of the model"
+            f"model.path={folder} has no tokenizer ({', '.join(TOKENIZERS)}); copy the tokenizer files of the model"
             " that it was trained from into it"
         )
 

@@ -48,6 +48,21 @@ OPTIONAL: Mapping[str, Mapping[str, str]] = {
     "model": {"load": "place head"},
     "adapter": {"check_config": "config", "check_head": "head", "check_room": "head longest"},
 }
+# Of what a task's `reading` gives (exp.task.base.Reading), and of it what exp.task.base.Untuned brings.
+READING: Mapping[str, str] = {
+    "decode": "answers features examples",
+    "score": "table",
+    "item_scores": "table",
+    "chance": "examples",
+    "pictures": "table",
+    "summary": "table",
+    "said": "row",
+    "flat": "table",
+}
+UNTUNED: Mapping[str, str] = {
+    "additive": "table metric",
+    **dict.fromkeys(("by_class", "confidence", "probabilities", "tuned", "applied"), "table"),
+}
 # Optuna's, as it calls them.
 SEARCH: Mapping[str, Mapping[str, str]] = {
     "pruner": {"prune": "study trial"},
@@ -77,15 +92,28 @@ def check_methods(option: type, where: str) -> None:
         ExpError: It lacks a method of its kind, or one takes other arguments.
     """
     group = where.partition(".")[0]
-    for methods, needed in ((METHODS.get(group, {}), True), (OPTIONAL.get(group, {}), False)):
-        for name, words in methods.items():
-            method = inspect.getattr_static(option, name, None)
-            said = f"{where}: {option.__name__}{'' if name == '__call__' else f'.{name}'}"
-            if method is None:
-                if needed:
-                    raise ExpError(f"{said} is not there; a part of the group {group} has {name}({_shown(words)})")
-            elif inspect.isfunction(method):
-                bind(inspect.signature(method), f"self {words}".strip(), said)
+    _check_methods(option, where, METHODS.get(group, {}), f"a part of the group {group}")
+    _check_methods(option, where, OPTIONAL.get(group, {}), None)
+
+
+def check_reading(reading: Any) -> None:
+    """Raises ExpError where what a task's `reading` gave lacks a method, or one takes other arguments."""
+    if not hasattr(reading, "names"):  # a property or a field
+        raise ExpError(f"task: {type(reading).__name__}.names is not there; a reading has names, the primary one first")
+    _check_methods(type(reading), "task", READING, "a reading")
+    _check_methods(type(reading), "task", UNTUNED, "a reading made from exp.task.base.Untuned")
+
+
+def _check_methods(option: type, where: str, methods: Mapping[str, str], owner: str | None) -> None:
+    """`owner`: what has all of them; None where they may be missing."""
+    for name, words in methods.items():
+        method = inspect.getattr_static(option, name, None)
+        said = f"{where}: {option.__name__}{'' if name == '__call__' else f'.{name}'}"
+        if method is None:
+            if owner is not None:
+                raise ExpError(f"{said} is not there; {owner} has {name}({_shown(words)})")
+        elif inspect.isfunction(method):
+            bind(inspect.signature(method), f"self {words}".strip(), said)
 
 
 def bind(signature: Signature, words: str, said: str, **more: Any) -> None:

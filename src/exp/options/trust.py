@@ -254,10 +254,14 @@ def _places(folders: tuple[Path, ...]) -> dict[str, dict[str, bool]]:
     places: dict[str, dict[str, bool]] = {place: dict.fromkeys(names, False) for place, names in PLUGINS.items()}
     for folder in folders:
         for path in sorted(folder.rglob("*.yaml")):
-            text = path.read_text(encoding="utf-8")
-            if "_target_" not in text or path.relative_to(folder).parts[0] == "table":
+            try:
+                text = path.read_text(encoding="utf-8")
+                if "_target_" not in text or path.relative_to(folder).parts[0] == "table":
+                    continue
+                found = list(_written(text, path.relative_to(folder).parent))
+            except (UnicodeDecodeError, yaml.YAMLError):  # a package's: composing says what is wrong, if it is chosen
                 continue
-            for place, target, partial in _written(text, path.relative_to(folder).parent):
+            for place, target, partial in found:
                 places.setdefault(place, {})[target] = partial
     return places
 

@@ -67,9 +67,9 @@ def plain_exits() -> Iterator[None]:
         complain(ExpError(f"{shortened(str(error.filename))}: {os.strerror(error.errno)}"))
         raise SystemExit(BAD_INPUT) from None
     except RuntimeError as error:
-        if "home directory" not in str(error):  # pathlib's words for ~nosuchuser
+        if "home directory" not in str(error):  # pathlib's words: ~nosuchuser, or a container without HOME
             raise
-        complain(ExpError("a path begins with ~ and the name of no user here; write the whole path"))
+        complain(ExpError("no home folder is known for the ~ of a path: set HOME, or write the whole path"))
         raise SystemExit(BAD_INPUT) from None
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

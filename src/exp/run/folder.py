@@ -149,8 +149,9 @@ def read_record(folder: Path) -> dict[str, Any]:
     path = folder / "run.json"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ExpError(f"{folder} is no run folder: it holds no run.json") from None
+    except (FileNotFoundError, NotADirectoryError):
+        why = "it holds no run.json" if folder.is_dir() else "it is a file" if folder.exists() else "it is not there"
+        raise ExpError(f"{folder} is no run folder: {why}") from None
     except (OSError, ValueError, RecursionError) as error:
         raise ExpError(f"{path} is no readable JSON ({getattr(error, 'strerror', None) or error})") from None
     version = record.get("schema", 0) if isinstance(record, dict) else 0

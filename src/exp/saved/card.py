@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -147,9 +148,10 @@ def _results(measured: Mapping[str, Any], result: Mapping[str, Any]) -> str:
         return "Nothing was evaluated."
     rows = [(key, f"{found['value']:.4f}", found["step"]) for key, found in sorted(measured.items())]
     lines = _table(("metric of these weights", "value", "step"), rows)
-    if result:
-        best = result["objective"]
-        lines += f"\n\nThe run's best {best['name']} was {best['value']:.4f}, at step {best['step']}."
+    best = result.get("objective", {})
+    value = best.get("value")
+    if value is not None and math.isfinite(value):  # null or NaN: the objective was never measured
+        lines += f"\n\nThe run's best {best['name']} was {value:.4f}, at step {best['step']}."
     return lines
 
 

@@ -144,7 +144,6 @@ def load_model(run: Finished) -> Model:
     """From run/model alone. Raises ExpError where its files are damaged."""
     import torch
     from accelerate import Accelerator
-    from safetensors import SafetensorError
     from transformers.utils import logging as hf_logging
 
     from exp.compat.accelerate import forget_last_run
@@ -164,10 +163,11 @@ def load_model(run: Finished) -> Model:
         head.prepare(module, processor)
         if is_unmerged(place):
             module = load_unmerged(module, place)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        if isinstance(error, ExpError):
-            raise
-        raise ExpError(f"{place} cannot be loaded: {str(error).strip().splitlines()[0]}") from error
+    except ExpError:
+        raise
+    except Exception as error:  # transformers and tokenizers raise whatever they like for a damaged file
+        kind = "" if isinstance(error, OSError | ValueError | RuntimeError) else f"{type(error).__name__}: "
+        raise ExpError(f"{place} cannot be loaded: {kind}{(str(error).strip().splitlines() or ['?'])[0]}") from error
     forget_last_run()
     with whitelisted():
         multiple = as_trained(run.config, module)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from exp.errors import ExpError
 from exp.loop.stopping import Stopping
 from exp.metrics.key import Key
 from exp.run.events import Event, read_events
 from exp.run.result import read_result
+from exp.run.said import near
 
 if TYPE_CHECKING:
     from exp.saved.finished import Finished
@@ -24,6 +26,19 @@ def recorded(run: Finished) -> dict[str, dict[str, float]]:
         run.facts["greater_is_better"],
         (read_result(run.folder / "result.json") or {}).get("saved_step"),
     )
+
+
+def check_kept(run: Finished) -> None:
+    """Raises ExpError where the run's evaluations have been lost."""
+    path, result = run.folder / "metrics.jsonl", read_result(run.folder / "result.json") or {}
+    if _evaluated(result.get("last", {})) and not any(_evaluated(event.metrics) for event in read_events(path)):
+        raise ExpError(
+            f"{near(path)} is missing or was changed: it holds no evaluation, and result.json does; put the file back"
+        )
+
+
+def _evaluated(keys: Iterable[str]) -> bool:
+    return any(Key.of(key).kind == "eval" for key in keys)
 
 
 def of_saved_weights(
@@ -41,7 +56,7 @@ def of_saved_weights(
     stopping = Stopping(greater_is_better, None, config["early_stopping_threshold"])
     last = None
     for event in events:
-        if any(Key.of(key).kind == "eval" for key in event.metrics):
+        if _evaluated(event.metrics):
             last = event.step
             stopping.update(event.metrics.get(objective, math.nan), event.step)
     best = stopping.best_step if config["load_best_model_at_end"] else None

@@ -47,9 +47,7 @@ def here() -> list[str]:
     if run is not None:
         place = shlex.quote(near(run))
         status = read_record(run)["status"]
-        result = read_result(run / "result.json")
-        best = f", {result['objective']['name']} {result['objective']['value']:.4g}" if result else ""
-        told += [f"the newest run, {status}{best}:"]
+        told += [f"the newest run, {status}{_best(run)}:"]
         if status == "completed":
             told += [_step(f"exp predict {place}", "its model on a sentence that you type")]
             told += [_step(f"exp curves {place}", "its learning curve, read for you")]
@@ -79,6 +77,13 @@ def newest_run(places: list[Path]) -> Path | None:
         except (ExpError, KeyError):
             continue
     return max(readable)[1] if readable else None
+
+
+def _best(run: Path) -> str:
+    """Of its objective; a run that measured none has null there."""
+    objective = (read_result(run / "result.json") or {}).get("objective", {})
+    value = objective.get("value")
+    return "" if value is None else f", {objective.get('name')} {value:.4g}"
 
 
 def _newest(place: Path) -> list[Path]:

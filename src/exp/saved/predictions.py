@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from exp.errors import ExpError, nearest
+from exp.metrics.key import Key
 from exp.run.files import user_path
 from exp.run.links import check_inside
 from exp.run.said import counted
-from exp.saved import finished
+from exp.saved import finished, metrics
 
 if TYPE_CHECKING:
     from exp.data.examples import Examples, TaskData
@@ -53,18 +54,19 @@ def rows_of_file(run: Finished, path: Path) -> Rows:
 
 def _read(run: Finished, path: Path) -> Rows:
     from exp.data import readers
-    from exp.data.read_options import ReadOptions
+    from exp.data.read_options import ReadOptions, ending
 
     node = run.config["data"]
     opened = getattr(finished.task_of(run), "opened", None)  # a task whose inputs are files: a folder, or one of them
     if opened is not None and path.exists() and (rows := opened(path, run.facts["inputs"])) is not None:
         return rows
     readers.require_file(path, "file")
+    train = node.get("train_file") or ""
+    own = ending(train if isinstance(train, str) else train[0])
+    if own == ending(path.name) and (own or node.get("format")):
+        return readers.read(path, ReadOptions(**{name: node.get(name) for name in ReadOptions.__dataclass_fields__}))
     if path.suffix == ".txt":  # a row a line, of the only column there is
         return readers.read(path, ReadOptions(format="text", names=list(run.facts["inputs"][:1])))
-    own = str(node.get("train_file") or "").removesuffix(".gz").rpartition(".")[2]
-    if own and own == path.name.removesuffix(".gz").rpartition(".")[2]:
-        return readers.read(path, ReadOptions(**{name: node.get(name) for name in ReadOptions.__dataclass_fields__}))
     # Other data options have files of their own, in which a quote is a character like every other.
     return readers.read_tsv(path) if path.suffix == ".tsv" else readers.read(path)
 
@@ -118,6 +120,17 @@ def targets(run: Finished, name: str, given: Mapping[str, Any]) -> list[Path]:
         if target.exists():
             raise ExpError(f"out={target} exists already and is not overwritten; remove it or choose another name")
     return chosen
+
+
+def check_kept(run: Finished, data: TaskData, name: str, places: list[Path]) -> None:
+    """Raises ExpError where predictions of other rows would replace those that the run's numbers were made of."""
+    kept = [place for place in places if place.exists()]
+    measured = {Key.of(key).split for key in metrics.recorded(run)}
+    if kept and name in measured and data.fingerprint != run.facts["fingerprint"]:
+        raise ExpError(
+            f"the run's numbers were made of {kept[0]}, and these are other rows; say where their predictions go, "
+            f"out=new.csv"
+        )
 
 
 def write(found: Evaluation, model: Model, places: list[Path]) -> None:

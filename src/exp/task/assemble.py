@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from exp.data.examples import Examples, TaskData
+from exp.data.rows import shortened
 from exp.data.stream import ExampleStream
 from exp.errors import ExpError
 from exp.run.said import counted
@@ -271,7 +272,7 @@ def ids_of(rows: Rows, column: str | None) -> list[int] | list[str]:
         if cell is None or cell == "":
             raise ExpError(f"{rows.where(row)}: no id in column {column!r}")
         if str(cell) in seen:
-            raise ExpError(f"{rows.where(row)}: id {cell!r} stands in {rows.where(seen[str(cell)])} too")
+            raise ExpError(f"{rows.where(row)}: id {shortened(cell)} stands in {rows.where(seen[str(cell)])} too")
         seen[str(cell)] = row
     if all(isinstance(cell, int) and not isinstance(cell, bool) and abs(cell) < 2**63 for cell in cells):
         return cells

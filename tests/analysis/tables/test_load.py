@@ -59,6 +59,9 @@ BAD = {
         {"cells": {"slow/reviews": {"published": 80}}},
         "cell slow/reviews: its published value stands twice",
     ),
+    "a seed named by a number": ({"seeds": {1: [2]}}, "seeds: 1: no such word"),
+    "no seeds": ({"seeds": {}}, "seeds is empty"),
+    "a metric of no name": ({"columns": {"a": {"metric": 1}}, "published": {}}, "metric has to be a text, not 1"),
     "a repeated seed": ({"seeds": [1, 2, 1]}, "seed 1 is repeated"),
     "a seed of no kind": ({"seeds": {"init": [1]}}, "init: no such word.*init_seed"),
     "a metric of another split": (
@@ -69,6 +72,39 @@ BAD = {
     "a server's score in one cell": (
         {"published": {"slow": {"reviews": {"value": 80, "split": "test_server"}}}},
         "cell slow/reviews: the published value is of the split test_server, ours of dev",
+    ),
+    "an unknown word of the source": ({"source": {"splitt": "dev"}}, "source: splitt: no such word.*'split'"),
+    "a spread of no number": (
+        {"published": {"slow": {"reviews": {"value": 80, "std": "a"}}}},
+        r"cell slow/reviews: published\.std='a' has the wrong type: it takes a number or null",
+    ),
+    "a value that is true": ({"published": {"slow": {"reviews": True}}}, r"published\.value=true has the wrong type"),
+    "a value that is NaN": ({"published": {"slow": {"reviews": float("nan")}}}, "published.value=nan must be a finite"),
+    "runs behind a value": ({"published_n": "many"}, r"published\.n='many' has the wrong type"),
+    "unverified in words": ({"unverified": "no"}, r"published\.unverified='no' has the wrong type"),
+    "an epoch of no number": (
+        {"columns": {"reviews": COLUMNS["reviews"] | {"epoch": "one"}}, "published": {}},
+        r"column reviews\.epoch='one' has the wrong type",
+    ),
+    "a column to start from": (
+        {"columns": {"reviews": COLUMNS["reviews"] | {"start_from": ["a"]}}, "published": {}},
+        r"column reviews\.start_from=\['a'\] has the wrong type: it takes a text or null",
+    ),
+    "a cell's tolerance": ({"cells": {"slow/reviews": {"tolerance": "1"}}}, r"tolerance='1' has the wrong type"),
+    "a cell's skip": ({"cells": {"slow/reviews": {"skip": "no"}}}, r"skip='no' has the wrong type: it takes true or"),
+    "a grid of no lists": ({"search": {"grid": 5}}, "search: grid has to be key: list of values, not 5"),
+    "a search of no words": ({"search": {"random": 5}}, "search: random takes draws, seed and space, not 5"),
+    "endless draws": (
+        {"search": {"random": {"draws": 10**30, "seed": 1, "space": {}}}},
+        r"search\.random\.draws=10+ must be 1 or more and at most 10000",
+    ),
+    "a space of no numbers": (
+        {"search": {"random": {"draws": 1, "seed": 1, "space": {"a": {"low": "x", "high": 1}}}}},
+        r"search: a\.low='x' has the wrong type",
+    ),
+    "a logarithm of 0": (
+        {"search": {"random": {"draws": 1, "seed": 1, "space": {"a": {"low": 0, "high": 1, "log": True}}}}},
+        r"search: a: low=0\.0 has to be below high=1\.0, and above 0",
     ),
     "a circle": (
         {
@@ -107,6 +143,14 @@ def test_a_cell_that_stands_twice(tmp_path):
         load.load(str(path))
 
 
+@pytest.mark.parametrize("text", ["? [a]\n: 1\n", "{a: 1}: 1\n", "title: 2020-13-45\n", "- 1\n", "title: {{x}}\n"])
+def test_what_is_no_table(tmp_path, text):
+    path = tmp_path / "odd.yaml"
+    path.write_text(text)
+    with pytest.raises(ExpError, match=r"odd\.yaml"):
+        load.load(str(path))
+
+
 def test_unknown_table_and_unknown_name_of_overrides(tmp_path):
     with pytest.raises(ExpError, match="did you mean 'electra'"):
         load.load("elektra")
@@ -123,3 +167,13 @@ def test_random_draws_are_the_same_everywhere(tmp_path):
     assert all(1e-5 <= rate <= 1e-3 for rate in rates)
     assert sum(rate < 1e-4 for rate in rates) in range(5, 16)  # log-uniform: about half below the middle
     assert one.bounds[0] == "optimizer.lr 1e-05 to 0.001, log-uniform"
+
+
+def test_titles_of_tables_that_are_none(tmp_path, monkeypatch):
+    (tmp_path / "table").mkdir()
+    (tmp_path / "table" / "bare.yaml").write_text("split: dev\n")
+    (tmp_path / "table" / "odd.yaml").write_text("- 1\n")
+    monkeypatch.setattr(load, "search_path", lambda config_dir: [tmp_path])
+    assert load.names() == ["bare", "odd"]
+    assert load.title("bare") == "no title"
+    assert "has to be key: value" in load.title("odd")

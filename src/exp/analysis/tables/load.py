@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from exp.analysis.tables.schema import (
     AGGREGATES,
     OVERS,
     SEEDS,
+    SOURCE,
     SPLITS,
     UNITS,
     USES,
@@ -26,10 +26,12 @@ from exp.analysis.tables.schema import (
     label,
 )
 from exp.analysis.tables.search_points import read_search
+from exp.analysis.tables.strict_yaml import mapping, read_yaml
 from exp.config.compose import search_path
 from exp.errors import ExpError, nearest
 from exp.metrics.key import Key
 from exp.metrics.names import is_known, spec
+from exp.options.option import construct
 
 NEEDED = ("title", "source", "split", "seeds", "rows", "columns")
 # What a table file may leave out, and what that means.
@@ -71,6 +73,14 @@ def find(name: str, config_dir: Path | None = None) -> Path:
     return next(file for file in files if file.is_file())
 
 
+def title(name: str) -> str:
+    """Of a table on the search path; of one that cannot be read, why."""
+    try:
+        return str(read_yaml(find(name)).get("title", "no title"))
+    except ExpError as error:
+        return str(error)
+
+
 def load(
     name: str,
     seeds: Any = None,
@@ -92,19 +102,21 @@ def load(
     for key, known in choices.items():
         if raw[key] not in known:
             raise ExpError(f"{where}: {key}={raw[key]} is no such choice{nearest(str(raw[key]), known)}")
-    rows = tuple(_row(name, value, where) for name, value in _mapping(raw["rows"], f"{where}: rows").items())
+    rows = tuple(_row(name, value, where) for name, value in mapping(raw["rows"], f"{where}: rows").items())
     columns = tuple(
         _column(name, value, raw["split"], where)
-        for name, value in _mapping(raw["columns"], f"{where}: columns").items()
+        for name, value in mapping(raw["columns"], f"{where}: columns").items()
     )
-    _same_split(raw["source"], raw["split"], where)
+    source = mapping(raw["source"], f"{where}: source")
+    _keys(source, set(SOURCE), f"{where}: source")
+    _same_split(source, raw["split"], where)
     _no_cycle(columns, where)
     given = {key: tuple(words) for key, words in (added or {}).items()}
     _keys(given, {"", *(row.name for row in rows), *(column.name for column in columns)}, f"{where}: overrides.")
     table = PaperTable(
         name=path.stem,
         title=str(raw["title"]),
-        source=_mapping(raw["source"], f"{where}: source"),
+        source=source,
         split=raw["split"],
         unit=raw["unit"],
         aggregate=raw["aggregate"],
@@ -129,49 +141,29 @@ def load(
     return table
 
 
-class _Strict(yaml.SafeLoader):
-    """Refuses a key that appears twice: plain YAML silently keeps the last one."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=deep)  # type: ignore[no-untyped-call]
-            if key in seen:
-                raise ExpError(f"{self.name}: {key!r} stands twice (line {key_node.start_mark.line + 1})")
-            seen.add(key)
-        return super().construct_mapping(node, deep=deep)
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        with path.open(encoding="utf-8") as file:
-            return _mapping(yaml.load(file, _Strict), str(path))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ExpError(f"{path} is no valid YAML: {' '.join(str(error).split())}") from None
-    except RecursionError:
-        raise ExpError(f"{path} is no table: its lists lie too deep in each other") from None
-
-
 def _row(name: Any, value: Any, where: str) -> PaperRow:
-    node = _mapping(value or {}, f"{where}: row {name}")
+    node = mapping(value or {}, f"{where}: row {name}")
     _keys(node, {"overrides"}, f"{where}: row {name}")
     return PaperRow(str(name), _words(node.get("overrides") or [], f"{where}: row {name}"))
 
 
 def _column(name: Any, value: Any, split: str, where: str) -> PaperColumn:
     at = f"{where}: column {name}"
-    node = _mapping(value or {}, at)
+    node = mapping(value or {}, at)
     _keys(node, {"overrides", "metric", "epoch", "start_from"}, at)
     if "metric" not in node:
         raise ExpError(f"{at}: metric is missing")
-    metric = str(node["metric"])
+    metric = node["metric"]
+    if not isinstance(metric, str):
+        raise ExpError(f"{at}: metric has to be a text, not {metric!r}")
     prefix = PREFIX[split]
     key = Key.of(metric) if "/" in metric else Key(prefix, metric)
     if key.kind != prefix:
         raise ExpError(f"{at}: metric {metric} is not of the split {split}; its keys begin with {prefix}")
-    return PaperColumn(
-        str(name), _words(node.get("overrides") or [], at), str(key), node.get("epoch"), node.get("start_from")
-    )
+    words = _words(node.get("overrides") or [], at)
+    said = {"epoch": node.get("epoch"), "start_from": node.get("start_from")}
+    column: PaperColumn = construct(PaperColumn, {"name": name, "overrides": words, "metric": str(key), **said}, at)
+    return column
 
 
 def _cells(
@@ -180,45 +172,45 @@ def _cells(
     """Published values and what is said of single cells, by (row, column)."""
     of_rows, of_columns = {row.name for row in rows}, {column.name for column in columns}
     published: dict[tuple[str, str], Published] = {}
-    for row, values in _mapping(raw["published"], f"{where}: published").items():
+    for row, values in mapping(raw["published"], f"{where}: published").items():
         _keys({row: 0}, of_rows, f"{where}: published")
-        for column, value in _mapping(values, f"{where}: published {row}").items():
+        for column, value in mapping(values, f"{where}: published {row}").items():
             _keys({column: 0}, of_columns, f"{where}: published {row}")
             published[row, column] = _published(value, raw, f"{where}: cell {label(row, column)}")
     cells = {key: Cell(published=value) for key, value in published.items()}
-    for name, value in _mapping(raw["cells"], f"{where}: cells").items():
+    for name, value in mapping(raw["cells"], f"{where}: cells").items():
         at = f"{where}: cell {name}"
         found = [(r, c) for r in of_rows for c in of_columns if label(r, c) == name]
         if not found:
             known = [label(row.name, column.name) for row in rows for column in columns]
             raise ExpError(f"{at}: the table has no such cell{nearest(str(name), known)}")
-        node = _mapping(value, at)
+        node = mapping(value, at)
         _keys(node, {"overrides", "published", "tolerance", "skip"}, at)
         if "published" in node and found[0] in published:
             raise ExpError(f"{at}: its published value stands twice, here and under published")
-        cells[found[0]] = Cell(
-            overrides=_words(node.get("overrides") or [], at),
+        words = _words(node.get("overrides") or [], at)
+        said = {"tolerance": node.get("tolerance"), "skip": node.get("skip") or False}
+        cells[found[0]] = replace(
+            construct(Cell, {"overrides": words, **said}, at),
             published=_published(node["published"], raw, at) if "published" in node else published.get(found[0]),
-            tolerance=node.get("tolerance"),
-            skip=bool(node.get("skip")),
         )
     return cells
 
 
 def _published(value: Any, raw: Mapping[str, Any], at: str) -> Published:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return Published(float(value), n=raw["published_n"], unverified=raw["unverified"] is True)
-    node = _mapping(value, f"{at}: published")
+    node = {"value": value} if isinstance(value, int | float) else mapping(value, f"{at}: published")
     _keys(node, {"value", "std", "n", "median", "max", "exact", "unverified", "split"}, f"{at}: published")
-    if not isinstance(node.get("value"), int | float):
+    if "value" not in node:
         raise ExpError(f"{at}: published needs a number as value")
-    _same_split({"split": node.get("split", raw["split"])}, raw["split"], at)
-    rest = {key: item for key, item in node.items() if key != "split"}
-    return Published(**({"n": raw["published_n"], "unverified": raw["unverified"] is True} | rest))
+    _same_split({"split": node.pop("split", raw["split"])}, raw["split"], at)
+    found: Published = construct(
+        Published, {"n": raw["published_n"], "unverified": raw["unverified"], **node}, f"{at}: published"
+    )
+    return found
 
 
 def _same_split(source: Mapping[str, Any], ours: str, at: str) -> None:
-    theirs = source.get("split", ours) if isinstance(source, Mapping) else ours
+    theirs = source.get("split", ours)
     if theirs not in SPLITS:
         raise ExpError(f"{at}: source.split={theirs} is no such choice{nearest(str(theirs), SPLITS)}")
     if theirs != ours:
@@ -245,6 +237,8 @@ def _seeds(value: Any, where: str) -> tuple[dict[str, int], ...]:
     """A list of seeds, or lists by the name of a seed, whose every combination is run."""
     named = value if isinstance(value, Mapping) else {"seed": value}
     _keys(named, set(SEEDS), f"{where}: seeds")
+    if not named:
+        raise ExpError(f"{where}: seeds is empty; give a list of seeds, or lists by the name of a seed")
     for name, listed in named.items():
         if not isinstance(listed, list) or not listed or not all(type(seed) is int and seed >= 0 for seed in listed):
             raise ExpError(f"{where}: seeds has to be a list of whole numbers, not {listed!r}")
@@ -290,13 +284,7 @@ def _words(value: Any, where: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _mapping(value: Any, where: str) -> dict[str, Any]:
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise ExpError(f"{where}: has to be key: value, with text as keys, not {value!r}")
-    return dict(value)
-
-
 def _keys(node: Mapping[str, Any], known: set[str], where: str) -> None:
     for key in node:
         if key not in known:
-            raise ExpError(f"{where}: {key}: no such word{nearest(key, known - {''})}")
+            raise ExpError(f"{where}: {key}: no such word{nearest(str(key), known - {''})}")

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt
 
 SPLITS = ("dev", "test", "test_server")
 UNITS = {"percent": 100.0, "fraction": 1.0}
 AGGREGATES = ("mean", "median", "max")
 USES = ("last", "best")
 OVERS = ("seeds", "examples", "both")
+SOURCE = ("paper", "version", "table", "url", "split")
 SEEDS = ("seed", "init_seed", "data_seed", "dropout_seed")
 
 
@@ -23,8 +26,8 @@ class Published:
     """
 
     value: float
-    std: float | None = None
-    n: int | None = None
+    std: Annotated[float, Ge(0)] | None = None
+    n: Annotated[int, Ge(1)] | None = None
     median: float | None = None
     max: float | None = None
     exact: bool = False
@@ -47,7 +50,7 @@ class PaperColumn:
     name: str
     overrides: tuple[str, ...]
     metric: str
-    epoch: float | None
+    epoch: Annotated[float, Gt(0)] | None
     start_from: str | None
 
 
@@ -57,7 +60,7 @@ class Cell:
 
     overrides: tuple[str, ...] = ()
     published: Published | None = None
-    tolerance: float | None = None
+    tolerance: Annotated[float, Ge(0)] | None = None
     skip: bool = False
 
 
