@@ -37,8 +37,11 @@ class Pool:
         key = (rate, values.dtype)
         if key not in self.masks:
             self.masks[key] = (self.uniform >= rate).to(values.dtype) / (1 - rate)
-        places = torch.randint(POOL - PIECE + 1, (max(1, -(-values.numel() // PIECE)),)).tolist()
-        return _Dropped.apply(values, self.masks[key], places)
+        masks, size = self.masks[key], values.numel()
+        if size > PIECE:
+            return _Dropped.apply(values, masks, torch.randint(POOL - PIECE + 1, (-(-size // PIECE),)).tolist())
+        place = int(torch.randint(POOL - size + 1, ()))
+        return values * masks[place : place + size].view(values.shape)
 
 
 class _Dropped(torch.autograd.Function):
