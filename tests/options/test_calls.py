@@ -15,7 +15,8 @@ from exp.options.calls import READING, UNTUNED, check_reading
 from exp.study.samplers import make_pruner, make_sampler
 from exp.study.sweep import check_made
 from exp.task.base import Reading, Untuned
-from exp.training.build import build_callbacks
+from exp.testing.loops import config_of
+from exp.training.build import _data, build, build_callbacks
 from exp.training.launch import check_config
 from tests.options.test_outside import folder  # noqa: F401 (a fixture)
 from tests.outside import option
@@ -90,6 +91,60 @@ def test_a_wrong_method_is_told_with_its_argument(group: str, folder: Path) -> N
     with pytest.raises(ExpError, match=said) as error:
         check_config(compose(words))
     assert "\n" not in str(error.value)
+
+
+GIVES = {
+    # group -> code, the YAML's keys, what is said
+    "data": (
+        f"{DATACLASS}:\n    max_train_samples: int\n    max_eval_samples: int\n    def read(self): return []\n",
+        "max_train_samples: 1\nmax_eval_samples: 1\n",
+        r"data: read gives list in place of exp\.data\.base\.RawData",
+    ),
+    "model": (
+        f"from exp.model.tiny import BertTiny\n{DATACLASS}(BertTiny):\n    def model(self, *_, **__): pass\n",
+        "defaults: [bert_tiny]\n",
+        r"model: model gives None in place of torch\.nn\.modules\.module\.Module",
+    ),
+    "adapter": (
+        f"from exp.model.adapter import NoAdapter\n{DATACLASS}(NoAdapter):\n    def apply(self, *_): pass\n",
+        "",
+        r"adapter: apply gives None in place of torch\.nn",
+    ),
+    "loss": (
+        f"{DATACLASS}:\n    def build(self, facts): return 3\n",
+        "",
+        r"loss: build gives int in place of collections\.abc\.Callable",
+    ),
+    "scheduler": (
+        f"{DATACLASS}:\n    def __call__(self, optimizer, total_steps, greater_is_better): return 0.1\n",
+        "",
+        r"scheduler gives float in place of torch\.optim\.lr_scheduler\.LRScheduler",
+    ),
+    "optimizer": (
+        f"from exp.optim.optimizers import OptimizerOption\n{DATACLASS}(OptimizerOption):\n"
+        "    def build(self, groups, model): pass\n",
+        "lr: 0.1\nweight_decay: 0.0\nlayer_decay: 1.0\ndecay_to_init: 0.0\n",
+        r"optimizer gives None in place of torch\.optim\.optimizer\.Optimizer",
+    ),
+    "callbacks": (
+        f"{DATACLASS}:\n    def make(self): return self\n",
+        "",
+        r"callbacks\.mine gives Part in place of .*TrainerCallback",
+    ),
+}
+
+
+@pytest.mark.parametrize("group", GIVES)
+def test_what_a_part_gives_is_told_where_it_is_another_thing(group: str, folder: Path) -> None:  # noqa: F811
+    code, keys, said = GIVES[group]
+    header = "# @package callbacks.mine\n" if group == "callbacks" else ""
+    (folder / "acme" / "part.py").write_text(code)
+    option(folder, f"{group}/mine.yaml", f"{header}{keys}_target_: acme.part.Part\n")
+    outside._parts.cache_clear()
+    _data.cache_clear()
+    with pytest.raises(ExpError, match=said):
+        parts = build(config_of(f"{group}={'[mine]' if header else 'mine'}"))
+        parts.optimizer(parts.model)
 
 
 @pytest.mark.parametrize(
