@@ -93,11 +93,16 @@ def test_a_wrong_method_is_told_with_its_argument(group: str, folder: Path) -> N
     assert "\n" not in str(error.value)
 
 
+ROWS = (
+    "from pathlib import Path\nfrom exp.data.base import RawData\nfrom exp.data.rows import Rows\n"
+    f"{DATACLASS}:\n    max_train_samples: int\n    max_eval_samples: int\n    def read(self):\n"
+)
+LIMITS = "max_train_samples: 1\nmax_eval_samples: 1\n"
 GIVES = {
-    # group -> code, the YAML's keys, what is said
+    # group and what of it -> code, the YAML's keys, what is said
     "data": (
-        f"{DATACLASS}:\n    max_train_samples: int\n    max_eval_samples: int\n    def read(self): return []\n",
-        "max_train_samples: 1\nmax_eval_samples: 1\n",
+        f"{ROWS}        return []\n",
+        LIMITS,
         r"data: read gives list in place of exp\.data\.base\.RawData",
     ),
     "model": (
@@ -109,6 +114,26 @@ GIVES = {
         f"from exp.model.adapter import NoAdapter\n{DATACLASS}(NoAdapter):\n    def apply(self, *_): pass\n",
         "",
         r"adapter: apply gives None in place of torch\.nn",
+    ),
+    "adapter words": (
+        f"from exp.model.adapter import NoAdapter\n{DATACLASS}(NoAdapter):\n    def load_kwargs(self): pass\n",
+        "",
+        r"adapter: load_kwargs gives None in place of collections\.abc\.Mapping",
+    ),
+    "data split": (
+        f"{ROWS}        return RawData('mine', [{{'text': 'a'}}], {{}}, {{}})\n",
+        LIMITS,
+        r"data 'mine': a split is list in place of exp\.data\.rows\.Rows",
+    ),
+    "data sets": (
+        f"{ROWS}        return RawData('mine', Rows(Path('a'), {{}}, []), None, {{}})\n",
+        LIMITS,
+        r"data 'mine': evals is no mapping of suffixes to exp\.data\.rows\.Rows",
+    ),
+    "data cells": (
+        f"{ROWS}        return RawData('mine', Rows(Path('a'), {{'text': ['a']}}, [1, 2]), {{}}, {{}})\n",
+        LIMITS,
+        r"data 'mine': the column text has 1 cells, for 2 lines",
     ),
     "loss": (
         f"{DATACLASS}:\n    def build(self, facts): return 3\n",
@@ -134,9 +159,9 @@ GIVES = {
 }
 
 
-@pytest.mark.parametrize("group", GIVES)
-def test_what_a_part_gives_is_told_where_it_is_another_thing(group: str, folder: Path) -> None:  # noqa: F811
-    code, keys, said = GIVES[group]
+@pytest.mark.parametrize("case", GIVES)
+def test_what_a_part_gives_is_told_where_it_is_another_thing(case: str, folder: Path) -> None:  # noqa: F811
+    group, (code, keys, said) = case.partition(" ")[0], GIVES[case]
     header = "# @package callbacks.mine\n" if group == "callbacks" else ""
     (folder / "acme" / "part.py").write_text(code)
     option(folder, f"{group}/mine.yaml", f"{header}{keys}_target_: acme.part.Part\n")
@@ -145,6 +170,14 @@ def test_what_a_part_gives_is_told_where_it_is_another_thing(group: str, folder:
     with pytest.raises(ExpError, match=said):
         parts = build(config_of(f"{group}={'[mine]' if header else 'mine'}"))
         parts.optimizer(parts.model)
+
+
+def test_a_module_is_no_part(folder: Path) -> None:  # noqa: F811
+    (folder / "acme" / "part.py").write_text("x = 1\n")
+    option(folder, "loss/mine.yaml", "_target_: acme.part\n")
+    outside._parts.cache_clear()
+    with pytest.raises(ExpError, match=r"loss\._target_=acme\.part is a module; name a class or a function in it"):
+        check_config(compose(["loss=mine"]))
 
 
 @pytest.mark.parametrize(

@@ -194,7 +194,8 @@ def build(config: Mapping[str, Any]) -> Parts:
     scheduler(torch.optim.SGD([torch.zeros(1)], lr=1.0), steps.total_steps, steps.greater_is_better)  # warmup fits
 
     set_seed(settings.init_seed)  # before the head is drawn
-    model = checked(source.model(head, processor, **adapter.load_kwargs()), torch.nn.Module, "model: model")
+    words = checked(adapter.load_kwargs(), Mapping, "adapter: load_kwargs")
+    model = checked(source.model(head, processor, **words), torch.nn.Module, "model: model")
     _asked(adapter, "check_room", head, longest_input(model.config))
     head.prepare(model, processor)
     model = checked(adapter.apply(model, steps.total_steps, head.peft_task), torch.nn.Module, "adapter: apply")
