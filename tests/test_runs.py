@@ -111,6 +111,50 @@ def test_archive_and_back(home, tmp_path, capsys):
     assert main(["restore", str(file), "--to", str(tmp_path / "back")]) == 2  # nothing is overwritten
 
 
+def test_a_run_that_is_named_twice_is_one_run(home, tmp_path, capsys):
+    assert main(["archive", "outputs", str(home / "a"), "outputs/a", "to=x.tgz"]) == 0
+    assert "wrote 2 runs" in capsys.readouterr().out
+    with tarfile.open(tmp_path / "x.tgz") as file:
+        assert len(file.getnames()) == len(set(file.getnames()))
+    assert main(["remove", "outputs/a", str(home / "a"), "yes=true"]) == 0
+    assert "removed 1 run" in capsys.readouterr().out
+
+
+def test_an_archive_leaves_out_parts_of_runs_that_it_knows(home, tmp_path, capsys):
+    assert main(["archive", "outputs", "to=x.tgz", "without=chekpoints"]) == 2
+    assert "without=chekpoints: it takes one of" in capsys.readouterr().err
+    synthetic.write(home / "model", seed=3)
+    (home / "model" / "model").mkdir(exist_ok=True)
+    assert main(["archive", "outputs/model", "outputs/a", "to=x.tgz", "without=model"]) == 0
+    with tarfile.open(tmp_path / "x.tgz") as file:
+        assert "model/run.json" in file.getnames() and "model/model" not in file.getnames()
+
+
+def test_a_place_that_cannot_be_is_named_as_it_was_given(home, capsys):
+    assert main(["archive", "outputs/a", "to=x.tgz"]) == 0
+    assert main(["archive", "outputs/a", "to=x.tgz/y.tgz"]) == 2
+    assert main(["restore", "x.tgz", "to=/proc/x"]) == 2
+    assert main(["restore", "nosuch.tgz"]) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert told[0].startswith("exp: cannot write x.tgz/y.tgz: ")
+    assert told[1:] == [
+        "exp: x.tgz cannot be unpacked into /proc/x: No such file or directory",
+        "exp: there is no nosuch.tgz",
+    ]
+
+
+def test_studies_and_restored_runs_lie_where_the_project_says(home, tmp_path, capsys):
+    assert main(["archive", "outputs/a", "to=x.tgz"]) == 0
+    (tmp_path / "pyproject.toml").write_text('[tool.exp]\noutputs = "runs"\nmultirun = "searches"\n')
+    assert main(["restore", "x.tgz"]) == 0 and (tmp_path / "runs" / "a" / "run.json").exists()
+    (tmp_path / "searches" / "s").mkdir(parents=True)
+    (tmp_path / "searches" / "s" / "study.json").write_text('{"study_name": "s"}')
+    assert main(["studies"]) == 0
+    assert "searches/s" in capsys.readouterr().out
+    assert main(["studies", "nosuch"]) == 2
+    assert "nosuch: there is no such folder" in capsys.readouterr().err
+
+
 def archive(file, **members):
     """A tar of files (text) and links (name of the target in a list); names have __ for /."""
     with tarfile.open(file, "w:gz") as tar:

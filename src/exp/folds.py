@@ -34,7 +34,10 @@ def folds(sources: Sequence[str], out: Path | None) -> None:
     from exp.analysis.out_of_fold import join
 
     place = out or Path(sources[0])
-    for found in join(collect(list(sources)).runs):
+    joined = join(collect(list(sources)).runs)
+    if out is None and not place.is_dir():  # a glob, or W&B
+        raise ExpError(f"{place} is no folder to write into; name one with out=...")
+    for found in joined:
         print(found.told())
         file = place / f"{found.name}.parquet"
         try:

@@ -30,6 +30,7 @@ from exp.api.callable_module import make_callable
 from exp.errors import ExpError, nearest
 from exp.options import arguments
 from exp.options.arguments import Given, Grammar, Option
+from exp.options.project import homes
 from exp.run.exits import plain_exits
 from exp.run.folder import read_record
 from exp.run.said import counted, near
@@ -114,7 +115,7 @@ def find(given: Given) -> int:
 
 
 def remove(given: Given) -> int:
-    runs = [one_run(name, given["in"]) for name in given.bare]
+    runs = several_runs(given.bare, given["in"])
     alive = [run for run in runs if run.status == "running"]
     if alive:
         raise ExpError(f"{alive[0].source} is still running (pid in its run.json); stop it first")
@@ -136,14 +137,14 @@ def pack(given: Given) -> int:
     to = given["to"]
     if to is None:
         raise ExpError("to=FILE is not given; it is the archive that is written")
-    runs = [run for name in given.bare for run in several_runs(name, given["in"])]
+    runs = several_runs(given.bare, given["in"], folders=True)
     archive.pack([Path(run.source) for run in runs], to, given["without"])
     print(f"wrote {counted(len(runs), 'run')} to {to} ({to.stat().st_size / 1e6:.1f} MB)")
     return 0
 
 
 def restore(given: Given) -> int:
-    for folder in archive.unpack(Path(given.bare[0]), given["to"]):
+    for folder in archive.unpack(Path(given.bare[0]), given["to"] or homes()[0]):
         print(folder)
     return 0
 
@@ -151,7 +152,7 @@ def restore(given: Given) -> int:
 def sync(given: Given) -> int:
     from exp.analysis import wandb_sync
 
-    runs = [run for name in given.bare for run in several_runs(name, given["in"])] if given.bare else found_in([]).runs
+    runs = several_runs(given.bare, given["in"], folders=True) if given.bare else found_in([]).runs
     ended = [Path(run.source) for run in runs if run.folder and run.status != "running"]
     if len(ended) < len(runs):
         print(f"left out: {counted(len(runs) - len(ended), 'run')} at work")
@@ -202,7 +203,9 @@ def stop_study(given: Given) -> int:
 
 
 def _homes(named: list[str]) -> list[Path]:
-    return [Path(name) for name in named] or [Path("multirun")]
+    if absent := next((name for name in named if not Path(name).is_dir()), None):
+        raise ExpError(f"{absent}: there is no such folder")
+    return [Path(name) for name in named] or [homes()[1]]
 
 
 def _agreed(question: str) -> bool:
@@ -259,7 +262,11 @@ COMMANDS: dict[str, tuple[Callable[[Given], int], Grammar]] = {
             "exp runs archive RUN ... to=FILE: run folders, or folders above runs, in one .tar.gz",
             {
                 "to": Option("the file", arguments.file),
-                "without": Option("leave out checkpoints or model; may be given several times", many=True),
+                "without": Option(
+                    "leave out checkpoints, model, predictions or wandb; may be given several times",
+                    arguments.one_of(*archive.LARGE),
+                    many=True,
+                ),
                 **IN,
             },
             *("RUN", 1, None, "run"),
@@ -269,7 +276,7 @@ COMMANDS: dict[str, tuple[Callable[[Given], int], Grammar]] = {
         restore,
         Grammar(
             "exp runs restore FILE: unpacks an archive",
-            {"to": Option("the folder it is unpacked in (outputs)", arguments.folder, Path("outputs"))},
+            {"to": Option("the folder it is unpacked in (outputs)", arguments.folder)},
             *("FILE", 1, 1),
         ),
     ),

@@ -47,6 +47,13 @@ def test_every_train_row_is_predicted_once(runs, capsys):
     assert "rows of 3 folds" in said and f"wrote {file}" in said
 
 
+def test_a_glob_is_no_folder_to_write_into(runs, tmp_path):
+    with pytest.raises(ExpError, match=r"\* is no folder to write into; name one with out="):
+        folds([str(runs[0] / "*")], None)
+    folds([str(runs[0] / "*")], tmp_path / "new")
+    assert len(list((tmp_path / "new").iterdir())) == 1 and not (runs[0] / "*").exists()
+
+
 def test_the_joined_score_is_that_of_all_rows(runs):
     (found,) = join(collect([str(runs[0])]).runs)
     right = np.array(found.table["label"].to_pylist()) == np.array(found.table["prediction"].to_pylist())

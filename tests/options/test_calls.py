@@ -15,7 +15,8 @@ from exp.options.calls import READING, UNTUNED, check_reading
 from exp.study.samplers import make_pruner, make_sampler
 from exp.study.sweep import check_made
 from exp.task.base import Reading, Untuned
-from exp.training.build import build_callbacks
+from exp.testing.loops import config_of
+from exp.training.build import _data, build, build_callbacks
 from exp.training.launch import check_config
 from tests.options.test_outside import folder  # noqa: F401 (a fixture)
 from tests.outside import option
@@ -90,6 +91,93 @@ def test_a_wrong_method_is_told_with_its_argument(group: str, folder: Path) -> N
     with pytest.raises(ExpError, match=said) as error:
         check_config(compose(words))
     assert "\n" not in str(error.value)
+
+
+ROWS = (
+    "from pathlib import Path\nfrom exp.data.base import RawData\nfrom exp.data.rows import Rows\n"
+    f"{DATACLASS}:\n    max_train_samples: int\n    max_eval_samples: int\n    def read(self):\n"
+)
+LIMITS = "max_train_samples: 1\nmax_eval_samples: 1\n"
+GIVES = {
+    # group and what of it -> code, the YAML's keys, what is said
+    "data": (
+        f"{ROWS}        return []\n",
+        LIMITS,
+        r"data: read gives list in place of exp\.data\.base\.RawData",
+    ),
+    "model": (
+        f"from exp.model.tiny import BertTiny\n{DATACLASS}(BertTiny):\n    def model(self, *_, **__): pass\n",
+        "defaults: [bert_tiny]\n",
+        r"model: model gives None in place of torch\.nn\.modules\.module\.Module",
+    ),
+    "adapter": (
+        f"from exp.model.adapter import NoAdapter\n{DATACLASS}(NoAdapter):\n    def apply(self, *_): pass\n",
+        "",
+        r"adapter: apply gives None in place of torch\.nn",
+    ),
+    "adapter words": (
+        f"from exp.model.adapter import NoAdapter\n{DATACLASS}(NoAdapter):\n    def load_kwargs(self): pass\n",
+        "",
+        r"adapter: load_kwargs gives None in place of collections\.abc\.Mapping",
+    ),
+    "data split": (
+        f"{ROWS}        return RawData('mine', [{{'text': 'a'}}], {{}}, {{}})\n",
+        LIMITS,
+        r"data 'mine': a split is list in place of exp\.data\.rows\.Rows",
+    ),
+    "data sets": (
+        f"{ROWS}        return RawData('mine', Rows(Path('a'), {{}}, []), None, {{}})\n",
+        LIMITS,
+        r"data 'mine': evals is no mapping of suffixes to exp\.data\.rows\.Rows",
+    ),
+    "data cells": (
+        f"{ROWS}        return RawData('mine', Rows(Path('a'), {{'text': ['a']}}, [1, 2]), {{}}, {{}})\n",
+        LIMITS,
+        r"data 'mine': the column text has 1 cells, for 2 lines",
+    ),
+    "loss": (
+        f"{DATACLASS}:\n    def build(self, facts): return 3\n",
+        "",
+        r"loss: build gives int in place of collections\.abc\.Callable",
+    ),
+    "scheduler": (
+        f"{DATACLASS}:\n    def __call__(self, optimizer, total_steps, greater_is_better): return 0.1\n",
+        "",
+        r"scheduler gives float in place of torch\.optim\.lr_scheduler\.LRScheduler",
+    ),
+    "optimizer": (
+        f"from exp.optim.optimizers import OptimizerOption\n{DATACLASS}(OptimizerOption):\n"
+        "    def build(self, groups, model): pass\n",
+        "lr: 0.1\nweight_decay: 0.0\nlayer_decay: 1.0\ndecay_to_init: 0.0\n",
+        r"optimizer gives None in place of torch\.optim\.optimizer\.Optimizer",
+    ),
+    "callbacks": (
+        f"{DATACLASS}:\n    def make(self): return self\n",
+        "",
+        r"callbacks\.mine gives Part in place of .*TrainerCallback",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", GIVES)
+def test_what_a_part_gives_is_told_where_it_is_another_thing(case: str, folder: Path) -> None:  # noqa: F811
+    group, (code, keys, said) = case.partition(" ")[0], GIVES[case]
+    header = "# @package callbacks.mine\n" if group == "callbacks" else ""
+    (folder / "acme" / "part.py").write_text(code)
+    option(folder, f"{group}/mine.yaml", f"{header}{keys}_target_: acme.part.Part\n")
+    outside._parts.cache_clear()
+    _data.cache_clear()
+    with pytest.raises(ExpError, match=said):
+        parts = build(config_of(f"{group}={'[mine]' if header else 'mine'}"))
+        parts.optimizer(parts.model)
+
+
+def test_a_module_is_no_part(folder: Path) -> None:  # noqa: F811
+    (folder / "acme" / "part.py").write_text("x = 1\n")
+    option(folder, "loss/mine.yaml", "_target_: acme.part\n")
+    outside._parts.cache_clear()
+    with pytest.raises(ExpError, match=r"loss\._target_=acme\.part is a module; name a class or a function in it"):
+        check_config(compose(["loss=mine"]))
 
 
 @pytest.mark.parametrize(

@@ -93,3 +93,15 @@ def test_what_cannot_be_detached(words: list[str], message: str) -> None:
 def test_nothing_is_left_behind_without_workers(sweep: Sweep) -> None:
     with pytest.raises(ExpError, match="n_jobs=0 has none"):
         sweep(*WORDS, "hydra.sweeper.n_jobs=0", DETACH)
+
+
+@pytest.mark.parametrize("word", ["++hydra.sweeper.detach=True", DETACH])
+def test_what_was_left_behind_leaves_nothing_behind(word: str, sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    def leave(*_: object) -> None:
+        raise AssertionError("it would start itself without end")
+
+    monkeypatch.setattr("exp.study.sweep.leave_to_background", leave)
+    with pytest.raises(AssertionError):
+        sweep(*WORDS, "hydra.sweeper.n_trials=1", word)
+    monkeypatch.setenv("EXP_DETACHED", "1")
+    assert "1 complete" in sweep(*WORDS, "hydra.sweeper.n_trials=1", word).stdout

@@ -51,8 +51,18 @@ IN_PROCESS = "hydra.sweeper.n_jobs=0"
         ([X, "hydra.sweeper.seeds_reduce=maen"], "did you mean 'mean'"),
         ([X, "hydra.sweeper.link=[[x,n]]"], "link: n is no parameter of this search"),
         (["n=choice(1,2)", "word=choice(a,b,c)", "hydra.sweeper.link=[[n,word]]"], "n has 2, word has 3"),
+        (["n=choice(1,2)", "hydra.sweeper.link=[[n]]"], "link: ['n'] is one parameter or none"),
+        (["n=choice(1,2)", "hydra.sweeper.link=[[]]"], "link: [] is one parameter or none"),
+        (["n=choice(1,2)", "hydra.sweeper.link=[[n,n]]"], "link: n is named twice"),
+        (
+            ["n=choice(1,2)", "word=choice(a,b)", "two=choice(1,2)", "hydra.sweeper.link=[[n,word],[word,two]]"],
+            "link: word is named twice",
+        ),
         ([X, "hydra.sweeper.enqueue=[{z:1}]"], "enqueue: z is no parameter"),
         ([X, "hydra.sweeper.enqueue=[{x:7}]"], "enqueue: x=7 lies outside 0.0 to 1.0"),
+        (["n=range(1,9,3)", "hydra.sweeper.enqueue=[{n:3}]"], "enqueue: n=3 is not 1 and some steps of 3"),
+        (["n=range(1,9)", "hydra.sweeper.enqueue=[{n:1.7}]"], "enqueue: n=1.7 is not 1 and some steps of 1"),
+        (["n=range(1,9)", "hydra.sweeper.enqueue=[{n:'inf'}]"], "enqueue: n=inf lies outside 1 to"),
         ([X, "hydra.sweeper.enqueue=[{x:0.1},{x:0.2}]", "hydra.sweeper.n_trials=1"], "n_trials=1 runs fewer"),
         ([X, "+hydra.sweeper.constraints={eval/f1:'> 1'}"], "write"),
         ([X, "hydra/sweeper/sampler=grid"], "x is an interval, and sampler=grid needs single values"),
@@ -60,6 +70,13 @@ IN_PROCESS = "hydra.sweeper.n_jobs=0"
         ([X, "hydra.sweeper.storage=redis://here"], "unknown kind 'redis'"),
         ([X, "hydra.sweeper.storage=sqlite:////no/such/folder/s.db"], "there is no folder /no/such/folder; make it"),
         ([X, "hydra.sweeper.storage=postgresql://me:secret@127.0.0.1:1/x"], "cannot open storage=postgresql"),
+        (
+            [X, "hydra.sweeper.storage=postgresql://me:secret@host:port/x"],
+            "is no address of a database: invalid literal",
+        ),
+        ([X, "hydra.sweeper.storage=sqlite://"], "names no file"),
+        ([X, "hydra.sweeper.storage='sqlite:///:memory:'"], "names no file"),
+        ([X, "hydra.sweeper.storage=/proc/x"], "cannot write the study to /proc/x"),
         ([X, "hydra.sweep.dir=/proc/s"], "cannot write the search's folder /proc/s"),
         ([X, "hydra.sweeper.study_name=../x"], "names a folder in multirun/"),
         ([X, "hydra.sweeper.study_name=a/b"], "names a folder in multirun/"),
@@ -75,7 +92,7 @@ def test_bad_input(words: list[str], message: str, sweep: Sweep, tmp_path: Path)
     assert isinstance(caught.value, ExpError), caught.value
     assert message in str(caught.value)
     assert "secret" not in str(caught.value)
-    assert not list((tmp_path / "multirun").glob("*/[0-9]*"))
+    assert not list((tmp_path / "multirun").glob("*/*"))
 
 
 def test_a_file_that_is_no_study_is_left_as_it_is(sweep: Sweep, tmp_path: Path) -> None:
@@ -203,3 +220,18 @@ def test_hydra_finds_the_plugin_and_imports_nothing_heavy() -> None:
         "heavy = {'torch', 'optuna', 'pandas', 'rich', 'matplotlib'} & set(sys.modules); assert not heavy, heavy"
     )
     subprocess.run([INTERPRETER, "-c", code], check=True, env=dict(os.environ))
+
+
+def test_a_folder_of_trials_is_not_begun_again_in_another_storage(sweep: Sweep, tmp_path: Path) -> None:
+    words = [X, UP, IN_PROCESS, "hydra.sweeper.study_name=s", "hydra.sweeper.n_trials=1"]
+    sweep(*words)
+    with pytest.raises(ExpError, match=r"s/0 is a trial of the study s, and its storage knows none: give the storage"):
+        sweep(*words, "hydra.sweeper.storage=other.log")
+    sweep(*words)  # the first storage goes on
+
+
+def test_new_guesses_for_a_study_that_goes_on_are_not_passed_over_in_silence(sweep: Sweep) -> None:
+    words = [X, UP, IN_PROCESS, "hydra.sweeper.study_name=s", "hydra.sweeper.n_trials=2"]
+    told = "it goes on without the new ones"
+    for guess, new in (("0.25", False), ("0.25", False), ("0.5", True)):
+        assert (told in sweep(*words, f"hydra.sweeper.enqueue=[{{x:{guess}}}]").stdout) is new

@@ -15,6 +15,8 @@ from pathlib import Path, PurePosixPath
 from exp.errors import ExpError
 from exp.run.folder import read_record
 
+LARGE = ("checkpoints", "model", "predictions", "wandb")  # what `pack` can leave out of a run
+
 
 def pack(folders: list[Path], target: Path, without: list[str]) -> None:
     """A gzipped tar; paths in it begin below the folders' common parent. `without` names parts of a run.
@@ -28,19 +30,19 @@ def pack(folders: list[Path], target: Path, without: list[str]) -> None:
     root = Path(os.path.commonpath([folder.parent for folder in folders]))
     scratch = target.with_name(f".{target.name}.{os.getpid()}")
 
-    def kept(item: tarfile.TarInfo) -> tarfile.TarInfo | None:
-        return None if item.issym() or set(Path(item.name).parts) & set(without) else item
-
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tarfile.open(scratch, "w:gz") as tar:
             for folder in folders:
-                tar.add(folder, arcname=str(folder.relative_to(root)), filter=kept)
+                name = folder.relative_to(root)
+                left_out = {str(name / part) for part in without}
+                tar.add(folder, str(name), filter=lambda item: None if item.issym() or item.name in left_out else item)  # noqa: B023
         scratch.replace(target)
     except OSError as error:
         raise ExpError(f"cannot write {target}: {error.strerror}") from error
     finally:
-        scratch.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it may never have been
+            scratch.unlink()
 
 
 def unpack(file: Path, target: Path) -> list[Path]:
@@ -49,6 +51,8 @@ def unpack(file: Path, target: Path) -> list[Path]:
     Raises ExpError where one exists already, and for members that no archive of exp has: links, devices, paths that
     lead outside, files that belong to no run.
     """
+    if not file.exists():
+        raise ExpError(f"there is no {file}")
     scratch, was_there = target / f".restoring.{os.getpid()}", target.exists()
     try:
         with tarfile.open(file) as tar:
@@ -56,18 +60,17 @@ def unpack(file: Path, target: Path) -> list[Path]:
             runs = _runs(members, file)
             taken = [target / run for run in runs if os.path.lexists(target / run)]
             if taken:
-                raise ExpError(f"{taken[0]} exists; restore into another folder with --to")
+                raise ExpError(f"{taken[0]} exists; restore into another folder with to=...")
             scratch.mkdir(parents=True)
             tar.extractall(scratch, members, filter="data")
         for run in runs:
             read_record(scratch / run)
         return _move(runs, scratch, target)
-    except FileNotFoundError:
-        raise ExpError(f"there is no {file}") from None
     except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
         if isinstance(error, ExpError):
             raise
-        raise ExpError(f"{file} cannot be unpacked: {' '.join(str(error).split())}") from error
+        told = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise ExpError(f"{file} cannot be unpacked into {target}: {told}") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         if not was_there:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from exp.analysis.collect import collect
@@ -32,12 +33,15 @@ def one_run(name: str, home: list[str]) -> RunData:
     raise ExpError(f"{name!r} fits {len(found)} runs: " + ", ".join(run.source for run in found[:8]))
 
 
-def several_runs(name: str, home: list[str]) -> list[RunData]:
-    """All runs below a folder, or the one that is named."""
-    path = Path(name)
-    if path.is_dir() and not (path / "run.json").exists():
-        return [run for run in collect([name]).runs if run.folder]
-    return [one_run(name, home)]
+def several_runs(names: Iterable[str], home: list[str], folders: bool = False) -> list[RunData]:
+    """The runs that are named, each once. `folders`: a folder that is no run stands for all runs below it."""
+    found: dict[str, RunData] = {}
+    for name in names:
+        path = Path(name)
+        above = folders and path.is_dir() and not (path / "run.json").exists()
+        runs = [run for run in collect([name]).runs if run.folder] if above else [one_run(name, home)]
+        found |= {run.source: run for run in runs}
+    return list(found.values())
 
 
 def matches(run: RunData, text: str) -> bool:

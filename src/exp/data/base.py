@@ -57,9 +57,19 @@ class RawData:
     max_eval_samples: int | None = None  # of evaluation and test splits alike
 
     def __post_init__(self) -> None:
+        where = f"data {self.name!r}"
+        for what in ("evals", "tests"):
+            if not isinstance(getattr(self, what), Mapping):
+                raise ExpError(f"{where}: {what} is no mapping of suffixes to exp.data.rows.Rows")
         for suffix in (*self.evals, *self.tests):
             if suffix:
-                check_set_name(suffix, f"data {self.name!r}")
+                check_set_name(suffix, where)
+        for rows in (self.train, *self.evals.values(), *self.tests.values()):
+            if not isinstance(rows, Rows):
+                raise ExpError(f"{where}: a split is {type(rows).__name__} in place of exp.data.rows.Rows")
+            for name, cells in rows.columns.items():
+                if len(cells) != len(rows):
+                    raise ExpError(f"{where}: the column {name} has {len(cells)} cells, for {len(rows)} lines")
 
 
 def check_set_name(name: str, where: str) -> None:

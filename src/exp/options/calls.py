@@ -141,6 +141,19 @@ def check_function(function: Callable[..., Any], words: str, said: str) -> None:
     bind(signature, words, said)
 
 
+def checked(given: Any, kind: Any, said: str) -> Any:
+    """`given`, which a part has made. Raises ExpError, which begins with `said`, where it is no `kind` (a class)."""
+    if not isinstance(given, kind):
+        what = "None" if given is None else type(given).__name__
+        raise ExpError(f"{said} gives {what} in place of {kind.__module__}.{kind.__qualname__}")
+    return given
+
+
+def giving(part: Callable[..., Any], kind: type, said: str) -> Callable[..., Any]:
+    """`part`, whose result is `checked` at every call."""
+    return lambda *given: checked(part(*given), kind, said)
+
+
 def check_events(callback: Any, where: str) -> None:
     """Raises ExpError where a method of a transformers.TrainerCallback cannot be called."""
     for name, words in EVENTS.items():

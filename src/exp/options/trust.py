@@ -136,6 +136,8 @@ def resolve(target: Any, where: str) -> Any:
     try:
         named = _named(target)
     except (ImportError, AttributeError) as error:
+        if project.source_of(target) is not None:
+            raise ExpError(f"{said} is a module; name a class or a function in it") from None
         what = f"the trusted package {package.name} ({package.origin})" if package else target
         raise ExpError(f"{said}: {what} cannot be imported: {error}") from error
     except Exception as error:  # a user's module runs as it is imported

@@ -7,7 +7,7 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +117,7 @@ def check_same(
                 )
 
 
-def warn_changes(study: Study, config_files: frozen_config.Files) -> None:
+def warn_changes(study: Study, config_files: frozen_config.Files, guesses: Sequence[Mapping[str, Any]]) -> None:
     """Says what has changed since the study began and does not, or does, reach its trials."""
     commit = code_commit()
     if commit != study.user_attrs.get("commit"):
@@ -137,6 +137,9 @@ def warn_changes(study: Study, config_files: frozen_config.Files) -> None:
     if names:
         shown = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
         print(f"note: {shown} changed since the study began; its trials keep the config of then")
+    tried = [trial.system_attrs.get("fixed_params") for trial in study.get_trials(deepcopy=False)] if guesses else []
+    if any(guess not in tried for guess in guesses):
+        print("note: enqueue is for a study's beginning, and this one has begun: it goes on without the new ones")
 
 
 def program_command(processes: int) -> str:

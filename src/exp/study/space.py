@@ -170,9 +170,12 @@ def _enqueued_value(param: Param, text: Mapping[str, str]) -> Any:
         raise ExpError(f"enqueue: {where} is none of the choices {list(param.distribution.choices)}")
     low, high = param.distribution.low, param.distribution.high  # type: ignore[attr-defined]
     try:
-        value = type(low)(float(next(iter(text.values()))))
+        value = float(next(iter(text.values())))
     except ValueError:
         raise ExpError(f"enqueue: {where} is no number") from None
     if not low <= value <= high:
         raise ExpError(f"enqueue: {where} lies outside {low} to {high}")
-    return value
+    step = param.distribution.step  # type: ignore[attr-defined]
+    if step and abs((value - low) / step - round((value - low) / step)) > 1e-8:
+        raise ExpError(f"enqueue: {where} is not {low} and some steps of {step}")
+    return type(low)(value)

@@ -112,10 +112,15 @@ def _check_conditions(params: Sequence[Param], known: Mapping[str, str]) -> None
 
 def _join_linked(params: list[Param], link: Sequence[Sequence[str]]) -> list[Param]:
     by_name = {param.name: param for param in params}
+    linked = [name for names in link for name in names]
     for names in link:
+        if len(names) < 2:
+            raise ExpError(f"link: {list(names)} is one parameter or none, and two or more are walked in step")
         missing = [name for name in names if name not in by_name]
         if missing:
             raise ExpError(f"link: {missing[0]} is no parameter of this search{nearest(missing[0], by_name)}")
+        if twice := next((name for name in names if linked.count(name) > 1), None):
+            raise ExpError(f"link: {twice} is named twice; what is walked in step stands in one list, once")
         columns = []
         for name in names:
             distribution = by_name[name].distribution

@@ -40,8 +40,8 @@ from exp.study.settings import StudySettings, read_settings
 from exp.study.space import Space
 from exp.study.space_words import read_space
 from exp.work.coordinator import Coordinator
-from exp.work.detached import leave_to_background
-from exp.work.folder import make_folder
+from exp.work.detached import is_detached, leave_to_background
+from exp.work.folder import gone_unless_opened, make_folder
 from exp.work.hydra_jobs import HydraJobs
 from exp.work.launcher_workers import by_launcher, runs_here
 from exp.work.locks import ClaimLock
@@ -74,7 +74,7 @@ def run(
         _print_header(settings, plan)
         recipe = StudyRecipe(plan)
         queue, worker = open_queue(plan, recipe.pruner()), Worker(plan, jobs, recipe)
-        if settings.detach:
+        if settings.detach and not is_detached():
             leave_to_background(queue, folder)
             return
         fixed = [f"{key}={value}" for key, value in space.fixed.items()]
@@ -160,7 +160,8 @@ class StudyPreparation:
         """The study of that name, made if it does not exist. Under the lock, so that two starts make one."""
         storage_of = self.settings.storage
         with opening_errors(storage_of, self.folder):
-            storage = open_storage(storage_of, self.folder)
+            with gone_unless_opened(self.folder):
+                storage = open_storage(storage_of, self.folder)
             with ClaimLock(storage_of, self.folder, self.name):
                 study = optuna.create_study(
                     study_name=self.name,
@@ -176,8 +177,13 @@ class StudyPreparation:
                 files = frozen_config.read_files(self.context.config_loader)
                 if frozen_config.restore(study) is not None:
                     identity.check_same(study, self.space, self.objective, self.settings, self.plain)
-                    identity.warn_changes(study, files)
+                    identity.warn_changes(study, files, guesses)
                     return study
+                if run := next(self.folder.glob("[0-9]*/.hydra"), None):
+                    raise ExpError(
+                        f"{run.parent} is a trial of the study {self.name}, and its storage knows none: give the "
+                        "storage that it was begun with, or begin anew in another folder with hydra.sweep.dir=..."
+                    )
                 # Ours to describe, or one whose maker died half way.
                 for key, value in identity.describe(self.space, self.objective, self.settings, self.plain).items():
                     study.set_user_attr(key, value)

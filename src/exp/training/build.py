@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exp.config.targets import make
-from exp.data.base import Fold
+from exp.data.base import Fold, RawData
 from exp.distributed.joined_ranks import JoinedRanks
 from exp.errors import ExpError
 from exp.loop.base import Loop, Parts
@@ -23,7 +23,7 @@ from exp.loss.own import model_loss
 from exp.model.padding import longest_input
 from exp.optim.averaging import NoAveraging
 from exp.optim.freeze import NoFreeze
-from exp.options.calls import check_events
+from exp.options.calls import check_events, checked, giving
 from exp.options.settings import TrainingSettings
 from exp.run import ranks
 from exp.run.files import user_path
@@ -33,7 +33,6 @@ from exp.tracker.jsonl import JsonlTracker
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, TrainerCallback
 
-    from exp.data.base import RawData
     from exp.data.examples import TaskData
     from exp.data.features import Encoded
     from exp.distributed.world import World
@@ -85,7 +84,9 @@ def build_loss(config: Mapping[str, Any], facts: LossFacts) -> TrainingLoss:
     if "loss" not in config:  # a run that is older than the group
         return model_loss
     made = make(config["loss"], "loss")
-    return made.build(facts) if hasattr(made, "build") else build_function(made, facts)
+    if not hasattr(made, "build"):
+        return build_function(made, facts)
+    return checked(made.build(facts), Callable, "loss: build")
 
 
 def build_callbacks(config: Mapping[str, Any]) -> dict[str, TrainerCallback]:
@@ -99,18 +100,14 @@ def build_callbacks(config: Mapping[str, Any]) -> dict[str, TrainerCallback]:
     for name, node in nodes.items():
         made = make(node, f"callbacks.{name}")
         made = made.make() if hasattr(made, "make") else made
-        if not isinstance(made, TrainerCallback):
-            raise ExpError(
-                f"callbacks.{name} makes a {type(made).__name__}; it has to be a transformers.TrainerCallback"
-            )
-        check_events(made, f"callbacks.{name}")
+        check_events(checked(made, TrainerCallback, f"callbacks.{name}"), f"callbacks.{name}")
         found[name] = made
     return found
 
 
 def build_raw(config: Mapping[str, Any]) -> RawData:
     """The rows alone, as the data option reads them."""
-    return make(config["data"], "data").read()
+    return checked(make(config["data"], "data").read(), RawData, "data: read")
 
 
 def build_data(config: Mapping[str, Any]) -> TaskData:
@@ -193,14 +190,15 @@ def build(config: Mapping[str, Any]) -> Parts:
     train = encoded.train
     steps = plan(settings, train.lengths, reading.names, list(data.evals), processes, said, streamed=train.in_order)
     train.check_batch(steps.batch_size)
-    scheduler = make(config["scheduler"], "scheduler")
+    scheduler = giving(make(config["scheduler"], "scheduler"), torch.optim.lr_scheduler.LRScheduler, "scheduler")
     scheduler(torch.optim.SGD([torch.zeros(1)], lr=1.0), steps.total_steps, steps.greater_is_better)  # warmup fits
 
     set_seed(settings.init_seed)  # before the head is drawn
-    model = source.model(head, processor, **adapter.load_kwargs())
+    words = checked(adapter.load_kwargs(), Mapping, "adapter: load_kwargs")
+    model = checked(source.model(head, processor, **words), torch.nn.Module, "model: model")
     _asked(adapter, "check_room", head, longest_input(model.config))
     head.prepare(model, processor)
-    model = adapter.apply(model, steps.total_steps, head.peft_task)
+    model = checked(adapter.apply(model, steps.total_steps, head.peft_task), torch.nn.Module, "adapter: apply")
     # A run that is older than one of these groups has none of it.
     freeze = make(config["freeze"], "freeze") if "freeze" in config else NoFreeze()
     averaging = make(config["averaging"], "averaging") if "averaging" in config else NoAveraging()
@@ -232,7 +230,7 @@ def build(config: Mapping[str, Any]) -> Parts:
         collator=task.collate(processor, speed.pads_to(_device(), precision), data.labels),
         loss=loss,
         step_loss=step_loss,
-        optimizer=make(config["optimizer"], "optimizer"),
+        optimizer=giving(make(config["optimizer"], "optimizer"), torch.optim.Optimizer, "optimizer"),
         scheduler=scheduler,
         adapter=adapter,
         freeze=freeze,

@@ -32,9 +32,9 @@ from exp.options import trust
 from exp.run.environment import cores, gpus
 from exp.training.launch import Job, Task, no_hydra_files
 from exp.work.coordinator import Coordinator
-from exp.work.detached import leave_to_background
+from exp.work.detached import is_detached, leave_to_background
 from exp.work.fixed_list import JOB, latest_by_tag
-from exp.work.folder import make_folder
+from exp.work.folder import gone_unless_opened, make_folder
 from exp.work.hydra_jobs import HydraJobs
 from exp.work.launcher_workers import by_launcher, runs_here
 from exp.work.locks import ClaimLock
@@ -127,7 +127,7 @@ class TableRuns:
             since = len(queue.trials())
             wanted = [*self._wanted()]
             queue.enqueue([self._described(job, wanted) for job in wanted], self._begins_again)
-            if self.settings.detach:
+            if self.settings.detach and not is_detached():
                 leave_to_background(queue, self.folder)
                 return False
             held = latest_by_tag(queue.trials())
@@ -142,7 +142,8 @@ class TableRuns:
     def _make_study(self, name: str) -> None:
         storage = self.settings.storage
         with opening_errors(storage, self.folder):
-            opened = open_storage(storage, self.folder)
+            with gone_unless_opened(self.folder):
+                opened = open_storage(storage, self.folder)
             with ClaimLock(storage, self.folder, name):
                 study = optuna.create_study(study_name=name, storage=opened, direction="maximize", load_if_exists=True)
                 holds = study.user_attrs.get("table", "a search" if "search space" in study.user_attrs else None)

@@ -19,12 +19,12 @@ from exp.work.trial_queue import TrialQueue
 MARK = "EXP_DETACHED"  # set for a coordinator that was left behind
 COORDINATOR = "coordinator"  # its heartbeat in the study
 STOP = "stop"  # of the study: whether every worker and coordinator is to end now
-FLAGS = {"--detach", "detach=true", "hydra.sweeper.detach=true"}
 START_SECONDS = 300.0  # for the launcher to take the workers
 LOG = "coordinator.log"
 
 
 def is_detached() -> bool:
+    """Whether this is what was left behind; it is started by the words of the command, `--detach` and all."""
     return MARK in os.environ
 
 
@@ -36,11 +36,10 @@ def leave_to_background(queue: TrialQueue, folder: Path) -> None:
     """
     if living_coordinator(queue) is not None:
         raise ExpError(f"study {queue.study.study_name} has been left to the background before, and still runs there")
-    words = [word for word in sys.argv[1:] if word not in FLAGS]
     log = folder / LOG
     with log.open("ab") as file:
         process = subprocess.Popen(
-            [sys.executable, *_program(), *words],
+            [sys.executable, *_program(), *sys.argv[1:]],
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,

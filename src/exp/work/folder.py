@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from exp.errors import ExpError
@@ -54,6 +57,21 @@ def make_folder(folder: Path, name: str, storage: str | None, kind: str, known: 
         raise ExpError(
             f"cannot write the {kind}'s folder {folder}: {error.strerror}; choose another with {_mend(kind)}"
         ) from None
+
+
+@contextmanager
+def gone_unless_opened(folder: Path) -> Iterator[None]:
+    """Around the first opening of a study's storage: where it fails, a folder in which nothing began goes again.
+
+    Its mark names the storage, and would send `exp runs` there.
+    """
+    try:
+        yield
+    except Exception:
+        begun = {path.name for path in folder.iterdir()} - {MARK, "workers", "study.claim"}
+        if not begun and not any((folder / "workers").iterdir()):
+            shutil.rmtree(folder)
+        raise
 
 
 def _mend(kind: str) -> str:

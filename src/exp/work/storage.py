@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import time
+import warnings
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -126,7 +127,9 @@ def _proxy(storage: str) -> BaseStorage:
 
     host, _, port = storage.removeprefix("grpc://").rstrip("/").rpartition(":")
     try:
-        return optuna.storages.GrpcStorageProxy(host=host, port=int(port))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return optuna.storages.GrpcStorageProxy(host=host, port=int(port))
     except ImportError as error:
         raise ExpError(f"storage={storage}: {error}; pip install grpcio protobuf") from None
 
@@ -161,7 +164,8 @@ def opening_errors(storage: str | None, folder: Path) -> Iterator[None]:
         if not _is_storage_error(error):
             raise
         cause = getattr(error.__cause__ or error, "orig", None) or error
-        raise ExpError(f"cannot open storage={redacted(storage or '')}: {str(cause).strip().splitlines()[0]}") from None
+        told = cause.details() if hasattr(cause, "details") else cause  # grpc's own text is a block of lines
+        raise ExpError(f"cannot open storage={redacted(storage or '')}: {str(told).strip().splitlines()[0]}") from None
 
 
 def retrying(work: Callable[[], T], seconds: float, say: Callable[[str], None] = lambda text: None) -> T:

@@ -53,8 +53,22 @@ def check_storage(storage: str | None, folder: Path) -> None:
         )
     if kind == "grpc" and not re.fullmatch(r"grpc://[^/:]+:\d+/?", storage):
         raise ExpError(f"storage={storage}: write grpc://host:port, where optuna's run_grpc_proxy_server listens")
+    if kind in ("postgresql", "mysql"):
+        _check_address(storage)
+    if kind == "sqlite" and storage.partition("://")[2].partition("?")[0] in ("", "/", "/:memory:"):
+        raise ExpError(f"storage={storage}: it names no file, and workers are other processes; write sqlite:///file.db")
     if storage.startswith(SQLITE_URL):
         _check_sqlite(Path(storage.removeprefix(SQLITE_URL).partition("?")[0]), folder)
+
+
+def _check_address(storage: str) -> None:
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        make_url(storage)
+    except (ValueError, ArgumentError) as error:
+        raise ExpError(f"storage={redacted(storage)} is no address of a database: {error}") from None
 
 
 def _check_sqlite(path: Path, folder: Path) -> None:
