@@ -9,21 +9,16 @@ import pytest
 import torch
 from torch import nn
 from transformers import (
-    AutoModelForCausalLM,
-    AutoModelForSeq2SeqLM,
     BertForMultipleChoice,
     BertForSequenceClassification,
     DistilBertConfig,
     DistilBertForSequenceClassification,
     ElectraForMultipleChoice,
     ElectraForSequenceClassification,
-    GPT2Config,
-    LlamaConfig,
     RobertaForSequenceClassification,
-    T5Config,
 )
 
-from exp.speed.dropout import ATTENTION, PIECE, Pool, PooledDropout, pool_dropout
+from exp.speed.dropout import ATTENTION, PooledDropout
 from exp.speed.embedding import KeptGradientEmbedding, keep_embedding_gradients
 from exp.speed.first_token import first_token_only
 from exp.speed.linear import OneDnnLinear, onednn_linear
@@ -33,41 +28,6 @@ from exp.testing.loops import config_of, parts_of
 
 def modules(model, kind):
     return [module for module in model.modules() if isinstance(module, kind)]
-
-
-def test_a_pooled_mask_drops_the_rate_and_keeps_the_mean():
-    pool = Pool(seed=0)
-    ones = torch.ones(500, 800)
-    torch.manual_seed(1)
-    dropped = pool.drop(ones, 0.1)
-    assert dropped.unique().tolist() == pytest.approx([0.0, 1 / 0.9])
-    assert (dropped == 0).float().mean().item() == pytest.approx(0.1, abs=0.002)
-    assert not torch.equal(dropped, pool.drop(ones, 0.1))
-    torch.manual_seed(1)
-    assert torch.equal(dropped, Pool(seed=0).drop(ones, 0.1))
-    assert pool.drop(ones.bfloat16(), 0.1).dtype == torch.bfloat16
-
-
-def test_each_piece_of_a_large_tensor_has_a_mask_of_its_own():
-    large = torch.ones(5, PIECE // 2, requires_grad=True)  # two pieces and a half
-    torch.manual_seed(1)
-    dropped = Pool(0).drop(large, 0.5)
-    assert dropped.unique().tolist() == [0.0, 2.0]
-    assert (dropped == 0).float().mean().item() == pytest.approx(0.5, abs=0.002)
-    first, second, rest = dropped.detach().view(-1).split(PIECE)
-    for one, other in ((first, second), (first[: len(rest)], rest)):
-        assert (one == other).float().mean().item() == pytest.approx(0.5, abs=0.002)
-    dropped.sum().backward()
-    assert torch.equal(large.grad, dropped.detach())
-    torch.manual_seed(1)
-    assert torch.equal(Pool(0).drop(large.detach().view(-1), 0.5), dropped.detach().view(-1))
-
-
-def test_gradients_pass_where_values_passed():
-    values = torch.ones(100, requires_grad=True)
-    dropped = PooledDropout(0.5, Pool(0)).train()(values)
-    dropped.sum().backward()
-    assert torch.equal(values.grad, dropped.detach())
 
 
 def test_fast_and_exact_agree_without_dropout():
@@ -87,76 +47,6 @@ def test_fast_and_exact_agree_without_dropout():
     padded = fast.collator([fast.encoded.train[i] for i in range(4)])
     assert padded["input_ids"].shape[1] % 8 == 0
     assert torch.allclose(fast.model.train()(**padded).logits, exact.model(**batch).logits, atol=1e-5)
-
-
-TINY = {"vocab_size": 60, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 1}
-RARE = 1e-9  # a rate above 0, so that training goes the pool's way, and so small that nothing is dropped
-READ_PART = {  # families whose attention does not look at all tokens alike: causal, grouped, by distance
-    "gpt2": GPT2Config(n_embd=32, n_layer=2, n_head=2, attn_pdrop=RARE, resid_pdrop=0, embd_pdrop=0, **TINY),
-    "llama": LlamaConfig(
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        intermediate_size=64,
-        attention_dropout=RARE,
-        **TINY,
-    ),
-    "t5": T5Config(
-        d_model=32, d_kv=16, d_ff=64, num_layers=2, num_heads=2, dropout_rate=RARE, decoder_start_token_id=0, **TINY
-    ),
-}
-
-
-@pytest.mark.parametrize("padded", [False, True])
-@pytest.mark.parametrize("family", READ_PART)
-def test_pooled_attention_looks_where_transformers_looks(family, padded):
-    config = copy.deepcopy(READ_PART[family])
-    torch.manual_seed(0)
-    kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-    model = kind.from_config(config).train()
-    ids = torch.randint(2, 60, (3, 12))
-    batch = {"input_ids": ids, "labels": ids}
-    if padded:
-        batch["attention_mask"] = torch.ones_like(ids).index_fill(1, torch.tensor([10, 11]), 0)
-    plain = model(**batch).logits
-    pool_dropout(model, seed=0)
-    assert model.config._attn_implementation == ATTENTION
-    assert torch.allclose(model(**batch).logits, plain, atol=1e-5)
-
-
-def nodes_of(tensor):
-    """Names of all steps of a tensor's backward pass."""
-    found, open_ = set(), [tensor.grad_fn]
-    while open_:
-        node = open_.pop()
-        if node is not None and node not in found:
-            found.add(node)
-            open_ += [further for further, _ in node.next_functions]
-    return {node.name() for node in found}
-
-
-@pytest.mark.parametrize("family", READ_PART)
-def test_attention_without_dropout_is_plain_products_in_bf16(family, monkeypatch):
-    config = copy.deepcopy(READ_PART[family])
-    config.attention_dropout = config.attn_pdrop = config.dropout_rate = 0.0
-    torch.manual_seed(0)
-    kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-    model = kind.from_config(config).train()
-    pool_dropout(model, seed=0)
-    ids = torch.randint(2, 60, (3, 12))
-
-    def logits_and_nodes():
-        with torch.autocast("cpu", torch.bfloat16):
-            logits = model(input_ids=ids, labels=ids).logits
-        return logits, any("ScaledDotProduct" in name for name in nodes_of(logits))
-
-    found, fused = logits_and_nodes()
-    assert not fused
-    monkeypatch.setattr("exp.speed.dropout.FEW_SCORES", 0)  # so there are too many
-    expected, fused = logits_and_nodes()
-    assert fused
-    assert torch.allclose(found.float(), expected.float(), atol=0.05)
 
 
 def test_what_is_left_out_is_said(caplog, monkeypatch):
@@ -332,32 +222,3 @@ def test_a_config_of_an_older_version_is_read_as_it_was_meant():
     older = Speed(compile="auto", pad_to_multiple_of="auto", pooled_dropout=True, keep_memory=True)
     assert older.pads_to("cpu", "no") is None and older.pads_to("cuda", "bf16") == 8
     assert not (older.first_token_only or older.keep_embedding_gradients or older.onednn_linear)
-
-
-@pytest.mark.parametrize("family", ["gpt2", "t5"])
-def test_the_tanh_form_of_gelu_is_one_kernel(family):
-    """The same function and gradient to fp32's rounding, and nothing else of the model changes."""
-    from transformers import GPT2Config, GPT2LMHeadModel, T5Config, T5ForConditionalGeneration
-    from transformers.activations import NewGELUActivation
-
-    torch.manual_seed(0)
-    if family == "gpt2":
-        plain = GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=2, n_head=2, vocab_size=50)).eval()
-    else:
-        size = {"d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 2, "num_heads": 2, "vocab_size": 50}
-        plain = T5ForConditionalGeneration(
-            T5Config(**size, feed_forward_proj="gated-gelu", decoder_start_token_id=0)
-        ).eval()
-    fused = copy.deepcopy(plain)
-    Speed(compile=False, pad_to_multiple_of=None, pooled_dropout=False, fused_gelu=True).kernels(
-        fused, "cpu", "no", packed=False
-    )
-    assert modules(plain, NewGELUActivation) and not modules(fused, NewGELUActivation)
-    ids = torch.randint(50, (2, 9))
-    losses = [model(input_ids=ids, labels=ids).loss for model in (plain, fused)]
-    for loss in losses:
-        loss.backward()
-    assert losses[0].item() == pytest.approx(losses[1].item(), rel=1e-6)
-    for (name, one), other in zip(plain.named_parameters(), fused.parameters(), strict=True):
-        assert one.grad is None or torch.allclose(one.grad, other.grad, rtol=1e-4, atol=1e-6), name
-    assert fused.state_dict().keys() == plain.state_dict().keys()
