@@ -147,10 +147,14 @@ def test_studies_and_restored_runs_lie_where_the_project_says(home, tmp_path, ca
     assert main(["archive", "outputs/a", "to=x.tgz"]) == 0
     (tmp_path / "pyproject.toml").write_text('[tool.exp]\noutputs = "runs"\nmultirun = "searches"\n')
     assert main(["restore", "x.tgz"]) == 0 and (tmp_path / "runs" / "a" / "run.json").exists()
-    (tmp_path / "searches" / "s").mkdir(parents=True)
-    (tmp_path / "searches" / "s" / "study.json").write_text('{"study_name": "s"}')
+    capsys.readouterr()
     assert main(["studies"]) == 0
-    assert "searches/s" in capsys.readouterr().out
+    assert capsys.readouterr().out == "no search or table below searches\n"
+    (tmp_path / "searches" / "s").mkdir(parents=True)
+    (tmp_path / "searches" / "s" / "study.json").write_text('{"study_name": "s [red]"}')
+    assert main(["studies"]) == 0
+    shown = capsys.readouterr().out
+    assert "searches/s" in shown and "s [red]" in shown
     assert main(["studies", "nosuch"]) == 2
     assert "nosuch: there is no such folder" in capsys.readouterr().err
 

@@ -166,20 +166,14 @@ def sync(given: Given) -> int:
 
 
 def list_studies(given: Given) -> int:
-    from rich.console import Console
-    from rich.table import Table
+    from exp.work import study_list
+    from exp.work.studies import study_folders
 
-    from exp.work.studies import state_of, study_folders
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("study", "kind", "trials", "workers", "folder"):
-        table.add_column(title, overflow="fold", no_wrap=title != "folder")
-    for folder in study_folders(_homes(given.bare)):
-        found = state_of(folder)
-        states = found.problem or ", ".join(f"{count} {state}" for state, count in (found.states or {}).items())
-        workers = f"{found.workers}{' in the background' if found.detached else ''}"
-        table.add_row(found.name, found.kind, states, workers, near(folder))
-    Console(width=None if sys.stdout.isatty() else 10_000).print(table)
+    places = _homes(given.bare)
+    if found := list(study_folders(places)):
+        study_list.show(found)
+    else:
+        print(f"no search or table below {', '.join(map(near, places))}")
     return 0
 
 
