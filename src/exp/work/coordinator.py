@@ -31,6 +31,7 @@ from exp.work.worker import Worker
 
 POLL, SLOWEST_POLL = 0.2, 2.0  # seconds
 GRACE = 20.0  # seconds that a run gets to save when it is stopped
+LAUNCH_SECONDS = 60.0  # for a launcher to take the workers; who left them to the background waits so long
 
 
 class Progress(Protocol):
@@ -47,6 +48,11 @@ class Workers(Protocol):
     @property
     def busy(self) -> int:
         """How many workers run, or wait in a queue."""
+        ...
+
+    @property
+    def handed_over(self) -> bool:
+        """Whether those that were started run, or stand in a launcher's queue."""
         ...
 
     def fill(self, wanted: int) -> None:
@@ -155,6 +161,7 @@ class Coordinator:
         queue, recipe, plan = self.queue, self.worker.recipe, self.worker.plan
         problem: ExpError | None = None
         done_before, released, announced, looked = 0, False, False, time.monotonic()
+        begun = looked
         while True:
             trials = queue.trials()
             done = sum(trial.state.is_finished() for trial in trials)
@@ -179,7 +186,7 @@ class Coordinator:
                     return problem
             elif free := queue.free_slots(trials):
                 workers.fill(free + sum(trial.state == TrialState.RUNNING for trial in trials))
-            if is_detached() and not announced:  # its workers are with the launcher now
+            if is_detached() and not announced and (workers.handed_over or time.monotonic() - begun > LAUNCH_SECONDS):
                 beat = Heartbeat(plan.storage, plan.folder, plan.study_name, COORDINATOR, plan.beat_every)
                 presence.enter_context(beat)
                 announced = True

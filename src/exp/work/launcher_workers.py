@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from hydra.core.plugins import Plugins
@@ -77,10 +78,26 @@ class LauncherWorkers:
     launches: int = 0
     deaths: int = 0  # in a row, without a trial told in between
     looked: float = field(default_factory=time.monotonic)  # for signs of life
+    submitted_before: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.submitted_before = self._submitted()
 
     @property
     def busy(self) -> int:
         return sum(launch.workers for launch in self.running.values())
+
+    @property
+    def handed_over(self) -> bool:
+        """Other launchers than submitit's do not say when they have taken a worker."""
+        return not self._one_job_each or self._submitted() - self.submitted_before >= self.launches
+
+    def _submitted(self) -> int:
+        """Jobs that submitit has put into its queue: it leaves a file of each."""
+        if not self._one_job_each:
+            return 0
+        folder = Path(self.config.hydra.launcher.submitit_folder.partition("%j")[0])
+        return sum(1 for _ in folder.glob("*/*_submitted.pkl"))
 
     def fill(self, wanted: int) -> None:
         missing = min(wanted, self.size) - self.busy

@@ -40,6 +40,10 @@ class LocalWorkers:
     def busy(self) -> int:
         return len(self.running)
 
+    @property
+    def handed_over(self) -> bool:
+        return True
+
     def fill(self, wanted: int) -> None:
         """Starts workers until `wanted` run, at most `size`."""
         for slot in range(self.size):
