@@ -64,7 +64,7 @@ def evaluate(place: str, given: Mapping[str, Any]) -> int:
     moved = finished.checked_moves(run, given)
     if given.get("file"):
         return _files(run, given["file"])
-    metrics.check_kept(run)
+    metrics.check_recorded(run)
     recorded = metrics.recorded(run)
     data = finished.load_data(run, moved)
     model = finished.load_model(run)

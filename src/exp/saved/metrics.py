@@ -28,7 +28,7 @@ def recorded(run: Finished) -> dict[str, dict[str, float]]:
     )
 
 
-def check_kept(run: Finished) -> None:
+def check_recorded(run: Finished) -> None:
     """Raises ExpError where the run's evaluations have been lost."""
     path, result = run.folder / "metrics.jsonl", read_result(run.folder / "result.json") or {}
     if _evaluated(result.get("last", {})) and not any(_evaluated(event.metrics) for event in read_events(path)):

@@ -2,8 +2,8 @@
 
 On a CPU torch draws a mask with a sequential generator, which takes a fifth of a bf16 training step of a small
 encoder. A cut from a pool costs a read. Two masks share bits when their places overlap; with a pool of four million
-and masks of a few hundred thousand that leaves each place, batch and layer a mask of its own in effect. Measured in
-benchmarks/RESULTS.md: the dev metric stays within the noise of the seed.
+and masks of a few hundred thousand that leaves each place, batch and layer a mask of its own in effect. Larger ones are
+made of pieces, each with a place. Measured in benchmarks/RESULTS.md: the dev metric stays within the noise of the seed.
 """
 
 from __future__ import annotations

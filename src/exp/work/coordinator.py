@@ -31,7 +31,7 @@ from exp.work.worker import Worker
 
 POLL, SLOWEST_POLL = 0.2, 2.0  # seconds
 GRACE = 20.0  # seconds that a run gets to save when it is stopped
-LAUNCH_SECONDS = 60.0  # for a launcher to take the workers; who left them to the background waits so long
+LAUNCH_SECONDS = 60.0  # until the workers count as handed over, where the launcher does not say so
 
 
 class Progress(Protocol):

@@ -19,7 +19,7 @@ from exp.work.trial_queue import TrialQueue
 MARK = "EXP_DETACHED"  # set for a coordinator that was left behind
 COORDINATOR = "coordinator"  # its heartbeat in the study
 STOP = "stop"  # of the study: whether every worker and coordinator is to end now
-START_SECONDS = 300.0  # for the launcher to take the workers
+START_SECONDS = 300.0  # for the coordinator to say that it runs, which it does once its workers are handed over
 LOG = "coordinator.log"
 
 
