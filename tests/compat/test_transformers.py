@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,3 +96,31 @@ def test_a_generation_config_tells_whether_it_came_from_config_json() -> None:
 
     why = "transformers' GenerationConfig has no _from_model_config any more: see whether generate() keeps ours"
     assert hasattr(GenerationConfig(), "_from_model_config"), why
+
+
+PEFT_STAYS_OUT = """
+import sys
+
+from exp.compat.transformers import optimization
+
+optimization().get_scheduler
+found = [name for name in sys.modules if name.partition(".")[0] in ("peft", "bitsandbytes")]
+assert not found, found
+from transformers import BertConfig, BertModel
+from transformers.trainer_utils import _is_peft_model
+
+model = BertModel(
+    BertConfig(vocab_size=16, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
+)
+assert not _is_peft_model(model)
+import peft
+
+assert peft.__file__
+assert not _is_peft_model(model)
+assert _is_peft_model(peft.get_peft_model(model, peft.LoraConfig()))
+"""
+
+
+def test_schedules_load_without_peft_and_a_peft_model_is_still_known() -> None:
+    done = subprocess.run([sys.executable, "-c", PEFT_STAYS_OUT], capture_output=True, text=True)
+    assert not done.returncode, done.stderr

@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 
 from exp.errors import ExpError
 from exp.run.events import read_events
+from exp.work import settings
 from exp.work.settings import gpus_of
 from tests import forked
 
@@ -42,6 +43,15 @@ def test_more_processes_than_gpus_are_refused(sweep: Sweep, monkeypatch: pytest.
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     with pytest.raises(ExpError, match="processes_per_trial=2, and this machine has 1 GPUs: take 1 at most"):
         sweep(X, UP, TWO)
+    assert not (tmp_path / "multirun").exists()
+
+
+def test_more_workers_than_memory_holds_are_refused(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(settings, "memory", lambda: 8 * 10**9)
+    with pytest.raises(ExpError, match="n_jobs=100000 are 100000 processes .* memory for 40 at most"):
+        sweep(X, UP, "hydra.sweeper.n_jobs=100000")
     assert not (tmp_path / "multirun").exists()
 
 

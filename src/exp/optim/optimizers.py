@@ -130,9 +130,9 @@ class AdafactorOptimizer(OptimizerOption):
     decay_rate: Annotated[float, Lt(0)]
 
     def build(self, groups: Groups, model: nn.Module) -> torch.optim.Optimizer:
-        from transformers.optimization import Adafactor
+        from exp.compat.transformers import optimization
 
-        return Adafactor(
+        made: torch.optim.Optimizer = optimization().Adafactor(
             groups,
             lr=self.lr,
             clip_threshold=self.clip_threshold,
@@ -141,6 +141,7 @@ class AdafactorOptimizer(OptimizerOption):
             scale_parameter=False,
             relative_step=False,
         )
+        return made
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -101,13 +102,36 @@ def _check_conditions(params: Sequence[Param], known: Mapping[str, str]) -> None
                     f"config{nearest(key, [*ahead, *known])}"
                 )
             for value in values if key in ahead else ():
-                choices = [p.overrides(probe).get(key) for p in ahead[key] for probe in p.probes()]
-                if all(isinstance(p.distribution, CategoricalDistribution) for p in ahead[key]) and (
-                    value not in choices
-                ):
-                    raise ExpError(f"when: {key} is never {value}{nearest(value, [str(c) for c in choices])}")
+                if not any(_may_be(of, key, value) for of in ahead[key]):
+                    choices = [str(of.overrides(probe)[key]) for of in ahead[key] for probe in of.probes()]
+                    raise ExpError(f"when: {key} is never {value}{nearest(value, choices)}")
+        for key, values in _contradiction(param.when):
+            raise ExpError(f"when: {key} is never {' and '.join(values)} at once")
         for key in param.keys:
             ahead.setdefault(key, []).append(param)
+
+
+def _may_be(param: Param, key: str, value: str) -> bool:
+    """Whether the text `value` can be drawn for `key`. An interval's values are none that anyone could write down."""
+    known: Any = param.distribution
+    if isinstance(known, CategoricalDistribution):
+        return value in [param.overrides(choice)[key] for choice in known.choices]
+    try:
+        number = type(known.low)(value)
+    except ValueError:
+        return False
+    if not known.step or not known.low <= number <= known.high:
+        return False
+    steps = (number - known.low) / known.step
+    return math.isclose(steps, round(steps), abs_tol=1e-8) and param.overrides(number)[key] == value
+
+
+def _contradiction(when: Conditions) -> Iterator[tuple[str, list[str]]]:
+    """Keys that nested conditions ask two values of."""
+    for key in dict.fromkeys(key for key, _ in when):
+        asked = [set(values) for name, values in when if name == key]
+        if not set.intersection(*asked):
+            yield key, ["|".join(sorted(values)) for values in asked]
 
 
 def _join_linked(params: list[Param], link: Sequence[Sequence[str]]) -> list[Param]:

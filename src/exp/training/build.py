@@ -169,7 +169,7 @@ def build(config: Mapping[str, Any]) -> Parts:
     `config` is resolved, in plain containers.
     """
     import torch
-    from transformers import set_seed
+    from accelerate.utils import set_seed
 
     from exp.loop.outputs import reading_of
     from exp.metrics.names import directions

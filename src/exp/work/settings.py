@@ -13,7 +13,9 @@ from annotated_types import Ge
 
 from exp.errors import ExpError
 from exp.options.option import construct
+from exp.run.environment import memory
 
+PROCESS_BYTES = 2 * 10**8  # resident memory of a worker that has imported torch and transformers, at the least
 Natural = Annotated[int, Ge(0)]
 Count = Annotated[int, Ge(1)]
 Seconds = Annotated[float, Ge(0.1)]
@@ -49,13 +51,19 @@ class WorkSettings:
             )
 
     def check_fits(self, cores: int, gpus: Sequence[str]) -> None:
-        """Warns of more than this machine has. Raises ExpError where a trial alone wants more."""
+        """Warns of more processes than cores. Raises ExpError where a trial alone, or all that is to be held, is more."""
         each, workers = self.processes_per_trial, max(1, self.n_jobs)
         have, what = (len(gpus), "GPUs") if gpus else (cores, "cores")
         if each > 1 and each > have:
             raise ExpError(
                 f"hydra.sweeper.processes_per_trial={each}, and this machine has {have} {what}: take {have} at "
                 "most, or a launcher whose nodes have more"
+            )
+        room = memory() // PROCESS_BYTES
+        if workers * each > room:
+            raise ExpError(
+                f"hydra.sweeper.n_jobs={self.n_jobs} are {workers * each} processes with torch in each, and this "
+                f"machine has memory for {room} at most; {max(1, cores // each)} fill its {cores} cores"
             )
         if workers * each > cores:
             what = f"n_jobs={self.n_jobs} workers" + (f" of {each} processes each" if each > 1 else "")
