@@ -10,6 +10,8 @@ own order and pads each batch to its longest row.
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -29,7 +31,10 @@ LARGE = [
     ("WNUT-17 (300 rows)", "tokens", "wnut17"),
     ("SQuAD part (300 questions)", "spans", "squad_part"),
     ("CommonsenseQA (300 rows)", "choices", "commonsenseqa"),
+    ("Multi30k (300 sentences), trained", "translation", "multi30k"),
 ]
+GENERATES = ("generation", "translation")
+TRAINED_STEPS = 400  # so that generated texts end, each at a place of its own
 
 
 def ours(words: Sequence[str]) -> Callable[[], float]:
@@ -72,10 +77,10 @@ def trainer(words: Sequence[str], kind: str) -> Callable[[], float]:
     }
     folder = tempfile.mkdtemp()
     collator, compute = COLLATORS[kind](parts), METRICS[kind](parts)
-    if kind == "generation":
+    if kind in GENERATES:
         common["predict_with_generate"] = True
-    arguments = (Seq2SeqTrainingArguments if kind == "generation" else TrainingArguments)(folder, **common)
-    made = (Seq2SeqTrainer if kind == "generation" else Trainer)(
+    arguments = (Seq2SeqTrainingArguments if kind in GENERATES else TrainingArguments)(folder, **common)
+    made = (Seq2SeqTrainer if kind in GENERATES else Trainer)(
         model=parts.model,
         args=arguments,
         eval_dataset=[features[i] for i in range(len(features))],  # type: ignore[arg-type]
@@ -89,6 +94,14 @@ def trainer(words: Sequence[str], kind: str) -> Callable[[], float]:
         return time.perf_counter() - begun
 
     return measure
+
+
+def trained(words: Sequence[str]) -> Path:
+    """The folder of a model that these words have trained."""
+    folder = Path(tempfile.mkdtemp())
+    more = [f"max_steps={TRAINED_STEPS}", "eval_strategy=no", "tracker=none", f"hydra.run.dir={folder}"]
+    subprocess.run([sys.executable, "-m", "exp.train", *words, *more], check=True, stdout=subprocess.DEVNULL)
+    return folder / "model"
 
 
 def main() -> None:
@@ -109,12 +122,15 @@ def main() -> None:
     if asked.data:
         for title, kind, name in LARGE:
             words, _ = words_of_task(name, asked.data)
-            cases[f"{title}, MiniLM"] = (kind, [*words, "data.max_eval_samples=300"])
+            model = "t5_tiny" if kind in GENERATES else "MiniLM"
+            cases[f"{title}, {model}"] = (kind, [*words, "data.max_eval_samples=300"])
     if asked.only:
         cases = {title: case for title, case in cases.items() if any(word in title for word in asked.only)}
     lines: list[str] = []
     data = {}
     for title, (kind, words) in cases.items():
+        if "trained" in title:
+            words = [*words, "model=pretrained", f"model.path={trained(words)}"]
         measures = {
             "Trainer": trainer(words, kind),
             "speed=exact": ours(words),

@@ -88,19 +88,40 @@ def _spans(parts: Parts) -> Any:
 
 
 def _rouge(parts: Parts) -> Any:
+    """As run_summarization.py: a sentence a line, stemmed."""
+    from nltk.tokenize.punkt import PunktSentenceTokenizer
     from rouge_score.rouge_scorer import RougeScorer
 
-    scorer, pad = RougeScorer(["rouge1", "rouge2", "rougeL"]), parts.processor.pad_token_id
+    kinds = ["rouge1", "rouge2", "rougeL", "rougeLsum"]
+    scorer, cut = RougeScorer(kinds, use_stemmer=True), PunktSentenceTokenizer()
 
     def compute(found: Any) -> dict[str, float]:
-        texts = [
-            parts.processor.batch_decode(np.where(ids == -100, pad, ids), skip_special_tokens=True)
-            for ids in (found.label_ids, found.predictions)
-        ]
-        scores = [scorer.score(*pair)["rouge1"].fmeasure for pair in zip(*texts, strict=True)]
-        return {"rouge1": float(np.mean(scores))}
+        pairs = zip(*_decoded(parts, found), strict=True)
+        scores = [scorer.score(*("\n".join(cut.tokenize(text.strip())) for text in pair)) for pair in pairs]
+        return {kind: float(np.mean([score[kind].fmeasure for score in scores])) for kind in kinds}
 
     return compute
+
+
+def _bleu(parts: Parts) -> Any:
+    """As run_translation.py, with chrF, which ours has too."""
+    import sacrebleu
+
+    def compute(found: Any) -> dict[str, float]:
+        right, given = _decoded(parts, found)
+        scores = {"bleu": sacrebleu.corpus_bleu, "chrf": sacrebleu.corpus_chrf}
+        return {name: score(given, [right]).score for name, score in scores.items()}
+
+    return compute
+
+
+def _decoded(parts: Parts, found: Any) -> list[list[str]]:
+    """References and answers."""
+    pad = parts.processor.pad_token_id
+    return [
+        parts.processor.batch_decode(np.where(ids == -100, pad, ids), skip_special_tokens=True)
+        for ids in (found.label_ids, found.predictions)
+    ]
 
 
 def _answers(parts: Parts) -> Any:
@@ -149,6 +170,7 @@ COLLATORS: dict[str, Callable[[Parts], Any]] = {
     "spans": _questions,
     "choices": _choices,
     "generation": _pairs,
+    "translation": _pairs,
 }
 METRICS: dict[str, Callable[[Parts], Any]] = {
     "texts": _accuracy,
@@ -156,4 +178,5 @@ METRICS: dict[str, Callable[[Parts], Any]] = {
     "spans": _answers,
     "choices": _best_choice,
     "generation": _rouge,
+    "translation": _bleu,
 }

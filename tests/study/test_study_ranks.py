@@ -50,7 +50,7 @@ def test_more_workers_than_memory_holds_are_refused(
     sweep: Sweep, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(settings, "memory", lambda: 8 * 10**9)
-    with pytest.raises(ExpError, match="n_jobs=100000 are 100000 processes .* memory for 40 at most"):
+    with pytest.raises(ExpError, match=r"n_jobs=100000 are 100000 processes .* memory for 40 at most"):
         sweep(X, UP, "hydra.sweeper.n_jobs=100000")
     assert not (tmp_path / "multirun").exists()
 

@@ -42,6 +42,7 @@ from exp.study.space_words import read_space
 from exp.work.coordinator import Coordinator
 from exp.work.detached import is_detached, leave_to_background
 from exp.work.folder import gone_unless_opened, make_folder
+from exp.work.forks import forked
 from exp.work.hydra_jobs import HydraJobs
 from exp.work.launcher_workers import by_launcher, runs_here
 from exp.work.locks import ClaimLock
@@ -66,10 +67,11 @@ def run(
     name = settings.study_name or identity.derive_name(config, plain, space, objective)
     folder = _folder(config, name)
     total = _total(settings, space)
-    if runs_here(config):
+    here = runs_here(config)
+    if here:
         settings.work.check_fits(cores(), gpus())
     started = StudyPreparation(settings, config, context, space, objective, name, folder, total, arguments, plain)
-    with quiet_optuna():
+    with quiet_optuna(), forked(settings.work, task if here else None) as server:
         plan, jobs = started.prepare(task)
         _print_header(settings, plan)
         recipe = StudyRecipe(plan)
@@ -81,7 +83,7 @@ def run(
         progress = make_progress(plan)
         launched = by_launcher(worker, settings.work, fixed)
         try:
-            request, problem = Coordinator(queue, worker, settings.work, launched, progress).run()
+            request, problem = Coordinator(queue, worker, settings.work, launched, progress, server).run()
         finally:
             progress.close()
         report(queue, plan, jobs, identity.program_command(settings.processes_per_trial), settings.pictures)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
@@ -77,6 +77,7 @@ class Job:
 
     task: Task
     trial: Trial = OUTSIDE
+    imports: ClassVar[str] = "exp.training.shared_imports"
 
     def of_trial(self, trial: Trial) -> Job:
         return replace(self, trial=trial)

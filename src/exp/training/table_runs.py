@@ -35,6 +35,7 @@ from exp.work.coordinator import Coordinator
 from exp.work.detached import is_detached, leave_to_background
 from exp.work.fixed_list import JOB, latest_by_tag
 from exp.work.folder import gone_unless_opened, make_folder
+from exp.work.forks import ForkServer, forked
 from exp.work.hydra_jobs import HydraJobs
 from exp.work.launcher_workers import by_launcher, runs_here
 from exp.work.locks import ClaimLock
@@ -100,6 +101,7 @@ class TableRuns:
     jobs: HydraJobs
     settings: WorkSettings
     shown: Picture
+    server: ForkServer | None  # whose forks the workers of this machine are
     told: set[int] = field(default_factory=set)  # trials whose end was printed
 
     def go(self) -> bool:
@@ -194,7 +196,7 @@ class TableRuns:
         recipe = CellRecipe(self.made.table.name, since)
         worker = Worker(work, self.jobs, recipe)
         launched = by_launcher(worker, self.settings, [])
-        request, problem = Coordinator(open_queue(work), worker, self.settings, launched, self).run()
+        request, problem = Coordinator(open_queue(work), worker, self.settings, launched, self, self.server).run()
         if problem is not None:
             raise problem
         return bool(request)
@@ -289,11 +291,13 @@ def run_missing(
 ) -> bool:
     """See TableRuns.go."""
     settings = WorkSettings.of(jobs.master.hydra.sweeper)
-    if runs_here(jobs.master):
+    here = runs_here(jobs.master)
+    if here:
         settings.check_fits(cores(), gpus())
     shown = Picture(made.table.name)
     try:
-        return TableRuns(made, chosen, folder, retry_failed, jobs, settings, shown).go()
+        with forked(settings, jobs.task if here else None) as server:
+            return TableRuns(made, chosen, folder, retry_failed, jobs, settings, shown, server).go()
     finally:
         shown.close()
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from optuna.trial import FrozenTrial, TrialState
@@ -23,6 +22,7 @@ from exp.work.detached import (
     living_coordinator,
     living_workers,
 )
+from exp.work.forks import ForkServer
 from exp.work.heartbeat import Heartbeat
 from exp.work.local_workers import LocalWorkers, pack_worker
 from exp.work.settings import WorkSettings
@@ -85,6 +85,7 @@ class StopRequest:
 
     finish: bool = False
     stop: bool = False
+    unsaid: list[str] = field(default_factory=list)  # a signal may come in the midst of a print, and prints nothing
 
     def __bool__(self) -> bool:
         return self.finish or self.stop
@@ -92,13 +93,17 @@ class StopRequest:
 
 @dataclass
 class Coordinator:
-    """`launched` makes the workers of a launcher; None: processes of this machine, or with n_jobs=0 this one."""
+    """`launched` makes the workers of a launcher; None: processes of this machine, or with n_jobs=0 this one.
+
+    `server`: whose forks this machine's workers are; None: each imports all by itself.
+    """
 
     queue: TrialQueue
     worker: Worker
     settings: WorkSettings
     launched: Launched | None
     progress: Progress
+    server: ForkServer | None = None
 
     def run(self) -> tuple[StopRequest, ExpError | None]:
         """Until all is done, a signal stops it, or the recipe finds a problem."""
@@ -106,10 +111,11 @@ class Coordinator:
         ask_to_stop(self.queue, False)
         if not is_detached() and living_coordinator(self.queue) is not None and self._watch(request):
             return request, None
-        with _signals(request, self.progress):
+        with _signals(request):
             if self.settings.n_jobs == 0:
                 self.progress.update(self.queue.trials(), 1)
                 self.worker()
+                self._say(request)
                 trials = self.queue.trials()
                 self.progress.update(trials, 1)
                 return request, self.worker.recipe.problem(trials)
@@ -117,12 +123,9 @@ class Coordinator:
             return request, self._keep_going(workers, request)
 
     def _local_workers(self) -> LocalWorkers:
-        size, each = self.settings.n_jobs, self.settings.processes_per_trial
-        given = os.environ.get("OMP_NUM_THREADS", "")
-        threads = self.settings.threads or (int(given) if given.isdecimal() else 0)
-        threads = threads or max(1, cores() // (size * each))
-        logs = self.worker.plan.folder / "workers"
-        return LocalWorkers(pack_worker(self.worker), logs, size, threads, gpus(), self.progress.say, each)
+        settings, logs, say = self.settings, self.worker.plan.folder / "workers", self.progress.say
+        threads, each = settings.threads_each(cores()), settings.processes_per_trial
+        return LocalWorkers(pack_worker(self.worker), logs, settings.n_jobs, threads, gpus(), say, each, self.server)
 
     def _watch(self, request: StopRequest) -> bool:
         """Shows what a detached coordinator does. False where that has died, so that this one takes over."""
@@ -134,7 +137,7 @@ class Coordinator:
                 self.progress.update(trials, len(living_workers(self.queue)))
                 if self.queue.is_complete(trials):
                     break
-                self._rest()
+                self._rest(request)
         except KeyboardInterrupt:
             request.finish = True
             return True
@@ -190,15 +193,22 @@ class Coordinator:
                 beat = Heartbeat(plan.storage, plan.folder, plan.study_name, COORDINATOR, plan.beat_every)
                 presence.enter_context(beat)
                 announced = True
-            self._rest()
+            self._rest(request)
 
-    def _rest(self) -> None:
+    def _rest(self, request: StopRequest) -> None:
         """Until the next look: a fifth of the time goes into looking at the most, or the workers would feel it."""
-        time.sleep(min(max(POLL, 4 * self.queue.last.seconds), SLOWEST_POLL))
+        end = time.monotonic() + min(max(POLL, 4 * self.queue.last.seconds), SLOWEST_POLL)
+        while time.monotonic() < end and not request.unsaid:
+            time.sleep(POLL / 2)
+        self._say(request)
+
+    def _say(self, request: StopRequest) -> None:
+        while request.unsaid:
+            self.progress.say(request.unsaid.pop(0))
 
 
 @contextmanager
-def _signals(request: StopRequest, progress: Progress) -> Iterator[None]:
+def _signals(request: StopRequest) -> Iterator[None]:
     """Ctrl-C once: running trials end, no new one begins. Twice, or SIGTERM: now."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -207,10 +217,10 @@ def _signals(request: StopRequest, progress: Progress) -> Iterator[None]:
     def interrupted(number: int, frame: object) -> None:
         if number == signal.SIGTERM or request.finish:
             request.stop = True
-            progress.say("stopping the running trials now")
+            request.unsaid.append("stopping the running trials now")
         else:
             request.finish = True
-            progress.say("finishing the running trials; Ctrl-C again stops them now")
+            request.unsaid.append("finishing the running trials; Ctrl-C again stops them now")
 
     before = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -20,7 +20,13 @@ from exp.work.trial_ranks import run_ranks
 
 
 class TrialTask(Protocol):
-    """A task that is told of the trial it is. A plain function of the config is a task too; nothing prunes it."""
+    """A task that is told of the trial it is. A plain function of the config is a task too; nothing prunes it.
+
+    Args:
+        imports: A module that imports what every run of it does, and no more.
+    """
+
+    imports: str
 
     def check(self, cfg: DictConfig) -> None:
         """Raises ExpError for a config that cannot be run."""

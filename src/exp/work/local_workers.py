@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import pickle
 import subprocess
 import sys
@@ -14,8 +13,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from exp.errors import ExpError
+from exp.work import worker_process
+from exp.work.forks import Fork, ForkServer, environment
 from exp.work.settings import gpus_of
-from exp.work.worker_process import NO_ROOM
 
 COMMAND = [sys.executable, "-m", "exp.work.worker_process"]
 END_SECONDS = 30.0  # for a worker to end by itself, once nothing is left to do
@@ -33,7 +33,8 @@ class LocalWorkers:
     gpus: list[str]
     say: Callable[[str], None]
     processes: int = 1  # of each worker's trial, with a GPU each
-    running: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
+    server: ForkServer | None = None  # whose forks they are; None: each is a Python of its own
+    running: dict[int, subprocess.Popen[bytes] | Fork] = field(default_factory=dict)
     deaths: int = 0  # in a row, without a trial told in between
 
     @property
@@ -60,7 +61,7 @@ class LocalWorkers:
             del self.running[slot]
             if process.stdin:
                 process.stdin.close()
-            if code == NO_ROOM:
+            if code == worker_process.NO_ROOM:
                 raise ExpError(f"the disk is full: make room, then the same command goes on. {self.tail(slot, 1)}")
             if code != 0:
                 died = True
@@ -99,42 +100,31 @@ class LocalWorkers:
         self.running.clear()
 
     def tail(self, slot: int, lines: int = 12) -> str:
-        return "\n".join(self._log(slot).read_text(errors="replace").splitlines()[-lines:])
+        said = self._log(slot).read_text(errors="replace") or (self.server.last_words() if self.server else "")
+        return "\n".join(said.splitlines()[-lines:])
 
     def _log(self, slot: int) -> Path:
         return self.logs / f"worker-{slot}.log"
 
-    def _start(self, slot: int) -> subprocess.Popen[bytes]:
-        environment = {
-            **os.environ,
-            "EXP_STUDY_COORDINATOR": "stdin",
-            "EXP_STUDY_WORKER": str(slot),
-            "OMP_NUM_THREADS": str(self.threads),
-            "MKL_NUM_THREADS": str(self.threads),
-            # A data loader forks the worker, and a fork breaks the threads of a tokenizer.
-            "TOKENIZERS_PARALLELISM": "false",
-            "PYTHONUNBUFFERED": "1",
-        }
-        if self.gpus:
-            environment["CUDA_VISIBLE_DEVICES"] = gpus_of(slot, self.processes, self.gpus)
-        log: IO[bytes]
+    def _start(self, slot: int) -> subprocess.Popen[bytes] | Fork:
         with self._log(slot).open("ab") as log:
-            process = subprocess.Popen(
-                COMMAND,
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=environment,
-                start_new_session=True,
-            )
+            process = self.server.start(slot, log) if self.server else self._alone(slot, log)
         assert process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it died at once; `reap` says so
             process.stdin.write(len(self.payload).to_bytes(8, "big") + self.payload)
             process.stdin.flush()
         return process
 
+    def _alone(self, slot: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        given = {**environment(self.threads), worker_process.NAME: str(slot)}
+        if self.gpus:
+            given["CUDA_VISIBLE_DEVICES"] = gpus_of(slot, self.processes, self.gpus)
+        return subprocess.Popen(
+            COMMAND, stdin=subprocess.PIPE, stdout=log, stderr=log, env=given, start_new_session=True
+        )
 
-def _wait_or_kill(process: subprocess.Popen[bytes], end: float) -> None:
+
+def _wait_or_kill(process: subprocess.Popen[bytes] | Fork, end: float) -> None:
     try:
         process.wait(max(0.0, end - time.monotonic()))
     except subprocess.TimeoutExpired:

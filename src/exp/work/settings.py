@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ class WorkSettings:
             )
 
     def check_fits(self, cores: int, gpus: Sequence[str]) -> None:
-        """Warns of more processes than cores. Raises ExpError where a trial alone, or all that is to be held, is more."""
+        """Warns of more processes than cores. Raises ExpError where they find no room at all."""
         each, workers = self.processes_per_trial, max(1, self.n_jobs)
         have, what = (len(gpus), "GPUs") if gpus else (cores, "cores")
         if each > 1 and each > have:
@@ -68,6 +69,12 @@ class WorkSettings:
         if workers * each > cores:
             what = f"n_jobs={self.n_jobs} workers" + (f" of {each} processes each" if each > 1 else "")
             print(f"warning: {what} share {cores} cores; they will slow each other down", flush=True)
+
+    def threads_each(self, cores: int) -> int:
+        """Of a worker's process, on this machine."""
+        given = os.environ.get("OMP_NUM_THREADS", "")
+        threads = self.threads or (int(given) if given.isdecimal() else 0)
+        return threads or max(1, cores // (max(1, self.n_jobs) * self.processes_per_trial))
 
     @classmethod
     def of(cls, sweeper: Mapping[str, Any]) -> WorkSettings:

@@ -13,6 +13,7 @@ import sys
 from exp.run.files import NoRoom
 
 NO_ROOM = 74  # sysexits.h EX_IOERR
+NAME = "EXP_STUDY_WORKER"  # in the environment
 
 
 def main() -> None:
@@ -26,7 +27,7 @@ def main() -> None:
 
     Singleton.set_state(state)
     setup_globals()
-    worker.name = os.environ["EXP_STUDY_WORKER"]
+    worker.name = os.environ[NAME]
     try:
         worker()
     except NoRoom:

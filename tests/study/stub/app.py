@@ -75,6 +75,7 @@ def more(cfg: DictConfig, trial: Any) -> None:
     trial.suggest_float("part.rate", 0.1, 0.2)
 
 
+objective.imports = "exp.study.recipe"  # type: ignore[attr-defined]  so that workers are forks
 objective.of_trial = lambda trial: functools.partial(objective, trial=trial)  # type: ignore[attr-defined]
 main = hydra.main(config_path=CONF, config_name="config", execution_whitelist=WHITELIST)(objective)
 
