@@ -122,8 +122,8 @@ def main() -> None:
     if asked.data:
         for title, kind, name in LARGE:
             words, _ = words_of_task(name, asked.data)
-            model = "t5_tiny" if kind in GENERATES else "MiniLM"
-            cases[f"{title}, {model}"] = (kind, [*words, "data.max_eval_samples=300"])
+            of = "t5_tiny" if kind in GENERATES else "MiniLM"
+            cases[f"{title}, {of}"] = (kind, [*words, "data.max_eval_samples=300"])
     if asked.only:
         cases = {title: case for title, case in cases.items() if any(word in title for word in asked.only)}
     lines: list[str] = []

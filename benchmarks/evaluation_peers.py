@@ -109,8 +109,8 @@ def _bleu(parts: Parts) -> Any:
 
     def compute(found: Any) -> dict[str, float]:
         right, given = _decoded(parts, found)
-        scores = {"bleu": sacrebleu.corpus_bleu, "chrf": sacrebleu.corpus_chrf}
-        return {name: score(given, [right]).score for name, score in scores.items()}
+        bleu, chrf = sacrebleu.corpus_bleu(given, [right]), sacrebleu.corpus_chrf(given, [right])
+        return {"bleu": bleu.score, "chrf": chrf.score}
 
     return compute
 

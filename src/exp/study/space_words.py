@@ -105,8 +105,8 @@ def _check_conditions(params: Sequence[Param], known: Mapping[str, str]) -> None
                 if not any(_may_be(of, key, value) for of in ahead[key]):
                     choices = [str(of.overrides(probe)[key]) for of in ahead[key] for probe in of.probes()]
                     raise ExpError(f"when: {key} is never {value}{nearest(value, choices)}")
-        for key, values in _contradiction(param.when):
-            raise ExpError(f"when: {key} is never {' and '.join(values)} at once")
+        for key, asked in _contradiction(param.when):
+            raise ExpError(f"when: {key} is never {' and '.join(asked)} at once")
         for key in param.keys:
             ahead.setdefault(key, []).append(param)
 

@@ -13,6 +13,7 @@ import os
 import select
 import socket
 import sys
+from typing import Any
 
 from exp.work import worker_process
 
@@ -33,7 +34,7 @@ def serve(coordinator: socket.socket) -> None:
     """Returns in a worker's process, whose name, files and session are its own."""
     running: dict[int, tuple[str, int]] = {}  # a file, readable when the process has ended -> worker and process
     while True:
-        ready, _, _ = select.select([coordinator, *running], [], [])
+        ready: list[Any] = select.select([coordinator, *running], [], [])[0]
         for ended in [file for file in ready if file in running]:
             worker, process = running.pop(ended)
             os.close(ended)

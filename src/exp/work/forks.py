@@ -72,7 +72,7 @@ class ForkServer:
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self.process = subprocess.Popen(
-                [*COMMAND, self.imports], stdin=theirs, stdout=self.said, stderr=self.said, env=self.environment,
+                [*COMMAND, self.imports], stdin=theirs.fileno(), stdout=self.said, stderr=self.said, env=self.environment,
                 start_new_session=True,
             )  # fmt: skip
 

@@ -129,7 +129,7 @@ def _wait_or_kill(process: subprocess.Popen[bytes] | Fork, end: float) -> None:
         process.wait(max(0.0, end - time.monotonic()))
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait()
+        process.wait(END_SECONDS)
 
 
 def pack_worker(worker: Callable[[], Any]) -> bytes:
