@@ -99,7 +99,13 @@ def trainer(words: Sequence[str], kind: str) -> Callable[[], float]:
 def trained(words: Sequence[str]) -> Path:
     """The folder of a model that these words have trained."""
     folder = Path(tempfile.mkdtemp())
-    more = [f"max_steps={TRAINED_STEPS}", "eval_strategy=no", "tracker=none", f"hydra.run.dir={folder}"]
+    more = [
+        f"max_steps={TRAINED_STEPS}",
+        "optimizer.lr=2e-3",
+        "eval_strategy=no",
+        "tracker=none",
+        f"hydra.run.dir={folder}",
+    ]
     subprocess.run([sys.executable, "-m", "exp.train", *words, *more], check=True, stdout=subprocess.DEVNULL)
     return folder / "model"
 

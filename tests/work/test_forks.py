@@ -127,7 +127,7 @@ def test_no_forks(task: object, gpus: list[str], monkeypatch: pytest.MonkeyPatch
 
 
 def test_what_trainings_share_leaves_no_thread_and_no_user_of_a_gpu() -> None:
-    """Else a fork may hang: the thread that held a lock is not there. jemalloc, which pyarrow brings, knows of forks."""
+    """Else a fork may hang: the thread that held a lock is not there. pyarrow's jemalloc knows of forks."""
     ask = (
         "import exp.training.shared_imports, pathlib, sys, torch; assert not torch.cuda.is_initialized(); "
         "assert not {'wandb', 'peft'} & sys.modules.keys(); "

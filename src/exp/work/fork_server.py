@@ -34,7 +34,8 @@ def serve(coordinator: socket.socket) -> None:
     """Returns in a worker's process, whose name, files and session are its own."""
     running: dict[int, tuple[str, int]] = {}  # a file, readable when the process has ended -> worker and process
     while True:
-        ready: list[Any] = select.select([coordinator, *running], [], [])[0]
+        watched: list[Any] = [coordinator, *running]
+        ready, _, _ = select.select(watched, [], [])
         for ended in [file for file in ready if file in running]:
             worker, process = running.pop(ended)
             os.close(ended)

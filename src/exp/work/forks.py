@@ -71,10 +71,10 @@ class ForkServer:
         self.said = tempfile.TemporaryFile()  # noqa: SIM115  by its imports
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
+            said, command = self.said.fileno(), [*COMMAND, self.imports]
             self.process = subprocess.Popen(
-                [*COMMAND, self.imports], stdin=theirs.fileno(), stdout=self.said, stderr=self.said, env=self.environment,
-                start_new_session=True,
-            )  # fmt: skip
+                command, stdin=theirs.fileno(), stdout=said, stderr=said, env=self.environment, start_new_session=True
+            )
 
     def start(self, slot: int, log: IO[bytes]) -> Fork:
         if self.process.poll() is not None:
@@ -106,8 +106,8 @@ class ForkServer:
                 code = self.process.wait()
                 self.codes = {one: code if had is None else had for one, had in self.codes.items()}
                 break
-            _, ended, code = said.decode().split()
-            self.codes[ended] = int(code)
+            _, ended, text = said.decode().split()
+            self.codes[ended] = int(text)
         return self.codes[name]
 
     def last_words(self) -> str:
