@@ -91,19 +91,22 @@ def main() -> None:
 def hit(coordinator: subprocess.Popen[bytes], dice: random.Random, processes: int) -> list[str]:
     """Kills, and says what."""
     try:
-        workers = psutil.Process(coordinator.pid).children()
+        servers = psutil.Process(coordinator.pid).children()
+        workers = [worker for server in servers for worker in server.children()]
     except psutil.NoSuchProcess:
         return []
-    kinds = ["a worker", "a worker", "the coordinator", "all"]
+    kinds = ["a worker", "a worker", "the server of the forks", "the coordinator", "all"]
     what = dice.choice(kinds if processes == 1 else [*kinds, "a process of a trial", "a process of a trial"])
     victims = [psutil.Process(coordinator.pid)] if what == "the coordinator" else []
     if what == "a worker" and workers:
         victims = [dice.choice(workers)]
+    elif what == "the server of the forks":
+        victims = servers
     elif what == "a process of a trial":
         below = [one for worker in workers for one in _children(worker) if "spawn_main" in " ".join(_line(one))]
         victims = [dice.choice(below)] if below else []
     elif what == "all":
-        victims = [psutil.Process(coordinator.pid), *workers]
+        victims = [psutil.Process(coordinator.pid), *servers, *workers]
     for victim in victims:
         try:
             victim.send_signal(signal.SIGKILL)
