@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Collection, Mapping
 from types import ModuleType
@@ -25,35 +26,50 @@ TRAINER_OVERRIDES = (
 MODEL_OVERRIDES = ("_init_weights",)
 
 
-class _OfPeft(type):
-    """Stands for a class of peft, and imports nothing: where peft is not imported no model is of it."""
+class _Later(type):
+    """Stands for a class or function of a library until that is imported: nothing is an instance of it before."""
 
     def __instancecheck__(cls, value: Any) -> bool:
-        peft = sys.modules.get("peft")
-        return peft is not None and isinstance(value, getattr(peft, cls.__name__))
+        library = sys.modules.get(cls.__module__)
+        return library is not None and isinstance(value, getattr(library, cls.__name__))
+
+    def __call__(cls, *words: Any, **more: Any) -> Any:
+        return getattr(importlib.import_module(cls.__module__), cls.__name__)(*words, **more)
+
+
+# Modules of transformers that import a library for names which few runs ask for: what they import, and of it.
+LATER = (
+    ("transformers.loss.loss_utils", "scipy.optimize", ("linear_sum_assignment",)),  # all models' losses
+    ("transformers.trainer_utils", "peft", ("PeftModel", "PeftMixedModel")),
+)
+
+
+def import_light() -> None:
+    """Imports these modules, and with them what a model stands on, in two thirds of the seconds."""
+    from transformers.utils import is_peft_available, is_scipy_available
+
+    for has in (is_scipy_available, is_peft_available):
+        has()  # asks the libraries' folders, once
+    for module, library, names in LATER:
+        package = library.partition(".")[0]
+        if module in sys.modules or package in sys.modules:
+            continue
+        stands_for = ModuleType(library)
+        vars(stands_for).update({name: _Later(name, (), {"__module__": library}) for name in names})
+        sys.modules.update({package: stands_for, library: stands_for})
+        try:
+            importlib.import_module(module)
+        except ImportError:  # it asks for more of the library; whoever needs the module imports it as it is
+            pass
+        finally:
+            for name in {package, library}:
+                del sys.modules[name]
 
 
 def optimization() -> ModuleType:
-    """transformers.optimization, without peft, which takes a fifth of the seconds until a run's first step.
-
-    It imports trainer_utils, which imports peft for the names of two classes that it asks models for.
-    """
-    import importlib
-
-    from transformers.utils import is_peft_available
-
-    name = "transformers.optimization"
-    if is_peft_available() and not {"peft", "transformers.trainer_utils"} & sys.modules.keys():
-        stands_for = ModuleType("peft")
-        vars(stands_for).update({of: _OfPeft(of, (), {}) for of in ("PeftModel", "PeftMixedModel")})
-        sys.modules["peft"] = stands_for
-        try:
-            return importlib.import_module(name)
-        except ImportError:  # it asks for more of peft
-            pass
-        finally:
-            del sys.modules["peft"]
-    return importlib.import_module(name)
+    """transformers.optimization, imported lightly."""
+    import_light()
+    return importlib.import_module("transformers.optimization")
 
 
 def attention_of(config: PretrainedConfig) -> str | None:
