@@ -81,7 +81,10 @@ def main() -> None:
             if sum(sent.values()) >= given.kills:
                 time.sleep(0.2)
                 continue
-            time.sleep(dice.uniform(0.5, 6.0))
+            if not workers_of(coordinator)[1] and dice.random() > 0.02:  # some come before they are there
+                time.sleep(0.2)
+                continue
+            time.sleep(dice.uniform(0.0, 3.0))
             sent += Counter(hit(coordinator, dice, given.processes))
         check(home, given.trials, given.table)
         told = ", ".join(f"{count} of {what}" for what, count in sent.items())
@@ -90,10 +93,8 @@ def main() -> None:
 
 def hit(coordinator: subprocess.Popen[bytes], dice: random.Random, processes: int) -> list[str]:
     """Kills, and says what."""
-    try:
-        servers = psutil.Process(coordinator.pid).children()
-        workers = [worker for server in servers for worker in server.children()]
-    except psutil.NoSuchProcess:
+    servers, workers = workers_of(coordinator)
+    if coordinator.poll() is not None:
         return []
     kinds = ["a worker", "a worker", "the server of the forks", "the coordinator", "all"]
     what = dice.choice(kinds if processes == 1 else [*kinds, "a process of a trial", "a process of a trial"])
@@ -113,6 +114,15 @@ def hit(coordinator: subprocess.Popen[bytes], dice: random.Random, processes: in
         except psutil.NoSuchProcess:
             continue
     return [what] if victims else []
+
+
+def workers_of(coordinator: subprocess.Popen[bytes]) -> tuple[list[psutil.Process], list[psutil.Process]]:
+    """The process whose forks they are, and they."""
+    try:
+        servers = psutil.Process(coordinator.pid).children()
+        return servers, [worker for server in servers for worker in server.children()]
+    except psutil.NoSuchProcess:
+        return [], []
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:
