@@ -1,9 +1,9 @@
 """python -m benchmarks.random_kills [--kills 50] [--seed 1] [--trials 120] [--table | --processes 2]
 
-SIGKILL at random moments, `--kills` times: of a worker, of the coordinator, of all of them, or of one process of a
-trial that several make. What is gone is started again by the same command. At the end every slot has to be complete, no
-job told twice, no process left, and the best as the storage says. The objective takes milliseconds; the journal is the
-storage.
+SIGKILL at random moments, `--kills` times: of a worker, of the process whose forks they are, of the coordinator, of all
+of them, or of one process of a trial that several make. What is gone is started again by the same command. At the end
+every slot has to be complete, no job told twice, no process left, and the best as the storage says. The objective takes
+milliseconds; the journal is the storage.
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ def fast_python(monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("EXP_FORKS", "1")
     monkeypatch.setattr(sys, "executable", program)
     monkeypatch.setattr("exp.work.local_workers.COMMAND", [program, "-m", "exp.work.worker_process"])
-    monkeypatch.setattr("exp.work.forks.COMMAND", [program, "-m", "exp.work.fork_server"])
+    monkeypatch.setattr("exp.work.forks.PROGRAM", [program])
     return program
 
 

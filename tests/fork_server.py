@@ -159,8 +159,8 @@ def become(job: Job, program: str) -> None:
     if b"EXP_FORKS" in job.env:
         sys.executable = program
         multiprocessing.set_executable(program)
-        for name in ("exp.work.local_workers", "exp.work.forks"):
-            sys.modules[name].COMMAND[0] = program
+        sys.modules["exp.work.local_workers"].COMMAND[0] = program
+        sys.modules["exp.work.forks"].PROGRAM[0] = program
     if any(was.get(name) != job.env.get(name) for name in {*was, *job.env} if name.startswith(b"HF_")):
         importlib.reload(sys.modules["huggingface_hub.constants"])
     sys.path[:] = [*paths(job.env), *(path for path in sys.path if path not in paths(was))]

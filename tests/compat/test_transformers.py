@@ -101,9 +101,10 @@ def test_a_generation_config_tells_whether_it_came_from_config_json() -> None:
 LIGHT = """
 import sys
 
-from exp.compat.transformers import optimization
+from exp.compat.transformers import import_light
 
-optimization().get_scheduler
+import_light()
+from transformers import get_scheduler
 from transformers import BertConfig, BertForSequenceClassification
 from transformers.loss.loss_for_object_detection import linear_sum_assignment
 from transformers.trainer_utils import _is_peft_model

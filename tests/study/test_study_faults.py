@@ -217,6 +217,17 @@ def test_ctrl_c_once_finishes_running_trials_twice_stops(tmp_path: Path) -> None
     assert trials[len(states)].state == TrialState.FAIL and trials[-1].state == TrialState.WAITING
 
 
+def test_ctrl_c_is_heeded_by_trials_in_the_coordinator(tmp_path: Path) -> None:
+    folder = tmp_path / "multirun" / "s"
+    once = start(tmp_path, X, UP, NAMED, "hydra.sweeper.n_trials=50", "seconds=0.3", "hydra.sweeper.n_jobs=0")
+    until(lambda: len(list(folder.glob("[0-9]*/starts"))) >= 1)
+    once.send_signal(signal.SIGINT)
+    output, _ = once.communicate(timeout=60)
+    assert once.returncode == 130 and "Traceback" not in output, output
+    states = [trial.state for trial in load(folder).trials]
+    assert set(states) == {TrialState.COMPLETE} and len(states) < 50
+
+
 def test_half_a_line_in_the_journal_is_mended(sweep: Sweep, tmp_path: Path) -> None:
     words = [X, UP, NAMED, "hydra.sweeper.n_jobs=0"]
     sweep(*words, "hydra.sweeper.n_trials=2")

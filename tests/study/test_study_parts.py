@@ -84,20 +84,23 @@ def test_conditions_on_a_group_that_is_not_swept() -> None:
         ({"optimizer=sdg": {"m": "choice(1,2)"}}, "optimizer is never sdg; did you mean 'sgd'"),
         ({"optimizer": {"m": "choice(1,2)"}}, "is no condition"),
         ({"optimizer=sgd": "x"}, "holds parameters and their ranges"),
-        ({"layers=3": {"m": "choice(1,2)"}}, "layers is never 3; known: 2, 4"),
+        ({"layers=3": {"m": "choice(1,2)"}}, "layers is never 3; it is drawn from 2 to 4 in steps of 2"),
         ({"layers=6": {"m": "choice(1,2)"}}, "layers is never 6"),
         ({"layers=many": {"m": "choice(1,2)"}}, "layers is never many"),
-        ({"lr=0.5": {"m": "choice(1,2)"}}, "lr is never 0.5"),
+        ({"lr=1.5": {"m": "choice(1,2)"}}, "lr is never 1.5; it is drawn from 0.1 to 0.9"),
+        ({"rate=0.3": {"m": "choice(1,2)"}}, "rate is never 0.3"),  # but 0.30000000000000004
         ({"optimizer=sgd": {"when": {"optimizer=adamw": {"m": "choice(1,2)"}}}}, "never sgd and adamw at once"),
     ],
 )
 def test_bad_conditions(when: dict[str, Any], message: str) -> None:
     params = {"optimizer": "choice(sgd,adamw)", "layers": "range(2,5,step=2)", "lr": "interval(0.1,0.9)"}
+    params["rate"] = "range(0.1,0.5,step=0.1)"
     with pytest.raises(ExpError, match=message):
         read_space(params, when, None, [], {})
 
 
 def test_a_condition_on_a_number_that_is_drawn() -> None:
+    read_space({"lr": "interval(0.1,0.9)"}, {"lr=0.5": {"m": "choice(1,2)"}}, None, [], {})  # it may be enqueued
     space = read_space({"layers": "range(2,6,step=2)"}, {"layers=4": {"m": "choice(1,2)"}}, None, [], {})
     assert space.assign(lambda param: 4 if param.name == "layers" else 1) == {"layers": 4, "m": 1}
 

@@ -190,9 +190,7 @@ def test_a_run_that_cannot_start_ends_the_command(tmp_path, stub):
 
 
 def test_workers_that_always_die_end_the_command(tmp_path, stub, monkeypatch):
-    for room in ("local_workers", "forks"):
-        broken = [sys.executable, "-c", "import sys; sys.exit('no torch')"]
-        monkeypatch.setattr(f"exp.work.{room}.COMMAND", broken)
+    monkeypatch.setattr("exp.work.forks.BEGIN", "import sys; sys.exit('no torch')  # {!r}")
     made = make_plan(write_table(tmp_path / "t.yaml"), only=("slow/reviews",))
     with pytest.raises(ExpError, match=r"workers die without finishing a trial(.|\n)*no torch"):
         go(made, tmp_path / "table", "hydra.sweeper.n_jobs=1")

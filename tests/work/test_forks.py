@@ -19,6 +19,7 @@ from exp.work import forks
 from exp.work.forks import Fork, ForkServer, forked
 from exp.work.local_workers import pack_worker
 from exp.work.settings import WorkSettings
+from tests.study.conftest import until
 
 SETTINGS = WorkSettings(None, None, 2, 1, False, 1, 3, 10.0, 60.0)
 
@@ -29,8 +30,8 @@ def shared(name: str) -> SimpleNamespace:
 
 @pytest.fixture
 def server(fast_python: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ForkServer]:
-    monkeypatch.setattr(forks, "gpus", list)
-    with forked(SETTINGS, shared("wave")) as made:
+    monkeypatch.setattr(forks, "can_fork", lambda: True)
+    with forked(SETTINGS, shared("wave"), at_once=True) as made:
         assert made is not None
         yield made
 
@@ -47,11 +48,7 @@ def start(server: ForkServer, work: str, log: Path, slot: int = 0) -> Fork:
             exec(code, {"worker": self})
 
     with log.open("ab") as file:
-        worker = server.start(slot, file)
-    text = pack_worker(Worker())
-    worker.stdin.write(len(text).to_bytes(8, "big") + text)
-    worker.stdin.flush()
-    return worker
+        return server.start(slot, file, pack_worker(Worker()))
 
 
 def test_a_worker_has_name_log_session_and_exit_code_of_its_own(server: ForkServer, tmp_path: Path) -> None:
@@ -103,27 +100,81 @@ def test_the_end_of_its_input_reaches_a_worker(server: ForkServer, tmp_path: Pat
 def test_a_server_that_dies_is_begun_again(server: ForkServer, tmp_path: Path) -> None:
     worker = start(server, "import os; os.read(0, 1)", tmp_path / "log")
     time.sleep(0.3)
+    assert server.process is not None
     server.process.kill()
     assert worker.wait(30) == -signal.SIGKILL  # nobody knows how it ends
     worker.stdin.close()  # it does then
     assert start(server, "raise SystemExit(5)", tmp_path / "other").wait(30) == 5
 
 
-def test_nothing_is_left_of_it(fast_python: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(forks, "gpus", list)
+def test_all_workers_of_a_dead_server_have_ended(server: ForkServer, tmp_path: Path) -> None:
+    """Also those that nobody has asked about before the next one starts."""
+    worker = start(server, "import os; os.read(0, 1)", tmp_path / "log")
+    assert worker.poll() is None and server.process is not None
+    server.process.kill()
+    server.process.wait()
+    assert start(server, "", tmp_path / "other").wait(30) == 0
+    assert worker.poll() == -signal.SIGKILL
+
+
+def test_the_server_outlives_what_a_scheduler_sends_to_all(server: ForkServer, tmp_path: Path) -> None:
+    work = "import signal; signal.signal(signal.SIGTERM, lambda *_: exit(75)); print('set', flush=True); signal.pause()"
+    worker = start(server, work, tmp_path / "log")
+    until(lambda: (tmp_path / "log").read_text() == "set\n")
+    assert server.process is not None
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT):
+        server.process.send_signal(number)
+    worker.terminate()
+    assert worker.wait(30) == 75
+
+
+def test_workers_that_nobody_has_forked_yet_are_stopped_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(forks, "can_fork", lambda: True)
+    monkeypatch.setattr(forks, "BEGIN", "import time; time.sleep(1000)  # {!r}")
+    with forked(SETTINGS, shared("wave")) as server:
+        assert server is not None and server.process is None
+        worker = start(server, "", tmp_path / "log")
+        worker.terminate()
+        assert worker.wait(30) == -signal.SIGKILL
+
+
+def test_what_fails_to_import_is_the_workers_own_to_say(
+    fast_python: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(forks, "can_fork", lambda: True)
+    with forked(SETTINGS, shared("no_such_module")) as server:
+        assert server is not None
+        assert start(server, "import no_such_module", tmp_path / "log").wait(30) == 1
+    assert "No module named 'no_such_module'" in (tmp_path / "log").read_text()
+
+
+def test_a_folder_named_as_a_library_hides_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(forks, "can_fork", lambda: True)
+    (tmp_path / "wave.py").write_text("raise SystemExit('of the project')")
+    monkeypatch.chdir(tmp_path)
     with forked(SETTINGS, shared("wave")) as server:
         assert server is not None
+        assert start(server, "import sys; assert 'lib' in sys.modules['wave'].__file__", tmp_path / "log").wait(60) == 0
+
+
+def test_nothing_is_left_of_it(fast_python: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forks, "can_fork", lambda: True)
+    with forked(SETTINGS, shared("wave"), at_once=True) as server:
+        assert server is not None and server.process is not None
         process = psutil.Process(server.process.pid)
     assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
-@pytest.mark.parametrize(
-    ("task", "gpus"), [(shared("wave"), ["0"]), (lambda cfg: 1.0, []), (None, [])], ids=["GPUs", "a function", "none"]
-)
-def test_no_forks(task: object, gpus: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forks, "gpus", lambda: gpus)
-    with forked(SETTINGS, task) as server:
+def test_no_forks_with_a_gpu_or_for_a_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forks, "gpus", lambda: ["0"])
+    with forked(SETTINGS, shared("wave")) as server:
         assert server is None
+    monkeypatch.setattr(forks, "can_fork", lambda: True)
+    for task in (lambda cfg: 1.0, None):
+        with forked(SETTINGS, task) as server:
+            assert server is None
 
 
 def test_what_trainings_share_leaves_no_thread_and_no_user_of_a_gpu() -> None:

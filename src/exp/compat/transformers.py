@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Collection, Mapping
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +27,8 @@ TRAINER_OVERRIDES = (
 MODEL_OVERRIDES = ("_init_weights",)
 
 
-class _Later(type):
-    """Stands for a class or function of a library until that is imported: nothing is an instance of it before."""
+class _StandIn(type):
+    """A class or function of a library that is not imported: a call imports it, and nothing is an instance before."""
 
     def __instancecheck__(cls, value: Any) -> bool:
         library = sys.modules.get(cls.__module__)
@@ -37,39 +38,39 @@ class _Later(type):
         return getattr(importlib.import_module(cls.__module__), cls.__name__)(*words, **more)
 
 
-# Modules of transformers that import a library for names which few runs ask for: what they import, and of it.
-LATER = (
+# A module of transformers that imports a library whole for the sake of some names; those names.
+STAND_INS = (
     ("transformers.loss.loss_utils", "scipy.optimize", ("linear_sum_assignment",)),  # all models' losses
-    ("transformers.trainer_utils", "peft", ("PeftModel", "PeftMixedModel")),
+    ("transformers.trainer_utils", "peft", ("PeftModel", "PeftMixedModel")),  # which schedules import
 )
 
 
 def import_light() -> None:
-    """Imports these modules, and with them what a model stands on, in two thirds of the seconds."""
+    """Imports transformers' losses and schedules without scipy and peft, which take a third of a start's seconds.
+
+    While they are imported, stand-ins are in the libraries' places; see `_StandIn`. Before it Accelerate is imported,
+    so that it finds the libraries themselves.
+    """
+    import accelerate  # noqa: F401
     from transformers.utils import is_peft_available, is_scipy_available
 
     for has in (is_scipy_available, is_peft_available):
-        has()  # asks the libraries' folders, once
-    for module, library, names in LATER:
+        has()  # it looks for the library once, and would not find a stand-in
+    for module, library, names in STAND_INS:
         package = library.partition(".")[0]
         if module in sys.modules or package in sys.modules:
             continue
-        stands_for = ModuleType(library)
-        vars(stands_for).update({name: _Later(name, (), {"__module__": library}) for name in names})
-        sys.modules.update({package: stands_for, library: stands_for})
+        for name in (package, library):
+            sys.modules[name] = stand_in = ModuleType(name)
+            stand_in.__spec__ = ModuleSpec(name, None)
+            vars(stand_in).update({of: _StandIn(of, (), {"__module__": library}) for of in names})
         try:
             importlib.import_module(module)
-        except ImportError:  # it asks for more of the library; whoever needs the module imports it as it is
+        except Exception:  # it asks for more of the library; who needs the module imports it as it is
             pass
         finally:
             for name in {package, library}:
                 del sys.modules[name]
-
-
-def optimization() -> ModuleType:
-    """transformers.optimization, imported lightly."""
-    import_light()
-    return importlib.import_module("transformers.optimization")
 
 
 def attention_of(config: PretrainedConfig) -> str | None:

@@ -130,9 +130,9 @@ class AdafactorOptimizer(OptimizerOption):
     decay_rate: Annotated[float, Lt(0)]
 
     def build(self, groups: Groups, model: nn.Module) -> torch.optim.Optimizer:
-        from exp.compat.transformers import optimization
+        from transformers.optimization import Adafactor
 
-        made: torch.optim.Optimizer = optimization().Adafactor(
+        return Adafactor(
             groups,
             lr=self.lr,
             clip_threshold=self.clip_threshold,
@@ -141,7 +141,6 @@ class AdafactorOptimizer(OptimizerOption):
             scale_parameter=False,
             relative_step=False,
         )
-        return made
 
 
 @dataclass(frozen=True)

@@ -41,17 +41,16 @@ class SchedulerOption:
         Raises:
             ExpError: The warmup, or what follows it, does not fit into the run.
         """
-        from exp.compat.transformers import optimization
+        from transformers.optimization import get_scheduler
 
         self.check_length(total_steps)
-        made: LRScheduler = optimization().get_scheduler(
+        return get_scheduler(
             self.name,
             optimizer,
             num_warmup_steps=self.warmup(total_steps),
             num_training_steps=total_steps,
             scheduler_specific_kwargs=self.specific(total_steps, greater_is_better),
         )
-        return made
 
     def specific(self, total_steps: int, greater_is_better: bool) -> dict[str, Any]:
         """This kind's own arguments of transformers' function."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -103,16 +102,15 @@ def _check_conditions(params: Sequence[Param], known: Mapping[str, str]) -> None
                 )
             for value in values if key in ahead else ():
                 if not any(_may_be(of, key, value) for of in ahead[key]):
-                    choices = [str(of.overrides(probe)[key]) for of in ahead[key] for probe in of.probes()]
-                    raise ExpError(f"when: {key} is never {value}{nearest(value, choices)}")
-        for key, asked in _contradiction(param.when):
-            raise ExpError(f"when: {key} is never {' and '.join(asked)} at once")
+                    raise ExpError(f"when: {key} is never {value}{_drawn(ahead[key], key, value)}")
+        if clash := _clash(param.when):
+            raise ExpError(f"when: {clash}")
         for key in param.keys:
             ahead.setdefault(key, []).append(param)
 
 
 def _may_be(param: Param, key: str, value: str) -> bool:
-    """Whether the text `value` can be drawn for `key`. An interval's values are none that anyone could write down."""
+    """Whether the text `value` can be what `key` gets. An interval's numbers can be enqueued."""
     known: Any = param.distribution
     if isinstance(known, CategoricalDistribution):
         return value in [param.overrides(choice)[key] for choice in known.choices]
@@ -120,18 +118,27 @@ def _may_be(param: Param, key: str, value: str) -> bool:
         number = type(known.low)(value)
     except ValueError:
         return False
-    if not known.step or not known.low <= number <= known.high:
-        return False
-    steps = (number - known.low) / known.step
-    return math.isclose(steps, round(steps), abs_tol=1e-8) and param.overrides(number)[key] == value
+    if not known.low <= number <= known.high or not known.step:
+        return bool(known.low <= number <= known.high)
+    drawn = known.low + round((number - known.low) / known.step) * known.step
+    return bool(param.overrides(drawn)[key] == value)
 
 
-def _contradiction(when: Conditions) -> Iterator[tuple[str, list[str]]]:
-    """Keys that nested conditions ask two values of."""
+def _drawn(params: Sequence[Param], key: str, wrong: str) -> str:
+    """What `key` gets instead, as the end of a message."""
+    known: Any = params[0].distribution
+    if isinstance(known, CategoricalDistribution):
+        return nearest(wrong, [str(of.overrides(probe)[key]) for of in params for probe in of.probes()])
+    return f"; it is drawn from {known.low} to {known.high}" + (f" in steps of {known.step}" if known.step else "")
+
+
+def _clash(when: Conditions) -> str | None:
+    """Two conditions on one key that cannot hold at once."""
     for key in dict.fromkeys(key for key, _ in when):
-        asked = [set(values) for name, values in when if name == key]
-        if not set.intersection(*asked):
-            yield key, ["|".join(sorted(values)) for values in asked]
+        asked = [values for name, values in when if name == key]
+        if not set(asked[0]).intersection(*asked[1:]):
+            return f"{key} is never {' and '.join('|'.join(values) for values in asked)} at once"
+    return None
 
 
 def _join_linked(params: list[Param], link: Sequence[Sequence[str]]) -> list[Param]:

@@ -171,6 +171,7 @@ def build(config: Mapping[str, Any]) -> Parts:
     import torch
     from accelerate.utils import set_seed
 
+    from exp.compat.transformers import import_light
     from exp.loop.outputs import reading_of
     from exp.metrics.names import directions
 
@@ -190,6 +191,7 @@ def build(config: Mapping[str, Any]) -> Parts:
     train = encoded.train
     steps = plan(settings, train.lengths, reading.names, list(data.evals), processes, said, streamed=train.in_order)
     train.check_batch(steps.batch_size)
+    import_light()  # before the first schedule or model
     scheduler = giving(make(config["scheduler"], "scheduler"), torch.optim.lr_scheduler.LRScheduler, "scheduler")
     scheduler(torch.optim.SGD([torch.zeros(1)], lr=1.0), steps.total_steps, steps.greater_is_better)  # warmup fits
 

@@ -3,18 +3,21 @@
 Neither W&B, which keeps a temporary folder that the first fork would remove, nor any model's own file.
 """
 
-import accelerate  # noqa: F401
-import datasets  # noqa: F401
-import pyarrow.parquet  # noqa: F401
-import transformers.generation.utils
-import transformers.models.auto.modeling_auto
-import transformers.tokenization_utils_tokenizers  # noqa: F401
+import importlib
+import os
 
-import exp.loop.accelerate
-import exp.loop.session
-import exp.study.recipe
-import exp.training.build
-import exp.training.fit  # noqa: F401
-from exp.compat.transformers import optimization
+from datasets import fingerprint
 
-optimization()
+from exp.compat.transformers import import_light
+
+SHARED = (
+    *("transformers.optimization", "transformers.generation.utils", "transformers.models.auto.modeling_auto"),
+    *("transformers.tokenization_utils_tokenizers", "pyarrow.parquet", "exp.study.recipe"),
+    *("exp.training.build", "exp.training.fit", "exp.loop.accelerate", "exp.loop.session"),
+)
+
+import_light()
+for name in SHARED:
+    importlib.import_module(name)
+# Else all workers would give their files the same "random" names.
+os.register_at_fork(after_in_child=fingerprint.fingerprint_rng.seed)

@@ -114,8 +114,7 @@ class Coordinator:
         with _signals(request):
             if self.settings.n_jobs == 0:
                 self.progress.update(self.queue.trials(), 1)
-                self.worker()
-                self._say(request)
+                self.worker.work(lambda: bool(request))
                 trials = self.queue.trials()
                 self.progress.update(trials, 1)
                 return request, self.worker.recipe.problem(trials)
@@ -148,6 +147,7 @@ class Coordinator:
         try:
             with ExitStack() as presence:
                 problem = self._until_done(workers, request, presence)
+            self._say(request)
             complete = not request.stop and queue.is_complete(queue.trials())
         except BaseException:  # the storage may be gone, and is not asked again
             workers.stop(GRACE)

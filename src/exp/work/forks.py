@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import select
 import signal
@@ -14,15 +13,19 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, Any
 
 from exp.run.environment import cores, gpus
-from exp.work.detached import is_detached
 from exp.work.fork_server import LONGEST
 from exp.work.settings import WorkSettings
 
-COMMAND = [sys.executable, "-m", "exp.work.fork_server"]
-ROOM = 2**20  # bytes of a pipe, as many as Linux allows
+# The coordinator's path, as the workers' own: `-m` would put the working folder before the libraries.
+BEGIN = (
+    "import ast, sys; sys.path[:] = ast.literal_eval(sys.argv[1]); from exp.work.fork_server import main; main({!r})"
+)
+PROGRAM = [sys.executable]
+OF_GPUS = ("/dev/nvidiactl", "/dev/kfd")  # NVIDIA's and AMD's driver
 
 
 @dataclass
@@ -37,10 +40,9 @@ class Fork:
         return self.server.code_of(self.name, 0.0)
 
     def wait(self, timeout: float) -> int:
-        end = time.monotonic() + timeout
-        while (code := self.server.code_of(self.name, max(0.0, end - time.monotonic()))) is None:
-            if time.monotonic() >= end:
-                raise subprocess.TimeoutExpired(COMMAND, timeout)
+        code = self.server.code_of(self.name, timeout)
+        if code is None:
+            raise subprocess.TimeoutExpired(self.name, timeout)
         return code
 
     def terminate(self) -> None:
@@ -52,7 +54,8 @@ class Fork:
 
 @dataclass
 class ForkServer:
-    """The process that is forked. It imports while its owner does other things, and is begun again where it has died.
+    """The owner's side of exp.work.fork_server. That process is begun by `begin` or the first `start`, and again where
+    it has died.
 
     Args:
         environment: Of every worker.
@@ -63,78 +66,117 @@ class ForkServer:
     imports: str
     started: int = 0
     codes: dict[str, int | None] = field(default_factory=dict)  # by worker; None: it runs
+    process: subprocess.Popen[bytes] | None = None
+    ready: bool = False  # whether it has imported all: before, no worker is there
 
-    def __post_init__(self) -> None:
-        self._begin()
-
-    def _begin(self) -> None:
-        self.said = tempfile.TemporaryFile()  # noqa: SIM115  by its imports
+    def begin(self) -> None:
+        self.output, self.ready = tempfile.TemporaryFile(), False  # noqa: SIM115  closed in `close`
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        output, command = self.output.fileno(), [*PROGRAM, "-c", BEGIN.format(self.imports), repr(sys.path)]
         with theirs:
-            said, command = self.said.fileno(), [*COMMAND, self.imports]
             self.process = subprocess.Popen(
-                command, stdin=theirs.fileno(), stdout=said, stderr=said, env=self.environment, start_new_session=True
-            )
+                command, stdin=theirs.fileno(), stdout=output, stderr=output, env=self.environment,
+                start_new_session=True,
+            )  # fmt: skip
 
-    def start(self, slot: int, log: IO[bytes]) -> Fork:
-        if self.process.poll() is not None:
+    def start(self, slot: int, log: IO[bytes], payload: bytes) -> Fork:
+        if self.process is not None and self.process.poll() is not None:
+            self._has_died()
             self.close()
-            self._begin()
+        if self.process is None:
+            self.begin()
         name = f"{slot}-{self.started}"
         self.started += 1
         self.codes[name] = None
         reads, writes = os.pipe()
-        fcntl.fcntl(writes, fcntl.F_SETPIPE_SZ, ROOM)  # what is written is read when all is imported
-        try:
-            with contextlib.suppress(OSError):  # it has died just now, as `poll` says
-                socket.send_fds(self.socket, [f"start {name}".encode()], [reads, log.fileno()])
-        finally:
-            os.close(reads)
+        with os.fdopen(os.memfd_create("payload"), "wb") as file:
+            file.write(payload)
+            file.flush()
+            os.lseek(file.fileno(), 0, os.SEEK_SET)
+            try:
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has just died, as `poll` says
+                    socket.send_fds(self.socket, [f"start {name}".encode()], [reads, log.fileno(), file.fileno()])
+            finally:
+                os.close(reads)
         return Fork(name, os.fdopen(writes, "wb"), self)
 
     def signal(self, name: str, number: int) -> None:
+        """To a worker; to the server where that still imports."""
+        if self.code_of(name, 0.0) is not None or self.process is None:
+            return
+        if not self.ready:
+            self.process.kill()
         with contextlib.suppress(OSError):
             self.socket.send(f"signal {name} {number}".encode())
 
     def code_of(self, name: str, seconds: float) -> int | None:
-        """The exit code of a worker, waited for `seconds` at the most; that of the server, if it has died itself."""
-        while self.codes[name] is None and select.select([self.socket], [], [], seconds)[0]:
-            said = b""
+        """The exit code of a worker, waited for `seconds` at the most. Where the server has died it is the server's."""
+        end = time.monotonic() + seconds
+        while self.codes[name] is None:
+            if not select.select([self.socket], [], [], max(0.0, end - time.monotonic()))[0]:
+                return None
+            message = b""
             with contextlib.suppress(ConnectionResetError):  # it has died with a question unread
-                said = self.socket.recv(LONGEST)
-            if not said:
-                code = self.process.wait()
-                self.codes = {one: code if had is None else had for one, had in self.codes.items()}
-                break
-            _, ended, text = said.decode().split()
-            self.codes[ended] = int(text)
+                message = self.socket.recv(LONGEST)
+            what, *words = message.decode().split() or ["gone"]
+            if what == "gone":
+                self._has_died()
+            elif what == "ready":
+                self.ready = True
+            else:
+                self.codes[words[0]] = int(words[1])
         return self.codes[name]
 
+    def _has_died(self) -> None:
+        assert self.process is not None
+        code = self.process.wait()
+        self.codes = {name: code if had is None else had for name, had in self.codes.items()}
+
     def last_words(self) -> str:
-        self.said.seek(0)
-        return self.said.read().decode(errors="replace")
+        """What the server said before it died; nothing where it lives."""
+        if self.process is None or self.process.poll() is None:
+            return ""
+        return os.pread(self.output.fileno(), 2**20, 0).decode(errors="replace")
 
     def close(self) -> None:
         """Its workers have ended, or end when they find that their standard input has."""
-        self.socket.close()
-        self.said.close()
-        self.process.kill()  # it may still import
-        self.process.wait()
+        if self.process is not None:
+            self.socket.close()
+            self.output.close()
+            self.process.kill()  # it may still import
+            self.process.wait()
+            self.process = None
 
 
-@contextlib.contextmanager
-def forked(settings: WorkSettings, task: Any) -> Iterator[ForkServer | None]:
-    """For the workers of this machine. It begins to import at once. None where they cannot be forks, or share nothing.
+def can_fork() -> bool:
+    """Whether this system has what the server asks of it, and no GPU.
 
     CUDA cannot be used in a fork of a process that has looked for GPUs, as some libraries do when they are imported.
     """
+    if sys.platform != "linux" or gpus() or any(Path(driver).exists() for driver in OF_GPUS):
+        return False
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):  # built for an older system, or forbidden in this container
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def forked(settings: WorkSettings, task: Any, *, at_once: bool = False) -> Iterator[ForkServer | None]:
+    """The server whose forks this machine's workers are; None where they cannot be, or `task` names nothing to share.
+
+    Args:
+        at_once: It imports while the study is prepared; else it begins with the first worker.
+    """
     imports = getattr(task, "imports", None)
-    leaves = settings.detach and not is_detached()  # its workers are another process's
-    if imports is None or leaves or not settings.n_jobs or sys.platform != "linux" or gpus():
+    if imports is None or not settings.n_jobs or not can_fork():
         yield None
         return
     server = ForkServer(environment(settings.threads_each(cores())), imports)
     try:
+        if at_once:
+            server.begin()
         yield server
     finally:
         server.close()

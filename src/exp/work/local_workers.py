@@ -100,7 +100,8 @@ class LocalWorkers:
         self.running.clear()
 
     def tail(self, slot: int, lines: int = 12) -> str:
-        said = self._log(slot).read_text(errors="replace") or (self.server.last_words() if self.server else "")
+        said = self.server.last_words() if self.server else ""
+        said = said or self._log(slot).read_text(errors="replace")
         return "\n".join(said.splitlines()[-lines:])
 
     def _log(self, slot: int) -> Path:
@@ -108,20 +109,20 @@ class LocalWorkers:
 
     def _start(self, slot: int) -> subprocess.Popen[bytes] | Fork:
         with self._log(slot).open("ab") as log:
-            process = self.server.start(slot, log) if self.server else self._alone(slot, log)
-        assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it died at once; `reap` says so
-            process.stdin.write(len(self.payload).to_bytes(8, "big") + self.payload)
-            process.stdin.flush()
-        return process
+            return self.server.start(slot, log, self.payload) if self.server else self._alone(slot, log)
 
     def _alone(self, slot: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
         given = {**environment(self.threads), worker_process.NAME: str(slot)}
         if self.gpus:
             given["CUDA_VISIBLE_DEVICES"] = gpus_of(slot, self.processes, self.gpus)
-        return subprocess.Popen(
+        process = subprocess.Popen(
             COMMAND, stdin=subprocess.PIPE, stdout=log, stderr=log, env=given, start_new_session=True
         )
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it died at once; `reap` says so
+            process.stdin.write(len(self.payload).to_bytes(8, "big") + self.payload)
+            process.stdin.flush()
+        return process
 
 
 def _wait_or_kill(process: subprocess.Popen[bytes] | Fork, end: float) -> None:
@@ -129,7 +130,8 @@ def _wait_or_kill(process: subprocess.Popen[bytes] | Fork, end: float) -> None:
         process.wait(max(0.0, end - time.monotonic()))
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait(END_SECONDS)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # a disk that does not answer holds it
+            process.wait(END_SECONDS)
 
 
 def pack_worker(worker: Callable[[], Any]) -> bytes:

@@ -16,7 +16,7 @@ from exp.errors import ExpError
 from exp.options.option import construct
 from exp.run.environment import memory
 
-PROCESS_BYTES = 2 * 10**8  # resident memory of a worker that has imported torch and transformers, at the least
+PROCESS_BYTES = 2 * 10**8  # of memory that a worker has to itself, at the least: a fork with a tiny model
 Natural = Annotated[int, Ge(0)]
 Count = Annotated[int, Ge(1)]
 Seconds = Annotated[float, Ge(0.1)]

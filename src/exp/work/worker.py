@@ -11,7 +11,7 @@ import platform
 import select
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from exp.work.hydra_jobs import HydraJobs
     from exp.work.settings import WorkPlan
 
+COMMIT = "EXP_COMMIT"  # in the environment of a fork: of the code that it was forked with
 INTERRUPTED = 75  # the code that a run exits with when a signal asked it to end
 SAME_FAILURES = 3  # first jobs that fail in the same way before a worker gives up
 
@@ -75,15 +76,20 @@ class Worker:
         return replace(self, name=name, coordinator=coordinator)
 
     def __call__(self, cfg: Any = None) -> int:
-        """The number of jobs that it ran."""
+        return self.work(lambda: False)
+
+    def work(self, asked_to_stop: Callable[[], bool]) -> int:
+        """The number of jobs that it ran, until none is left or it is `asked_to_stop`."""
         plan = self.plan
         _take_own_gpus(self.jobs.processes)
         name = f"{self.name}-{platform.node()}-{os.getpid()}"
-        commit = code_commit()
+        commit = os.environ.get(COMMIT) or code_commit()
         with quiet_optuna(), Heartbeat(plan.storage, plan.folder, plan.study_name, name, plan.beat_every):
             queue = open_queue(plan, self.recipe.pruner())
             errors: list[str | None] = []
-            while not self._should_stop(queue) and self.recipe.problem(queue.trials(newest=False)) is None:
+            while not asked_to_stop() and not self._should_stop(queue):
+                if self.recipe.problem(queue.trials(newest=False)) is not None:
+                    break
                 claimed = queue.claim(name, commit=commit, sweep=str(plan.folder))
                 if claimed is None:
                     break

@@ -9,6 +9,7 @@ import io
 import os
 import pickle
 import sys
+from typing import IO
 
 from exp.run.files import NoRoom
 
@@ -19,7 +20,11 @@ NAME = "EXP_STUDY_WORKER"  # in the environment
 def main() -> None:
     # A session of its own: Ctrl-C in the terminal is for the coordinator, which then tells its workers.
     size = int.from_bytes(_read(8), "big")
-    file = io.BytesIO(_read(size))
+    work(io.BytesIO(_read(size)))
+
+
+def work(file: IO[bytes]) -> None:
+    """Runs the worker in `file`, as exp.work.local_workers.pack_worker has packed it."""
     sys.path[:] = pickle.load(file)
     state, worker = pickle.load(file)
     from hydra.core.singleton import Singleton
