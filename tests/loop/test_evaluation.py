@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from types import SimpleNamespace
 
@@ -82,5 +83,10 @@ def test_batches_by_tokens_hold_every_row_once_and_their_padding_counts():
 
 def test_batches_are_of_rows_without_a_budget_and_where_a_model_reads_no_tokens():
     by_rows = [[0, 1], [2, 3], [4]]
+    assert evaluation_batches(range(4), [1, 2, 4, 9], 2, 20) == [[0, 1], [2], [3]]
+    assert evaluation_batches(range(4), [1, 2, 4, 9], 2, 20, math.inf) == [
+        [0, 1, 2],
+        [3],
+    ]  # generated: as full as can be
     assert evaluation_batches(range(5), [1, 2, 3, 4, 5], 2, None) == by_rows
     assert evaluation_batches(range(5), None, 2, 10) == by_rows

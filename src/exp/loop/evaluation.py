@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import pyarrow as pa
 import torch
 
 from exp.distributed.world import SINGLE_PROCESS, in_batch_order, own_batches
-from exp.loop.token_batches import evaluation_batches
+from exp.loop.token_batches import SPREAD, evaluation_batches
 from exp.speed.memory import release_freed_memory
 from exp.speed.precision import weights_cast_once
 from exp.task.base import EvaluatedBatch
@@ -89,7 +90,9 @@ class Evaluator:
         was_training = model.training
         model.eval()
         order = sorted(range(len(features)), key=lambda row: features.lengths[row])
-        batches = evaluation_batches(order, features.longest, self.batch_size, self.max_tokens)
+        # Each token that is generated costs the batch a pass, and what the encoder pads is little beside that.
+        spread = math.inf if getattr(self.task, "generates", False) else SPREAD
+        batches = evaluation_batches(order, features.longest, self.batch_size, self.max_tokens, spread)
         found: list[tuple[Answers | None, float, int]] = []  # answers, sum of losses, units
         with torch.no_grad(), weights_cast_once(self.device):  # in inference_mode autocast keeps no copies
             for number, rows in enumerate(own_batches(self.world, batches[::-1]), start=1):

@@ -54,7 +54,7 @@ def token_batches(order: Sequence[int], lengths: Sequence[int], budget: int, cou
 
 
 def evaluation_batches(
-    order: Sequence[int], lengths: Sequence[int] | None, rows: int, budget: int | None
+    order: Sequence[int], lengths: Sequence[int] | None, rows: int, budget: int | None, spread: float = SPREAD
 ) -> list[list[int]]:
     """`order` cut into batches: a function of the set and the settings alone, so that numbers are the same anew.
 
@@ -63,8 +63,9 @@ def evaluation_batches(
         lengths: tokens of each row's longest field; None: there are none, and rows are counted.
         rows: of a batch.
         budget: the most tokens of a batch in place of a number of rows, each row counted with its padding. A longer
-            row has a batch of its own. Few rows of many lengths would be padded much, so a batch also ends before a row
-            that is an eighth longer than its first.
+            row has a batch of its own.
+        spread: Few rows of many lengths would be padded much, so a batch of a budget also ends before a row that is so
+            many times as long as its first.
     """
     if budget is None or lengths is None:
         return [list(order[start : start + rows]) for start in range(0, len(order), rows)]
@@ -75,7 +76,7 @@ def evaluation_batches(
         if not batches or (len(batches[-1]) + 1) * longest > budget or longest > most:
             batches.append([])
             longest = lengths[row]
-            most = SPREAD * longest + 1
+            most = spread * longest + 1
         batches[-1].append(row)
     return batches
 

@@ -131,6 +131,7 @@ class Task(Protocol):
         ...
 
     # A task whose inputs are files has `opened(path, columns) -> Rows | None` too: rows of a folder of them, or of one.
+    # A task whose answers are generated, a pass for each token, has `generates = True`.
     # A task that can read its train rows a portion at a time, because no label comes from them, has `streams = True`.
 
     def reading(self, facts: Mapping[str, Any]) -> Reading:

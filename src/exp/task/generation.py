@@ -44,6 +44,7 @@ print(tokenizer.batch_decode(made, skip_special_tokens=True))"""
 class TextToText:
     """Keys and work of summarization and translation; see conf/task/ for the keys."""
 
+    generates: ClassVar[bool] = True
     # What a subclass is, where neither key nor data option say it.
     pipeline: ClassVar[str]
     predicts: ClassVar[str]
