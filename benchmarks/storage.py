@@ -25,6 +25,7 @@ from exp.study.objective import Objective
 from exp.study.plan import StudyPlan
 from exp.study.samplers import make_sampler
 from exp.study.space_words import read_space
+from exp.work.database import with_driver
 from exp.work.heartbeat import Heartbeat
 from exp.work.storage import open_storage
 from exp.work.trial_queue import open_queue
@@ -85,11 +86,9 @@ def spent(plan: StudyPlan) -> list[float]:
 def spent_by_optuna(plan: StudyPlan) -> list[float]:
     """The same of Optuna alone, for one worker: no lock, no attributes, no heartbeat; its own `ask` and `tell`."""
     found = []
-    study = optuna.load_study(
-        study_name="s",
-        storage=plan.storage or open_storage(None, plan.folder),
-        sampler=make_sampler(plan.sampler, "s", 0, plan.space),
-    )
+    storage = open_storage(None, plan.folder) if plan.storage is None else with_driver(plan.storage)
+    sampler = make_sampler(plan.sampler, "s", 0, plan.space)
+    study = optuna.load_study(study_name="s", storage=storage, sampler=sampler)
     for _ in range(ROUNDS):
         begun = time.perf_counter()
         trial = study.ask()
