@@ -31,7 +31,7 @@ def shared(name: str) -> SimpleNamespace:
 @pytest.fixture
 def server(fast_python: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ForkServer]:
     monkeypatch.setattr(forks, "can_fork", lambda: True)
-    with forked(SETTINGS, shared("wave"), at_once=True) as made:
+    with forked(SETTINGS, shared("wave")) as made:
         assert made is not None
         yield made
 
@@ -159,10 +159,12 @@ def test_a_folder_named_as_a_library_hides_nothing(monkeypatch: pytest.MonkeyPat
         assert start(server, "import sys; assert 'lib' in sys.modules['wave'].__file__", tmp_path / "log").wait(60) == 0
 
 
-def test_nothing_is_left_of_it(fast_python: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_left_of_it(fast_python: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(forks, "can_fork", lambda: True)
-    with forked(SETTINGS, shared("wave"), at_once=True) as server:
-        assert server is not None and server.process is not None
+    with forked(SETTINGS, shared("wave")) as server:
+        assert server is not None and server.process is None  # a command that is refused starts nothing
+        start(server, "", tmp_path / "log").wait(30)
+        assert server.process is not None
         process = psutil.Process(server.process.pid)
     assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 

@@ -71,8 +71,7 @@ def run(
     if here:
         settings.work.check_fits(cores(), gpus())
     started = StudyPreparation(settings, config, context, space, objective, name, folder, total, arguments, plain)
-    begins = here and not folder.exists() and not settings.detach
-    with quiet_optuna(), forked(settings.work, task if here else None, at_once=begins) as server:
+    with quiet_optuna(), forked(settings.work, task if here else None) as server:
         plan, jobs = started.prepare(task)
         _print_header(settings, plan)
         recipe = StudyRecipe(plan)

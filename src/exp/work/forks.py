@@ -54,8 +54,7 @@ class Fork:
 
 @dataclass
 class ForkServer:
-    """The owner's side of exp.work.fork_server. That process is begun by `begin` or the first `start`, and again where
-    it has died.
+    """The owner's side of exp.work.fork_server. That process begins with the first worker, and again where it has died.
 
     Args:
         environment: Of every worker.
@@ -69,7 +68,7 @@ class ForkServer:
     process: subprocess.Popen[bytes] | None = None
     ready: bool = False  # whether it has imported all: before, no worker is there
 
-    def begin(self) -> None:
+    def _begin(self) -> None:
         self.output, self.ready = tempfile.TemporaryFile(), False  # noqa: SIM115  closed in `close`
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         output, command = self.output.fileno(), [*PROGRAM, "-c", BEGIN.format(self.imports), repr(sys.path)]
@@ -84,7 +83,7 @@ class ForkServer:
             self._has_died()
             self.close()
         if self.process is None:
-            self.begin()
+            self._begin()
         name = f"{slot}-{self.started}"
         self.started += 1
         self.codes[name] = None
@@ -163,20 +162,14 @@ def can_fork() -> bool:
 
 
 @contextlib.contextmanager
-def forked(settings: WorkSettings, task: Any, *, at_once: bool = False) -> Iterator[ForkServer | None]:
-    """The server whose forks this machine's workers are; None where they cannot be, or `task` names nothing to share.
-
-    Args:
-        at_once: It imports while the study is prepared; else it begins with the first worker.
-    """
+def forked(settings: WorkSettings, task: Any) -> Iterator[ForkServer | None]:
+    """The server whose forks this machine's workers are; None where they cannot be, or `task` shares nothing."""
     imports = getattr(task, "imports", None)
     if imports is None or not settings.n_jobs or not can_fork():
         yield None
         return
     server = ForkServer(environment(settings.threads_each(cores())), imports)
     try:
-        if at_once:
-            server.begin()
         yield server
     finally:
         server.close()
