@@ -143,7 +143,10 @@ def check(home: Path, trials: int, table: bool) -> None:
     study = load(home / "multirun" / "s")
     held = slot_holders(study.trials)
     assert len(held) == trials, len(held)
-    assert {trial.state.name for trial in held} == {"COMPLETE"}
+    lost = {
+        trial.number: trial.user_attrs.get("error", trial.state.name) for trial in held if trial.state.value != COMPLETE
+    }
+    assert not lost, lost
     told = Counter(
         log["trial_id"]
         for log in map(json.loads, (home / "multirun" / "s" / "journal.log").read_text().splitlines())
