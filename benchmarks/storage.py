@@ -20,7 +20,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import TrialState, create_trial
 from tests.postgres import server
 
-from exp.compat.optuna import keep_search_space
+from exp.compat.optuna import keep_search_space, opened, read_once
 from exp.study.objective import Objective
 from exp.study.plan import StudyPlan
 from exp.study.samplers import make_sampler
@@ -76,8 +76,9 @@ def spent(plan: StudyPlan) -> list[float]:
             before = queue.study.sampler
             queue.study.sampler = make_sampler(plan.sampler, plan.study_name, mine.number, plan.space)
             keep_search_space(before, queue.study.sampler)
-            trial = optuna.Trial(queue.study, mine._trial_id)
-            plan.space.suggest(trial)
+            trial = opened(queue.study, mine)
+            with read_once(queue.study):
+                plan.space.suggest(trial)
             queue.tell(trial, "w", TrialState.COMPLETE, [0.5], task_seconds=1.0)
             found.append(1000 * (time.perf_counter() - begun))
     return found[5:]  # the first rounds read what is stored into the worker's cache

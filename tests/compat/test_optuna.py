@@ -172,3 +172,54 @@ def test_trials_that_a_search_space_knows_are_not_looked_at_again(monkeypatch: p
         trial.suggest_float("x", 0, 1)
         study.tell(trial, 0.0)
     assert looked[-1] > 0, f"optuna {optuna.__version__} starts anew: see exp.compat.optuna.keep_search_space"
+
+
+class Counted(optuna.storages.InMemoryStorage):
+    def __init__(self) -> None:
+        super().__init__()
+        self.readings = {"one": 0, "all": 0}
+
+    def get_trial(self, trial_id):  # type: ignore[no-untyped-def]
+        self.readings["one"] += 1
+        return super().get_trial(trial_id)
+
+    def get_all_trials(self, study_id, deepcopy=True, states=None):  # type: ignore[no-untyped-def]
+        self.readings["all"] += 1
+        return super().get_all_trials(study_id, deepcopy, states)
+
+
+@pytest.mark.parametrize("pruner", [None, optuna.pruners.HyperbandPruner(1, 9, 3)])
+@pytest.mark.parametrize(
+    ("sampler", "given"),
+    [
+        ("TPESampler", {"n_startup_trials": 2}),
+        ("QMCSampler", {}),
+        ("GridSampler", {"search_space": {"x": [0.1, 0.2, 0.3, 0.4], "y": [0, 1, 2]}}),
+        ("NSGAIISampler", {"population_size": 4}),
+    ],
+)
+def test_a_trial_read_once_draws_as_one_that_optuna_reads_again(
+    sampler: str, given: dict, pruner: optuna.pruners.BasePruner | None
+) -> None:
+    drawn, asked = [], []
+    for ours in (False, True):
+        made = getattr(optuna.samplers, sampler)(seed=1, **given)
+        held = Counted()
+        study = optuna.create_study(storage=held, study_name="s", sampler=made, pruner=pruner)
+        rows: list[dict] = []
+        for number in range(10):
+            own = held.create_new_trial(private.study_id(study))
+            claimed = optuna.storages.InMemoryStorage.get_trial(held, own)
+            trial = private.opened(study, claimed) if ours else optuna.Trial(study, own)
+            with private.read_once(study) if ours else contextlib.nullcontext():
+                rows.append({"x": trial.suggest_float("x", 0, 1), "y": trial.suggest_int("y", 0, 2)})
+            assert trial.params == rows[-1]
+            value = rows[-1]["x"] + number / 9
+            private.tell(study, held.get_trial(own), TrialState.COMPLETE, [value], contextlib.nullcontext())
+        drawn.append(rows)
+        asked.append(held.readings)
+        assert not {"get_trial", "get_all_trials"} & set(vars(held)), "the storage is left as it was"
+    assert drawn[0] == drawn[1]
+    assert asked[1]["one"] == asked[0]["one"] - 10, asked
+    if sampler == "TPESampler":
+        assert asked[1]["all"] < asked[0]["all"], asked

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from optuna.pruners import _filter_study
@@ -9,15 +11,15 @@ from optuna.samplers import CmaEsSampler, TPESampler
 from optuna.storages._cached_storage import _CachedStorage
 from optuna.study import Study, StudyDirection
 from optuna.study._tell import _check_values_are_feasible
-from optuna.trial import TrialState
+from optuna.trial import Trial, TrialState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from optuna.samplers import BaseSampler
     from optuna.storages import BaseStorage
-    from optuna.trial import FrozenTrial, Trial
+    from optuna.trial import FrozenTrial
 
 
 def storage_of(study: Study) -> BaseStorage:
@@ -45,6 +47,43 @@ def created(study: Study, trial_id: int) -> FrozenTrial:
         study_id, number = storage._trial_id_to_study_id_and_number[trial_id]
         return storage._studies[study_id].trials[number]
     return storage.get_trial(trial_id)
+
+
+def opened(study: Study, claimed: FrozenTrial) -> Trial:
+    """As `optuna.Trial`, for a trial that was read just now. Optuna's own reads it again: six questions to a database.
+
+    Reading is all that it asks of the storage there, beside what the sampler does before each trial.
+    """
+    with _answering(study, "get_trial", lambda number: copy.deepcopy(claimed)):
+        return Trial(study, claimed._trial_id)
+
+
+@contextmanager
+def read_once(study: Study) -> Iterator[None]:
+    """All draws of a trial are made from one reading of the others. TPE reads them twice, in some milliseconds."""
+    read = study._storage.get_all_trials
+    known: list[FrozenTrial] = []
+
+    def answer(
+        study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> Sequence[FrozenTrial]:
+        known[:] = known or read(study_id, deepcopy=False)
+        found = [trial for trial in known if states is None or trial.state in states]
+        return copy.deepcopy(found) if deepcopy else found
+
+    with _answering(study, "get_all_trials", answer):
+        yield
+
+
+@contextmanager
+def _answering(study: Study, method: str, answer: Any) -> Iterator[None]:
+    """The study's storage answers a method by `answer`."""
+    storage = study._storage
+    setattr(storage, method, answer)
+    try:
+        yield
+    finally:
+        delattr(storage, method)
 
 
 def tell(

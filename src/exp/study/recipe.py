@@ -12,6 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
+from exp.compat.optuna import read_once
 from exp.errors import ExpError
 from exp.loop.trial import NoTrial
 from exp.run.result import read_result
@@ -41,7 +42,7 @@ class StudyRecipe:
         return reason_to_stop(trials, self.plan)
 
     def run(self, jobs: HydraJobs, queue: TrialQueue, trial: optuna.Trial) -> Outcome:
-        chosen = queue.retrying(lambda: self.plan.space.suggest(trial))
+        chosen = queue.retrying(lambda: self._draw(trial))
         overrides = [*self.plan.space.overrides(chosen), *self._suggest_custom(jobs, trial, chosen)]
         overrides += extra_overrides(self.plan.extra, jobs.master, trial.number)
         config = self._compose(jobs, trial, overrides)
@@ -55,6 +56,10 @@ class StudyRecipe:
         if values is None:  # Optuna takes the last report
             return Outcome(TrialState.PRUNED, None, attrs)
         return Outcome(TrialState.COMPLETE, values, attrs)
+
+    def _draw(self, trial: optuna.Trial) -> dict[str, Any]:
+        with read_once(trial.study):
+            return self.plan.space.suggest(trial)
 
     def _once(
         self, jobs: HydraJobs, queue: TrialQueue, trial: optuna.Trial, config: DictConfig

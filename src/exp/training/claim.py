@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from exp.config.hydra_node import SUBDIR
 from exp.errors import ExpError
 from exp.run import lock
-from exp.run.files import write_atomic
+from exp.run.files import create_once, write_atomic
 from exp.run.folder import read_record
 from exp.run.links import check_inside
 from exp.run.secrets import redacted
@@ -76,21 +76,21 @@ def release_sweep(folder: Path) -> None:
 def claim_job(folder: Path, config: DictConfig, hydra: DictConfig) -> None:
     """The folder of one run of a sweep, whose launcher has made it.
 
-    A job that is started again (by SLURM, or a trial whose worker died) has the same overrides and gets its folder.
+    A job that is started again (by SLURM, or because its worker died) has the same overrides and gets its folder.
+    The overrides, written whole by one atomic act, decide: a start that was killed before has claimed nothing.
 
     Raises:
         ExpError: Another job has the folder.
     """
     with _disk_errors(folder):
-        try:
-            (folder / SUBDIR).mkdir(parents=True)
-        except FileExistsError:
-            mine = OmegaConf.to_container(hydra.overrides.task)
-            if _saved_overrides(folder) != mine:
+        (folder / SUBDIR).mkdir(parents=True, exist_ok=True)
+        mine = _overrides(hydra)
+        if not create_once(folder / SUBDIR / OVERRIDES, mine):
+            if _saved_overrides(folder) != yaml.safe_load(mine):
                 raise ExpError(
                     f"{folder} is the folder of another run of this sweep, and is never overwritten: "
                     f"hydra.sweep.subdir has to give each run a folder of its own, e.g. '${{hydra.job.num}}'"
-                ) from None
+                )
             if (folder / "run.json").exists():
                 check_inside(folder)
                 return  # it goes on with what it was started with
@@ -101,12 +101,16 @@ def save(folder: Path, config: DictConfig, hydra: DictConfig) -> None:
     """Writes .hydra as Hydra would: the config as it was composed, Hydra's own settings, the words."""
     own = OmegaConf.create({"hydra": OmegaConf.to_container(hydra, resolve=False)})
     texts = {
-        "config.yaml": OmegaConf.to_yaml(config),
-        "hydra.yaml": OmegaConf.to_yaml(own),
-        OVERRIDES: OmegaConf.to_yaml(hydra.overrides.task),
+        "config.yaml": redacted(OmegaConf.to_yaml(config)),
+        "hydra.yaml": redacted(OmegaConf.to_yaml(own)),
+        OVERRIDES: _overrides(hydra),
     }
     for name, text in texts.items():
-        write_atomic(folder / SUBDIR / name, redacted(text))
+        write_atomic(folder / SUBDIR / name, text)
+
+
+def _overrides(hydra: DictConfig) -> str:
+    return redacted(OmegaConf.to_yaml(hydra.overrides.task))
 
 
 def _saved_overrides(folder: Path) -> list[str] | None:

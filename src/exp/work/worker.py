@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from exp.compat.optuna import keep_search_space, trial_id
+from exp.compat.optuna import keep_search_space, opened
 from exp.run.files import NoRoom, no_room
 from exp.work.detached import STOP
 from exp.work.heartbeat import Heartbeat, stop_key
@@ -114,7 +114,7 @@ class Worker:
         study, number = queue.study, claimed.number
         before, study.sampler = study.sampler, self.recipe.sampler(number)
         keep_search_space(before, study.sampler)
-        trial = queue.retrying(lambda: optuna.Trial(study, trial_id(claimed)))
+        trial = queue.retrying(lambda: opened(study, claimed))
         try:
             outcome = self.recipe.run(self.jobs, queue, trial)
         except SystemExit as error:
