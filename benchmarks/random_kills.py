@@ -104,7 +104,10 @@ def hit(coordinator: subprocess.Popen[bytes], dice: random.Random, processes: in
     elif what == "the server of the forks":
         victims = servers
     elif what == "a process of a trial":
-        below = [one for worker in workers for one in _children(worker) if "spawn_main" in " ".join(_line(one))]
+        end = time.monotonic() + 20
+        while not (below := ranks_of(workers_of(coordinator)[1])) and time.monotonic() < end:
+            time.sleep(0.02)
+        time.sleep(dice.choice((0.0, dice.uniform(0.0, 2.0))))  # some die before they have begun
         victims = [dice.choice(below)] if below else []
     elif what == "all":
         victims = [psutil.Process(coordinator.pid), *servers, *workers]
@@ -123,6 +126,10 @@ def workers_of(coordinator: subprocess.Popen[bytes]) -> tuple[list[psutil.Proces
         return servers, [worker for server in servers for worker in server.children()]
     except psutil.NoSuchProcess:
         return [], []
+
+
+def ranks_of(workers: list[psutil.Process]) -> list[psutil.Process]:
+    return [one for worker in workers for one in _children(worker) if "spawn_main" in " ".join(_line(one))]
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import DupFd
 from typing import Any
 
 from exp.errors import ExpError
@@ -27,6 +29,30 @@ SAVE_SECONDS = 15  # that the processes get after such a signal
 
 class RankDied(Exception):
     """A process of a trial was lost: killed, or out of memory."""
+
+
+class InheritedBytes:
+    """Bytes that a new process reads from a file without a name, which it inherits.
+
+    What Python hands over itself goes through a pipe. Where that is full, because the process was killed before it had
+    read all, Python before 3.13.8 waits for ever (github.com/python/cpython/issues/118981).
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.file = tempfile.TemporaryFile()  # noqa: SIM115  it goes with this object
+        self.file.write(data)
+        self.file.flush()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _inherited, (DupFd(self.file.fileno()), self.file.tell())
+
+
+def _inherited(file: Any, size: int) -> bytes:
+    descriptor = file.detach()
+    try:
+        return os.pread(descriptor, size, 0)  # other processes read the same file
+    finally:
+        os.close(descriptor)
 
 
 class AskedTrial:
@@ -80,7 +106,7 @@ def run_ranks(processes: int, run: Callable[[Trial], Any], trial: Trial) -> Any:
         signals_to_handle=",".join(SIGNALS),
         shutdown_timeout=SAVE_SECONDS,
     )
-    payload = cloudpickle.dumps((Singleton.get_state(), run, trial.study))
+    payload = InheritedBytes(cloudpickle.dumps((Singleton.get_state(), run, trial.study)))
     with _answering(ours, trial) as said:
         try:
             with _own_signals(), _environment_kept():
