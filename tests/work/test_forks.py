@@ -81,6 +81,10 @@ def test_a_worker_is_asked_and_killed(server: ForkServer, tmp_path: Path) -> Non
         asked.wait(0.1)
     asked.terminate()
     assert asked.wait(30) == -signal.SIGTERM
+    for slot in range(2, 22):  # asked in the moment in which it begins
+        asked = start(server, work, tmp_path / "log", slot)
+        asked.terminate()
+        assert asked.wait(30) == -signal.SIGTERM
     assert killed.poll() is None
     killed.kill()
     assert killed.wait(30) == -signal.SIGKILL

@@ -89,7 +89,7 @@ def trusted() -> Trusted:
 
 def packages() -> tuple[str, ...]:
     """Patterns of what trusted packages hold, for Hydra's instantiate()."""
-    return tuple(f"{package.name}.*" for package in trusted().packages)
+    return tuple(f"{package.name}.*" for package in project.packages())
 
 
 def whitelist() -> tuple[str, ...]:

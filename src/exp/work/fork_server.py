@@ -40,12 +40,16 @@ def main(imports: str) -> None:
     payload = serve(coordinator)
     for number, handler in before.items():
         signal.signal(number, handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDED_ON)
     with os.fdopen(payload, "rb") as file:
         worker_process.work(file)
 
 
 def serve(coordinator: socket.socket) -> int:
-    """Returns in a worker's process, whose name, files and session are its own: the file that holds its payload."""
+    """Returns in a worker's process, whose name, files and session are its own: the file that holds its payload.
+
+    A signal that comes to it now waits, or it would be lost: the worker still ignores what this process ignores.
+    """
     running: dict[int, tuple[str, int]] = {}  # a file, readable when the process has ended -> worker and process
 
     def say(text: str) -> None:
@@ -71,6 +75,7 @@ def serve(coordinator: socket.socket) -> int:
                 if name == worker:
                     os.kill(process, int(*rest))
             continue
+        signal.pthread_sigmask(signal.SIG_BLOCK, HANDED_ON)
         try:
             process = os.fork()
         except OSError as error:
@@ -81,6 +86,7 @@ def serve(coordinator: socket.socket) -> int:
             for file in (coordinator.detach(), *running):
                 os.close(file)
             return _become(worker, *files)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDED_ON)
         for file in files:
             os.close(file)
         if process > 0:
