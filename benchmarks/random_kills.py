@@ -1,4 +1,4 @@
-"""python -m benchmarks.random_kills [--kills 50] [--seed 1] [--trials 120] [--table | --processes 2]
+"""python -m benchmarks.random_kills [--kills 50] [--seed 1] [--trials 120] [--table] [--processes 2]
 
 SIGKILL at random moments, `--kills` times: of a worker, of the process whose forks they are, of the coordinator, of all
 of them, or of one process of a trial that several make. What is gone is started again by the same command. At the end
@@ -38,15 +38,16 @@ def study_command(home: Path, trials: int, processes: int) -> list[str]:
     return [sys.executable, *rest]  # not a fork of the tests' server, whose children nobody would find
 
 
-def table_command(home: Path, trials: int) -> list[str]:
+def table_command(home: Path, trials: int, processes: int) -> list[str]:
     from tests.analysis.tables.made import write_table
 
-    path = write_table(home / "t.yaml", seeds=list(range(trials // 4)))
+    overrides = ["tracker=none", "model=bert_tiny", *([f"distributed.processes={processes}"] if processes > 1 else [])]
+    path = write_table(home / "t.yaml", seeds=list(range(trials // 4)), overrides=overrides)
     script = (
         "from pathlib import Path; from tests.training.test_table_runs import go; "
         "from tests.analysis.tables.made import make_plan; "
         f"go(make_plan({path!r}, Path('multirun/s')), Path('multirun/s').absolute(), "
-        f"'hydra.sweeper.n_jobs={JOBS}', 'hydra.sweeper.retries=1000')"
+        f"'hydra.sweeper.n_jobs={JOBS}', 'hydra.sweeper.retries=1000', 'hydra.sweeper.processes_per_trial={processes}')"
     )
     return [sys.executable, "-c", script]
 
@@ -64,7 +65,7 @@ def main() -> None:
         home = Path(name)
         env = environment() | {"STUB_LOG": str(home / "stub.log"), "STUB_SECONDS": "0.3"}
         env["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), env["PYTHONPATH"]])
-        command = table_command(home, given.trials)
+        command = table_command(home, given.trials, given.processes)
         if not given.table:
             command = study_command(home, given.trials, given.processes)
         sent = Counter[str]()

@@ -18,6 +18,9 @@ from exp.run.result import Result, write_result
 
 
 def train(cfg: DictConfig, trial: Trial) -> float:
+    if os.environ.get("RANK", "0") != "0":  # the first of several processes writes
+        time.sleep(float(os.environ.get("STUB_SECONDS", "0")))
+        return 0.0
     folder = Path(HydraConfig.get().runtime.output_dir)
     resumed = (folder / "run.json").exists()
     with Path(os.environ["STUB_LOG"]).open("a") as log:

@@ -20,12 +20,11 @@ def answer(given: bytes, to: Connection) -> None:
 
 def test_several_processes_inherit_the_same_bytes() -> None:
     spawn = get_context("spawn")
-    shared = InheritedBytes(MANY)
-    ours, theirs = spawn.Pipe()
-    processes = [spawn.Process(target=answer, args=(shared, theirs)) for _ in range(2)]
+    shared, pipes = InheritedBytes(MANY), [spawn.Pipe() for _ in range(2)]
+    processes = [spawn.Process(target=answer, args=(shared, theirs)) for _, theirs in pipes]
     for process in processes:
         process.start()
-    assert [ours.recv() for _ in processes] == [MANY, MANY]
+    assert [ours.recv() for ours, _ in pipes] == [MANY, MANY]
     for process in processes:
         process.join()
 
