@@ -39,6 +39,8 @@ def test_words():
         (["table=hf_glue", "dry_run=1"], "dry_run=1: it takes true or false"),
         (["jobs=2"], "TABLE is not given"),
         (["table=offline_demo", "hydra.sweeper.n_trials=3"], "of a sweep's keys a table takes storage"),
+        (["table=offline_demo", "hydra.sweeper.processes_per_trial=x"], "processes_per_trial=x: it takes a whole num"),
+        (["table=offline_demo", "hydra.sweeper.processes_per_trial=0"], "processes_per_trial=0: it takes a whole num"),
         (["table=offline_demo", "hydra/launcher=slrum_gpu"], "slrum_gpu"),
         (["table=hf_glue", "repo_id=me/mine"], "repo_id=me/mine pushes what publish=FOLDER writes"),
         (["table=hf_glue", "publish=hub", "repo_id=mine"], "names no owner"),
@@ -49,6 +51,15 @@ def test_bad_words(words, message):
     with pytest.raises(ExpError, match=message):
         options, added = table.read(words)
         table.make(options, added)
+
+
+def test_a_table_of_several_processes_says_how_each_run_is_started(capsys, tmp_path):
+    words = ["table=offline_demo", "dry_run=true", f"folder={tmp_path}", f"sources=[{tmp_path}]"]
+    assert table.make(*table.read([*words, "seeds=[3]", "hydra.sweeper.processes_per_trial=2"])) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "seed=3" in line]
+    assert len(lines) == 2
+    for line in lines:
+        assert "torchrun --nproc-per-node 2 -m exp.train data=reviews" in line and " distributed.processes=2 " in line
 
 
 def test_help_lists_the_tables(capsys, monkeypatch):

@@ -11,14 +11,17 @@ from pathlib import Path
 MOST = 12  # labels in one line
 
 
-def command(name: str, *words: str | Path) -> str:
+def command(name: str, *words: str | Path, processes: int = 1) -> str:
     """`exp NAME WORDS`, or `python -m exp.NAME WORDS` where the process was started so; every word is quoted.
 
     Args:
         name: of the command, such as "train".
         words: as the command takes them.
+        processes: that do it together; torchrun starts several.
     """
     start = ["exp", name] if sys.argv[:1] and sys.argv[0].startswith("exp ") else ["python", "-m", f"exp.{name}"]
+    if processes > 1:
+        start = ["torchrun", "--nproc-per-node", str(processes), "-m", f"exp.{name}"]
     return shlex.join([*start, *map(str, words)])
 
 

@@ -33,4 +33,12 @@ def _cell(plan: TablePlan, row: str, column: str) -> str:
 def commands(plan: TablePlan, chosen: Sequence[PlannedRun]) -> list[str]:
     """One line a run, its command as it can be typed; where it waits for other weights, their path is still missing."""
     flags = [] if plan.table.config_dir is None else ["--config-dir", str(plan.table.config_dir)]
-    return [f"{job.state:<8} {job.cell}: {command('train', *flags, *job.words)}" for job in chosen]
+    return [
+        f"{job.state:<8} {job.cell}: {command('train', *flags, *job.words, processes=_processes(job.words))}"
+        for job in chosen
+    ]
+
+
+def _processes(words: Sequence[str]) -> int:
+    asked = [word.partition("=")[2] for word in words if word.startswith("distributed.processes=")]
+    return int(asked[-1]) if asked and asked[-1].isdecimal() else 1
