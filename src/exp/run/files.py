@@ -7,11 +7,14 @@ import errno
 import json
 import math
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from exp.errors import ExpError
+
+ONE_NAME = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)  # what a system without hard links says
 
 
 def write_atomic(path: Path, text: str) -> None:
@@ -47,15 +50,26 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def create_once(path: Path, text: str) -> bool:
-    """Makes `path` with its whole text by one atomic act; False where it exists."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text(text, encoding="utf-8")
+    """Makes `path` with its whole text by one atomic act; False where it exists.
+
+    Where a file can have one name only (exFAT, a drive of a cloud), it is made first and then written.
+    """
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")  # other machines may do the same
     try:
+        scratch.write_text(text, encoding="utf-8")
         os.link(scratch, path)
     except FileExistsError:
         return False
+    except OSError as error:
+        if error.errno not in ONE_NAME:
+            raise
+        try:
+            with path.open("x", encoding="utf-8") as file:
+                file.write(text)
+        except FileExistsError:
+            return False
     finally:
-        scratch.unlink()
+        scratch.unlink(missing_ok=True)
     return True
 
 
