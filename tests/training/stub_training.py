@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -17,6 +18,14 @@ from exp.run.folder import create
 from exp.run.result import Result, write_result
 
 
+def _die(asked: str) -> None:
+    """Once: the file that the variable names says that it has."""
+    mark = os.environ.get(asked)
+    if mark and not Path(mark).exists():
+        Path(mark).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def train(cfg: DictConfig, trial: Trial) -> float:
     if os.environ.get("RANK", "0") != "0":  # the first of several processes writes
         time.sleep(float(os.environ.get("STUB_SECONDS", "0")))
@@ -25,11 +34,11 @@ def train(cfg: DictConfig, trial: Trial) -> float:
     resumed = (folder / "run.json").exists()
     with Path(os.environ["STUB_LOG"]).open("a") as log:
         log.write(f"{'resume ' if resumed else ''}{folder.name} {os.getpid()} {os.environ.get('OMP_NUM_THREADS')}\n")
+    if full := os.environ.get("STUB_FULL"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), full)
+    _die("STUB_DIE_EARLY")
     run = create(folder, plain(cfg), trial.study)
-    die = os.environ.get("STUB_DIE")
-    if die and not Path(die).exists():
-        Path(die).touch()
-        os.kill(os.getpid(), signal.SIGKILL)
+    _die("STUB_DIE")
     time.sleep(float(os.environ.get("STUB_SECONDS", "0")))
     fail = os.environ.get("STUB_FAIL")
     if fail and fail in " ".join(HydraConfig.get().overrides.task):

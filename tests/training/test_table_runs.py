@@ -117,15 +117,28 @@ def test_a_run_whose_process_was_killed_goes_on_in_its_folder(tmp_path, stub, mo
     assert len(list((tmp_path / "table/runs").iterdir())) == 3
 
 
+def test_a_run_that_finds_no_room_to_start_waits_for_it(tmp_path, stub, monkeypatch):
+    made = make_plan(write_table(tmp_path / "t.yaml", seeds=[1]), only=("slow/reviews",))
+    monkeypatch.setenv("STUB_FULL", "the disk")
+    with pytest.raises(ExpError, match="No space left on device"):
+        go(made, tmp_path / "table")
+    assert [trial.state for trial in load_study(tmp_path / "table").trials] == [TrialState.WAITING]
+    monkeypatch.delenv("STUB_FULL")
+    go(made, tmp_path / "table")
+    assert [trial.state for trial in load_study(tmp_path / "table").trials] == [TrialState.COMPLETE]
+
+
 @pytest.mark.slow
-def test_a_run_of_two_processes_goes_on_in_its_folder_when_one_was_killed(tmp_path, stub, monkeypatch):
-    monkeypatch.setenv("STUB_DIE", str(tmp_path / "died"))
+@pytest.mark.parametrize(("when", "mark"), [("STUB_DIE", "resume "), ("STUB_DIE_EARLY", "")])
+def test_a_run_of_two_processes_goes_on_in_its_folder_when_one_was_killed(tmp_path, stub, monkeypatch, when, mark):
+    """Also where that was before there was a record of the run."""
+    monkeypatch.setenv(when, str(tmp_path / "died"))
     overrides = ["tracker=none", "model=bert_tiny", "distributed.processes=2"]  # as the command adds it
     made = make_plan(write_table(tmp_path / "t.yaml", seeds=[1, 2], overrides=overrides), only=("slow/reviews",))
     go(made, tmp_path / "table", "hydra.sweeper.n_jobs=1", "hydra.sweeper.processes_per_trial=2")
     assert {job.state for job in made.jobs} == {"found"}
     first, second = (job.tag for job in made.jobs)
-    assert [" ".join(line[:-2]) for line in stub()] == [first, f"resume {first}", second]
+    assert [" ".join(line[:-2]) for line in stub()] == [first, f"{mark}{first}", second]
     trials = load_study(tmp_path / "table").trials
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 2  # each told once, under its number
     assert [trial.user_attrs.get("attempts") for trial in trials] == [1, None]

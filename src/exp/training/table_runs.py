@@ -30,6 +30,7 @@ from exp.errors import ExpError
 from exp.loop.trial import NoTrial
 from exp.options import trust
 from exp.run.environment import cores, gpus
+from exp.run.files import no_room
 from exp.training.launch import Job, Task, no_hydra_files
 from exp.work.coordinator import Coordinator
 from exp.work.detached import is_detached, leave_to_background
@@ -43,6 +44,7 @@ from exp.work.settings import WorkPlan, WorkSettings
 from exp.work.storage import open_storage, opening_errors, quiet_optuna
 from exp.work.storage_file import check_storage
 from exp.work.trial_queue import TrialQueue, open_queue
+from exp.work.trial_ranks import RankDied
 from exp.work.worker import Outcome, Worker
 
 LOOK = 2.0  # seconds between two looks at what others run
@@ -82,7 +84,8 @@ class CellRecipe:
         try:
             run = jobs.run(jobs.compose(words, job["tag"], trial.number), NoTrial(self.table))
         except Exception as error:
-            if _read(home / job["folder"]) is not None:
+            # What was lost is started again, and what has no room waits for it: the worker sees to both.
+            if isinstance(error, RankDied) or no_room(error) or _read(home / job["folder"]) is not None:
                 raise
             return Outcome(TrialState.FAIL, None, {"error": str(error)[:500], UNSTARTED: True})
         value = float(run.value)
