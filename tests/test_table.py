@@ -40,6 +40,14 @@ def test_words():
         (["jobs=2"], "TABLE is not given"),
         (["table=offline_demo", "hydra.sweeper.n_trials=3"], "of a sweep's keys a table takes storage"),
         (["table=offline_demo", "hydra.sweeper.processes_per_trial=x"], "processes_per_trial=x: it takes a whole num"),
+        (
+            ["table=offline_demo", "overrides=[distributed.processes=2]"],
+            "processes=2, and hydra.sweeper.processes_per_tr",
+        ),
+        (
+            ["table=offline_demo", "overrides=[distributed.processes=4]", "hydra.sweeper.processes_per_trial=2"],
+            "processes=4, and hydra.sweeper.processes_per_trial=2 starts",
+        ),
         (["table=offline_demo", "hydra.sweeper.processes_per_trial=0"], "processes_per_trial=0: it takes a whole num"),
         (["table=offline_demo", "hydra/launcher=slrum_gpu"], "slrum_gpu"),
         (["table=hf_glue", "repo_id=me/mine"], "repo_id=me/mine pushes what publish=FOLDER writes"),

@@ -100,7 +100,7 @@ def make(given: arguments.Given, added: dict[str, list[str]]) -> int:
     extra = views.view(given["view"]) if given["view"] else None
     _check_target(given)
     if given[PROCESSES] > 1:
-        added[""] = [*added.get("", []), f"distributed.processes={given[PROCESSES]}"]  # it multiplies the batch
+        added[""] = [f"distributed.processes={given[PROCESSES]}", *added.get("", [])]  # it multiplies the batch
     table = load.load(given.bare[0], given["seeds"], added, given["config_dir"], given["over"])
     folder = given["folder"] or homes()[1] / "tables" / table.name
     sources = [*(map(Path, given["sources"]) if given["sources"] else homes()), folder]

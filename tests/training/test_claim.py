@@ -48,7 +48,9 @@ def job(*overrides: str) -> tuple[DictConfig, DictConfig]:
     return OmegaConf.create({"seed": 1}), OmegaConf.create({"overrides": {"task": list(overrides)}})
 
 
-@pytest.mark.parametrize("left", [[], ["config.yaml"], ["config.yaml", "hydra.yaml", ".7.overrides.yaml"]])
+@pytest.mark.parametrize(
+    "left", [[], ["config.yaml"], ["config.yaml", "hydra.yaml", ".7.overrides.yaml"], ["overrides.yaml"]]
+)
 def test_a_job_whose_worker_was_killed_while_it_claimed_gets_its_folder(tmp_path: Path, left: list[str]) -> None:
     """A table's run keeps its folder, so that what a killed start left there is in the way of nobody."""
     folder = tmp_path / "0"
@@ -68,6 +70,10 @@ def test_a_job_that_is_started_again_keeps_its_folder_and_another_one_is_refused
     assert (tmp_path / "0" / ".hydra" / "config.yaml").exists()
     with pytest.raises(ExpError, match=r"another run of this sweep.*hydra\.sweep\.subdir"):
         claim_job(tmp_path / "0", *job("seed=2"))
+    (tmp_path / "0" / "run.json").write_text("{}")
+    (tmp_path / "0" / ".hydra" / "overrides.yaml").unlink()  # by hand: whose run this was is not known any more
+    with pytest.raises(ExpError, match="another run of this sweep"):
+        claim_job(tmp_path / "0", *job(*words))
 
 
 def test_of_two_jobs_that_claim_one_folder_at_once_one_gets_it(tmp_path: Path) -> None:

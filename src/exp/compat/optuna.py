@@ -54,13 +54,21 @@ def opened(study: Study, claimed: FrozenTrial) -> Trial:
 
     Reading is all that it asks of the storage there, beside what the sampler does before each trial.
     """
-    with _answering(study, "get_trial", lambda number: copy.deepcopy(claimed)):
+    read = study._storage.get_trial
+
+    def answer(trial_id: int) -> FrozenTrial:
+        return copy.deepcopy(claimed) if trial_id == claimed._trial_id else read(trial_id)
+
+    with _answering(study, "get_trial", answer):
         return Trial(study, claimed._trial_id)
 
 
 @contextmanager
 def read_once(study: Study) -> Iterator[None]:
-    """All draws of a trial are made from one reading of the others. TPE reads them twice, in some milliseconds."""
+    """All draws of a trial are made from one reading of all trials. TPE reads them twice, in some milliseconds.
+
+    What the trial itself has drawn meanwhile stands in the trial that a sampler is given, not among these.
+    """
     read = study._storage.get_all_trials
     known: list[FrozenTrial] = []
 
@@ -77,13 +85,16 @@ def read_once(study: Study) -> Iterator[None]:
 
 @contextmanager
 def _answering(study: Study, method: str, answer: Any) -> Iterator[None]:
-    """The study's storage answers a method by `answer`."""
-    storage = study._storage
-    setattr(storage, method, answer)
+    """The study's storage, which is this thread's alone, answers a method by `answer`."""
+    own = vars(study._storage)
+    before = own.get(method)
+    own[method] = answer
     try:
         yield
     finally:
-        delattr(storage, method)
+        del own[method]
+        if before is not None:
+            own[method] = before
 
 
 def tell(

@@ -56,7 +56,10 @@ def create_once(path: Path, text: str) -> bool:
     """
     scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")  # other machines may do the same
     try:
-        scratch.write_text(text, encoding="utf-8")
+        with scratch.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         os.link(scratch, path)
     except FileExistsError:
         return False

@@ -83,15 +83,16 @@ def claim_job(folder: Path, config: DictConfig, hydra: DictConfig) -> None:
         ExpError: Another job has the folder.
     """
     with _disk_errors(folder):
+        mine, begun = _overrides(hydra), (folder / "run.json").exists() and (folder / SUBDIR).exists()
         (folder / SUBDIR).mkdir(parents=True, exist_ok=True)
-        mine = _overrides(hydra)
-        if not create_once(folder / SUBDIR / OVERRIDES, mine):
-            if _saved_overrides(folder) != yaml.safe_load(mine):
+        if begun or not create_once(folder / SUBDIR / OVERRIDES, mine):
+            saved = _saved_overrides(folder)
+            if saved != yaml.safe_load(mine) and (begun or saved is not None):  # None: nobody came to write them
                 raise ExpError(
                     f"{folder} is the folder of another run of this sweep, and is never overwritten: "
                     f"hydra.sweep.subdir has to give each run a folder of its own, e.g. '${{hydra.job.num}}'"
                 )
-            if (folder / "run.json").exists():
+            if begun:
                 check_inside(folder)
                 return  # it goes on with what it was started with
         save(folder, config, hydra)

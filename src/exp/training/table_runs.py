@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
 from exp.analysis.run_data import RunData, read_run
@@ -280,9 +281,14 @@ def check_configs(made: TablePlan, jobs: HydraJobs) -> None:
             asked.setdefault(words, job.cell)
     for words, cell in asked.items():
         try:
-            jobs.compose(words, cell, 0)
+            asked = OmegaConf.select(jobs.compose(words, cell, 0), "distributed.processes", default=1)
         except ExpError as error:
             raise ExpError(f"cell {cell}: {error}") from None
+        if asked != jobs.processes:
+            raise ExpError(
+                f"cell {cell}: distributed.processes={asked}, and hydra.sweeper.processes_per_trial={jobs.processes} "
+                "starts the processes of each run: leave distributed.processes out"
+            )
 
 
 def run_missing(

@@ -6,6 +6,7 @@ process asks it over a pipe. So the trial is told once, whatever becomes of the 
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import secrets
 import signal
@@ -109,7 +110,7 @@ def run_ranks(processes: int, run: Callable[[Trial], Any], trial: Trial) -> Any:
     payload = InheritedBytes(cloudpickle.dumps((Singleton.get_state(), run, trial.study)))
     with _answering(ours, trial) as said:
         try:
-            with _own_signals(), _environment_kept():
+            with _own_signals(), _environment_kept(), _known_start_method():
                 return elastic_launch(config, rank_main)(payload, theirs)[0]
         except SignalException as error:
             pass_on(signal.Signals(error.sigval).name)
@@ -126,6 +127,7 @@ def rank_main(payload: bytes, worker: Connection) -> Any:
 
     from exp.distributed.joined_ranks import joined
 
+    threading.Thread(target=end_with_worker, daemon=True).start()
     state, run, study = cloudpickle.loads(payload)
     Singleton.set_state(state)
     setup_globals()
@@ -140,6 +142,14 @@ def rank_main(payload: bytes, worker: Connection) -> Any:
     return value if together.place.first else None
 
 
+def end_with_worker() -> None:
+    """Ends this process when the worker is gone: its trial is another's now. Also before all processes have met."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(os.EX_SOFTWARE)
+
+
 def _text(failure: Any) -> str:
     """Of an exception in a process that is not the first, or that the first did not expect."""
     message = failure.message
@@ -152,7 +162,11 @@ def _cause(error: Any, said: list[str]) -> BaseException:
         return SystemExit(INTERRUPTED)
     if first.exitcode < 0:
         return RankDied(f"process {rank} of the trial died ({signal.Signals(-first.exitcode).name})")
-    return ExpError(said[0]) if said else RuntimeError(_text(first))
+    if said:
+        return ExpError(said[0])
+    if first.exitcode > 0 and not os.path.isfile(first.error_file):  # noqa: PTH113  "<N/A>" is no path
+        return RuntimeError(f"process {rank} of the trial ended before it began; its worker's log says why")
+    return RuntimeError(_text(first))
 
 
 @contextmanager
@@ -201,6 +215,20 @@ def _own_signals() -> Iterator[None]:
     finally:
         for name, handler in before.items():
             signal.signal(getattr(signal, name), handler)
+
+
+@contextmanager
+def _known_start_method() -> Iterator[None]:
+    """joblib's workers start processes in a way of their own, which a new process is told of and does not know."""
+    before = multiprocessing.get_start_method(allow_none=True)
+    if before is None or before in multiprocessing.get_all_start_methods():
+        yield
+        return
+    multiprocessing.set_start_method(None, force=True)
+    try:
+        yield
+    finally:
+        multiprocessing.set_start_method(before, force=True)
 
 
 @contextmanager

@@ -40,5 +40,5 @@ def commands(plan: TablePlan, chosen: Sequence[PlannedRun]) -> list[str]:
 
 
 def _processes(words: Sequence[str]) -> int:
-    asked = [word.partition("=")[2] for word in words if word.startswith("distributed.processes=")]
+    asked = [word.partition("=")[2] for word in words if word.lstrip("+").startswith("distributed.processes=")]
     return int(asked[-1]) if asked and asked[-1].isdecimal() else 1
