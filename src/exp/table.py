@@ -69,7 +69,7 @@ GRAMMAR = arguments.Grammar(
         ),
         "hydra/launcher": Option("slurm_gpu, slurm_cpu, ray_cluster, joblib: where the workers run (here)"),
         "hydra.launcher.": Option("hydra.launcher.partition=gpu: what that launcher takes"),
-        PROCESSES: Option("processes that train each run", arguments.whole(1), 1),
+        PROCESSES: Option("processes that train each run (as of a sweep)", arguments.whole(1)),
         "hydra.sweeper.": Option("hydra.sweeper.storage=postgresql://...: how the work is kept, as of a sweep"),
     },
 )
@@ -99,8 +99,8 @@ def read(words: list[str]) -> tuple[arguments.Given, dict[str, list[str]]]:
 def make(given: arguments.Given, added: dict[str, list[str]]) -> int:
     extra = views.view(given["view"]) if given["view"] else None
     _check_target(given)
-    if given[PROCESSES] > 1:
-        added[""] = [f"distributed.processes={given[PROCESSES]}", *added.get("", [])]  # it multiplies the batch
+    if (processes := given[PROCESSES]) is not None and processes > 1:
+        added[""] = [f"distributed.processes={processes}", *added.get("", [])]  # it multiplies the batch
     table = load.load(given.bare[0], given["seeds"], added, given["config_dir"], given["over"])
     folder = given["folder"] or homes()[1] / "tables" / table.name
     sources = [*(map(Path, given["sources"]) if given["sources"] else homes()), folder]

@@ -281,13 +281,13 @@ def check_configs(made: TablePlan, jobs: HydraJobs) -> None:
             asked.setdefault(words, job.cell)
     for words, cell in asked.items():
         try:
-            asked = OmegaConf.select(jobs.compose(words, cell, 0), "distributed.processes", default=1)
+            processes = OmegaConf.select(jobs.compose(words, cell, 0), "distributed.processes", default=1)
         except ExpError as error:
             raise ExpError(f"cell {cell}: {error}") from None
-        if asked != jobs.processes:
+        if processes != jobs.processes:
             raise ExpError(
-                f"cell {cell}: distributed.processes={asked}, and hydra.sweeper.processes_per_trial={jobs.processes} "
-                "starts the processes of each run: leave distributed.processes out"
+                f"cell {cell}: distributed.processes={processes}, and "
+                f"hydra.sweeper.processes_per_trial={jobs.processes} starts the processes of each run: leave distributed.processes out"
             )
 
 
