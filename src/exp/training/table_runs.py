@@ -287,7 +287,8 @@ def check_configs(made: TablePlan, jobs: HydraJobs) -> None:
         if processes != jobs.processes:
             raise ExpError(
                 f"cell {cell}: distributed.processes={processes}, and "
-                f"hydra.sweeper.processes_per_trial={jobs.processes} starts the processes of each run: leave distributed.processes out"
+                f"hydra.sweeper.processes_per_trial={jobs.processes} starts the processes of each run: "
+                "leave distributed.processes out"
             )
 
 
